@@ -1,0 +1,375 @@
+"""Kaldi's streams and basic types: extended filenames, the binary header, tokens, numbers, vectors and matrices.
+
+An rxfilename is a path, `path:offset`, `-` or `command |`; a wxfilename is a path, `-` or `| command`
+(Kaldi: util/kaldi-io.h, base/io-funcs.h, matrix/kaldi-matrix.cc).
+"""
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from io import BytesIO
+from typing import BinaryIO
+
+import numpy as np
+
+from kaldi.log import KaldiError
+
+CHUNK = 1 << 18
+SPACE = b" \t\n\r"
+
+
+class PipedFile(str):
+    """The name `-` inside a pipe that runs in this process: what is written to it is kept in `content`."""
+
+    content: BytesIO
+
+
+class Reader:
+    """A binary stream with the look-ahead that Kaldi's formats need; errors name the stream."""
+
+    def __init__(self, stream: BinaryIO, name: str, process: subprocess.Popen | None = None):
+        self.stream, self.name, self.process = stream, name, process
+        self.buffer, self.position = b"", 0
+
+    def _fill(self, count: int) -> bool:
+        """Have at least `count` bytes ahead, if the stream has them."""
+        missing = count - (len(self.buffer) - self.position)
+        if missing <= 0:
+            return True
+        pieces = [self.buffer[self.position :]]
+        while missing > 0:
+            piece = self.stream.read(max(missing, CHUNK))
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        self.buffer, self.position = b"".join(pieces), 0
+        return missing <= 0
+
+    def peek(self, count: int = 1) -> bytes:
+        """The next `count` bytes, fewer at the end of the stream, without moving."""
+        self._fill(count)
+        return self.buffer[self.position : self.position + count]
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes. Raises KaldiError when the stream ends before."""
+        if count < 0 or not self._fill(count):
+            raise KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
+        start, self.position = self.position, self.position + count
+        return self.buffer[start : self.position]
+
+    def array(self, dtype: np.dtype | type, count: int) -> np.ndarray:
+        """`count` numbers as they lie in memory; a copy, so writable."""
+        return np.frombuffer(self.take(np.dtype(dtype).itemsize * count), dtype).copy()
+
+    def until(self, stops: bytes) -> bytes:
+        """Bytes up to the first of `stops` or the end of the stream; the stop is not consumed."""
+        searched = 0
+        while True:
+            start = self.position + searched
+            end = len(self.buffer)
+            for stop in stops:
+                found = self.buffer.find(stop, start, end)
+                end = found if found >= 0 else end
+            if end < len(self.buffer) or not self._fill(len(self.buffer) - self.position + 1):
+                return self.take(end - self.position)
+            searched = end - start + searched
+    def skip_space(self) -> None:
+        while self.peek() and self.peek() in SPACE:
+            self.position += 1
+
+    def line(self) -> str:
+        """The rest of the line, without its newline."""
+        text = self.until(b"\n")
+        self.peek() and self.take(1)
+        return text.decode(errors="replace")
+
+    def key(self) -> str | None:
+        """The key of the next table entry with the blank behind it, or None at the end."""
+        self.skip_space()
+        key = self.until(b" \t\n")
+        if not key:
+            return None
+        if self.peek() in (b" ", b"\t"):
+            self.position += 1
+        try:
+            return key.decode()
+        except UnicodeDecodeError:
+            raise KaldiError(f"{self.name}: not a Kaldi archive (a key is not text)") from None
+
+    def binary(self) -> bool:
+        """Consume the binary header `\\0B` if it is there."""
+        if self.peek(2) == b"\0B":
+            self.position += 2
+            return True
+        return False
+
+    def token(self) -> str:
+        """A blank-delimited word, and one blank behind it."""
+        self.skip_space()
+        word = self.until(SPACE)
+        if self.peek():
+            self.position += 1
+        if not word:
+            raise KaldiError(f"{self.name}: the file ends where a word was expected (truncated?)")
+        return word.decode(errors="replace")
+
+    def peek_token(self) -> str:
+        """The next token, without moving; empty at the end."""
+        self.skip_space()
+        word = self.until(SPACE)
+        self.position -= len(word)
+        return word.decode(errors="replace")
+
+    def expect(self, *words: str) -> str:
+        """The next token, which must be one of `words`."""
+        found = self.token()
+        if found not in words:
+            raise KaldiError(f"{self.name}: expected {' or '.join(words)}, found {found[:40]!r} (a foreign or damaged file)")
+        return found
+
+    def number(self, binary: bool, dtype: type, bound: int = 8) -> np.generic:
+        """One basic type: a size byte and the number in binary, a word in text."""
+        if not binary:
+            word = self.token()
+            try:
+                return dtype(word)
+            except ValueError:
+                raise KaldiError(f"{self.name}: expected a number, found {word[:40]!r}") from None
+        size = self.take(1)[0]
+        kind = np.dtype(dtype).kind
+        size = size - 256 if size > 127 else size  # Kaldi writes the size of an unsigned type as a negative one
+        if abs(size) > bound or abs(size) not in (1, 2, 4, 8):
+            raise KaldiError(f"{self.name}: a number has the size {size} (a foreign or damaged file)")
+        return np.frombuffer(self.take(abs(size)), f"<{kind}{abs(size)}")[0]
+
+    def integer(self, binary: bool) -> int:
+        return int(self.number(binary, np.int64))
+
+    def real(self, binary: bool) -> float:
+        return float(self.number(binary, np.float64))
+
+    def boolean(self, binary: bool) -> bool:
+        """Kaldi's bool: the letter T or F."""
+        letter = self.take(1) if binary else self.token().encode()
+        if letter not in (b"T", b"F"):
+            raise KaldiError(f"{self.name}: expected T or F, found {letter!r}")
+        return letter == b"T"
+
+    def close(self) -> None:
+        """Close the stream; a command that failed is an error."""
+        if self.stream is not sys.stdin.buffer:
+            self.stream.close()
+        if self.process and self.process.wait() not in (0, -13, 141):  # 13: SIGPIPE, the rest was not wanted
+            raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.stream.close()
+            if self.process:
+                self.process.kill()
+                self.process.wait()
+
+
+def open_input(rxfilename: str) -> Reader:
+    """Open an rxfilename for reading. Raises KaldiError when it cannot be opened."""
+    name = rxfilename.strip()
+    if name.endswith("|"):
+        from kaldi.pipe import run_to_bytes
+
+        content = run_to_bytes(name[:-1])
+        if content is not None:
+            return Reader(BytesIO(content), name)
+        process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[:-1]}"], stdout=subprocess.PIPE)
+        return Reader(process.stdout, name, process)
+    if name in ("-", ""):
+        return Reader(sys.stdin.buffer, "standard input")
+    path, colon, offset = name.rpartition(":")
+    if not (colon and offset.isdigit()):
+        path, offset = name, "0"
+    try:
+        stream = open(path, "rb", buffering=0)  # noqa: PTH123 -- Reader buffers, and closes it
+    except OSError as error:
+        raise KaldiError(f"cannot open {path}: {error.strerror}") from None
+    stream.seek(int(offset)) if offset != "0" else None
+    return Reader(stream, name)
+
+
+class Output:
+    """A wxfilename open for writing. A regular file appears under its name only when it is complete."""
+
+    def __init__(self, wxfilename: str):
+        self.name = name = wxfilename.strip()
+        self.process = self.temporary = None
+        self.written = 0
+        if isinstance(wxfilename, PipedFile):
+            self.stream: BinaryIO = wxfilename.content
+        elif name.startswith("|"):
+            self.process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[1:]}"], stdin=subprocess.PIPE)
+            self.stream = self.process.stdin
+        elif name in ("-", ""):
+            self.stream = sys.stdout.buffer
+        else:
+            try:
+                special = not stat.S_ISREG(os.stat(name).st_mode)  # noqa: PTH116
+            except OSError:
+                special = False
+            self.temporary = None if special else f"{name}.tmp{os.getpid()}"
+            try:
+                self.stream = open(self.temporary or name, "wb", buffering=CHUNK)  # noqa: PTH123
+            except OSError as error:
+                raise KaldiError(f"cannot write {name}: {error.strerror}") from None
+
+    def write(self, data: bytes | memoryview | np.ndarray) -> None:
+        self.written += self.stream.write(data)
+
+    def header(self, binary: bool) -> None:
+        """The binary header, which text files lack."""
+        if binary:
+            self.write(b"\0B")
+
+    def token(self, word: str) -> None:
+        self.write(word.encode() + b" ")
+
+    def integer(self, value: int, binary: bool) -> None:
+        self.write(b"\4" + int(value).to_bytes(4, "little", signed=True) if binary else b"%d " % value)
+
+    def real(self, value: float, binary: bool, double: bool = False) -> None:
+        """A BaseFloat, or a double on request."""
+        if binary:
+            self.write(b"\x08" + np.float64(value).tobytes() if double else b"\4" + np.float32(value).tobytes())
+        else:
+            self.write(number_text(value).encode() + b" ")
+
+    def boolean(self, value: bool, binary: bool) -> None:
+        self.write((b"T" if value else b"F") + (b"" if binary else b" "))
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if self.stream is sys.stdout.buffer:
+            self.stream.flush()
+            return
+        if isinstance(self.stream, BytesIO):
+            return
+        try:
+            self.stream.close()
+        except OSError as error:
+            kind = kind or OSError
+            failure: KaldiError | None = KaldiError(f"cannot write {self.name}: {error.strerror}")
+        else:
+            failure = None
+        if self.process and self.process.wait() and kind is None:
+            raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
+        if self.temporary and kind is None:
+            os.replace(self.temporary, self.name)  # noqa: PTH105
+        elif self.temporary:
+            os.unlink(self.temporary)  # noqa: PTH108
+        if failure:
+            raise failure
+
+
+def number_text(value: float) -> str:
+    """A number as a C++ stream prints it at Kaldi's precision of 7 digits."""
+    return f"{float(value):.7g}"
+
+
+def read_vector(reader: Reader, binary: bool, dtype: type = np.float32) -> np.ndarray:
+    """A float or double vector, converted to `dtype`."""
+    if not binary:
+        return _text_rows(reader, dtype)[0]
+    kind = {"FV": np.float32, "DV": np.float64}[reader.expect("FV", "DV")]
+    return reader.array(kind, reader.integer(True)).astype(dtype, copy=False)
+
+
+def write_vector(out: Output, vector: np.ndarray, binary: bool) -> None:
+    """A vector as float or double, after its dtype."""
+    if binary:
+        vector = np.ascontiguousarray(vector)
+        out.token("DV" if vector.dtype == np.float64 else "FV")
+        out.integer(len(vector), True)
+        out.write(vector.tobytes())
+    else:
+        out.write((" [ " + "".join(f"{x:.7g} " for x in vector.tolist()) + "]\n").encode())
+
+
+def read_matrix(reader: Reader, binary: bool, dtype: type = np.float32) -> np.ndarray:
+    """A matrix of any of Kaldi's storage forms (float, double, compressed), converted to `dtype`."""
+    if not binary:
+        rows = _text_rows(reader, dtype)
+        if len({len(row) for row in rows}) > 1:
+            raise KaldiError(f"{reader.name}: the rows of a matrix have different lengths")
+        return np.array([row for row in rows if len(row)], dtype).reshape(-1, len(rows[0]))
+    kind = reader.expect("FM", "DM", "CM", "CM2", "CM3")
+    if kind.startswith("CM"):
+        from kaldi.compressed import read_compressed
+
+        return read_compressed(reader, kind).astype(dtype, copy=False)
+    rows, columns = reader.integer(True), reader.integer(True)
+    data = reader.array(np.float32 if kind == "FM" else np.float64, rows * columns)
+    return data.reshape(rows, columns).astype(dtype, copy=False)
+
+
+def write_matrix(out: Output, matrix: np.ndarray, binary: bool) -> None:
+    """A matrix as float or double, after its dtype."""
+    if binary:
+        matrix = np.ascontiguousarray(matrix)
+        out.token("DM" if matrix.dtype == np.float64 else "FM")
+        out.integer(matrix.shape[0], True)
+        out.integer(matrix.shape[1], True)
+        out.write(matrix.tobytes())
+    elif matrix.size == 0:
+        out.write(b" [ ]\n")
+    else:
+        rows = ("".join(f"{x:.7g} " for x in row) for row in matrix.tolist())
+        out.write((" [\n  " + "\n  ".join(rows) + "]\n").encode())
+
+
+def read_packed(reader: Reader, binary: bool) -> np.ndarray:
+    """A symmetric (SpMatrix) or lower-triangular (TpMatrix) matrix, packed by rows, as a full lower-triangular matrix."""
+    if binary:
+        kind = np.float32 if reader.expect("FP", "DP") == "FP" else np.float64
+        rows = reader.integer(True)
+        packed = reader.array(kind, rows * (rows + 1) // 2)
+    else:
+        lines = _text_rows(reader, np.float64)
+        packed = np.concatenate(lines)
+        rows = int((np.sqrt(8 * len(packed) + 1) - 1) / 2)
+    full = np.zeros((rows, rows))
+    full[np.tril_indices(rows)] = packed
+    return full
+
+
+def write_packed(out: Output, matrix: np.ndarray, binary: bool) -> None:
+    """The lower triangle of a square matrix, packed by rows, as float or double after its dtype."""
+    if binary:
+        out.token("DP" if matrix.dtype == np.float64 else "FP")
+        out.integer(len(matrix), True)
+        out.write(matrix[np.tril_indices(len(matrix))].tobytes())
+    else:
+        rows = (" ".join(f"{x:.7g}" for x in row[: i + 1]) + " " for i, row in enumerate(matrix.tolist()))
+        out.write((" [\n" + "\n".join(rows) + "]\n").encode())
+
+
+def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
+    """The rows between `[` and `]` of a vector or matrix in text form; blank rows are dropped, but one row is always there."""
+    reader.skip_space()
+    if reader.take(1) != b"[":
+        raise KaldiError(f"{reader.name}: expected '[' of a vector or matrix in text form (a foreign or damaged file)")
+    text = reader.until(b"]")
+    reader.take(1)
+    if reader.peek() == b"\n":
+        reader.take(1)
+    try:
+        rows = [np.array(line.split(), dtype) for line in text.decode().split("\n") if line.strip()]
+    except (ValueError, UnicodeDecodeError):
+        raise KaldiError(f"{reader.name}: a vector or matrix in text form holds something that is not a number") from None
+    return rows or [np.zeros(0, dtype)]

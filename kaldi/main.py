@@ -1,0 +1,58 @@
+"""Entry of every embedded program: find its function, parse its options, run it, and turn bad input into one line."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from kaldi import log
+from kaldi.options import check_arguments, parse, usage
+from kaldi.programs import MODULE_OF
+
+
+def find(name: str) -> Callable:
+    """The function of a program: `copy-feats` is `copy_feats` in the module that kaldi.programs names."""
+    return getattr(import_module(f"kaldi.programs.{MODULE_OF[name]}"), name.replace("-", "_"))
+
+
+def write_table(function: Callable, arguments: list[str], options: dict) -> None:
+    """Write what a table program yields to its last argument."""
+    from kaldi.table import Kind, TableWriter
+
+    kind = function.writes if isinstance(function.writes, Kind) else function.writes(options)
+    with TableWriter(arguments[-1], kind) as writer:
+        for key, value in function(*arguments, **options):
+            writer.write(key, value)
+
+
+def main(name: str, argv: list[str]) -> int:
+    """Run a program; returns its exit status: 0, or 1 after an error (the usage text when called without arguments)."""
+    log.program = name
+    try:
+        function = find(name)
+        wanted = not argv and function.__code__.co_argcount > 0
+        arguments, options, common = parse(function, argv)
+        if wanted or common.get("help"):
+            print(usage(name, function), file=sys.stderr if wanted else sys.stdout)
+            return 1 if wanted else 0
+        check_arguments(function, arguments)
+        if common.get("print_args", True):
+            print(name, " ".join(argv), file=sys.stderr)
+        if hasattr(function, "writes"):
+            write_table(function, arguments, options)
+            return 0
+        return int(function(*arguments, **options) or 0)
+    except log.KaldiError as error:
+        message = str(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        message = "the reader of the output closed it early"
+    except OSError as error:
+        message = f"{error.filename or 'output'}: {error.strerror or error}"
+    except MemoryError:
+        message = "out of memory"
+    except KeyboardInterrupt:
+        message = "interrupted"
+    print(f"ERROR ({name}[embedded]) {message}", file=sys.stderr)
+    return 1

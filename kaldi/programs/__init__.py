@@ -1,0 +1,25 @@
+"""Which module holds which program, so that starting one imports only what it needs."""
+
+_PROGRAMS = {
+    "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
+        feat-to-dim feat-to-len subset-feats select-feats paste-feats splice-feats add-deltas transform-feats compute-cmvn-stats
+        apply-cmvn modify-cmvn-stats""",
+    "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
+    "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
+    "scoring": "compute-wer compute-wer-bootci align-text",
+    "gmm": """gmm-init-mono gmm-init-model gmm-info gmm-copy gmm-mixup gmm-est gmm-sum-accs gmm-boost-silence
+        gmm-transform-means gmm-acc-stats-ali gmm-acc-stats-twofeats gmm-compute-likes""",
+    "trees": "acc-tree-stats sum-tree-stats cluster-phones compile-questions build-tree tree-info",
+    "alignments": """am-info hmm-info copy-transition-model convert-ali ali-to-pdf ali-to-phones ali-to-post
+        weight-silence-post analyze-counts show-alignments""",
+    "graphs": """compile-train-graphs arpa2fst fsttablecompose fstdeterminizestar fstminimizeencoded fstpushspecial
+        fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols fstrmepslocal add-self-loops
+        fstaddselfloops""",
+    "openfst": "fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstinfo",
+    "align": "align-equal-compiled gmm-align-compiled",
+    "decode": "gmm-latgen-faster latgen-faster-mapped",
+    "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
+        lattice-copy lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-align-words
+        lattice-depth-per-frame lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",
+}
+MODULE_OF = {name: module for module, names in _PROGRAMS.items() for name in names.split()}
