@@ -1,0 +1,77 @@
+#!/usr/bin/env perl
+# Runs a command, or an array of jobs JOB=1:N in parallel, on this machine; every job writes a log. As Kaldi's run.pl.
+#
+# --max-jobs-run N   at most N at a time (default: as many as there are processors, or GPUs with --gpu)
+# --num-threads N    threads of a job: fewer jobs run at a time
+# --gpu N            N > 0: one GPU per job in turn, unless CUDA_VISIBLE_DEVICES is set already
+# --mem, --time ...  for queue.pl and slurm.pl; of no effect here
+# After a failure no further job is started. A signal to run.pl ends its jobs.
+use strict;
+use warnings;
+use Cwd;
+use File::Basename;
+use File::Path qw(make_path);
+use POSIX qw(setpgid);
+use lib dirname(__FILE__);
+use JobArray qw(parse_command_line job_log job_script report_failures);
+
+my %array = parse_command_line(@ARGV);
+my @gpus = gpus_to_share();
+my $at_a_time = $array{options}{max_jobs_run} // (@gpus ? scalar @gpus : processors());
+$at_a_time =~ m/^[1-9]\d*$/ or die "run.pl: --max-jobs-run takes a positive number, not '$at_a_time'\n";
+
+my (%job_of, %gpu_of, @failed);
+for my $signal (qw(INT TERM HUP)) {
+  $SIG{$signal} = sub {
+    $SIG{$signal} = 'DEFAULT';
+    kill 'TERM', map { -$_ } keys %job_of;
+    print STDERR "run.pl: stopped by SIG$signal; ended the jobs of $array{log}\n";
+    kill $signal, $$;
+  };
+}
+
+for my $job ($array{first} .. $array{last}) {
+  wait_for_a_job() while keys %job_of >= $at_a_time;
+  last if @failed;
+  start($job);
+}
+wait_for_a_job() while %job_of;
+exit report_failures(\%array, sort { $a <=> $b } @failed);
+
+sub start {
+  my ($job) = @_;
+  make_path(dirname(job_log(\%array, $job)));
+  my $script = job_script(\%array, $job, getcwd()) . "exit \$code\n";
+  my $gpu = shift @gpus;
+  my $pid = fork() // die "run.pl: cannot start a process: $!\n";
+  if ($pid == 0) {
+    $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+    setpgid(0, 0);    # a process group of its own, so that the whole pipe can be ended
+    $ENV{CUDA_VISIBLE_DEVICES} = $gpu if defined $gpu;
+    exec('bash', '-c', $script) or die "run.pl: cannot start bash: $!\n";
+  }
+  setpgid($pid, $pid);
+  $job_of{$pid} = $job;
+  $gpu_of{$pid} = $gpu if defined $gpu;
+}
+
+sub wait_for_a_job {
+  my $pid = waitpid(-1, 0);
+  my $status = $?;
+  my $job = delete $job_of{$pid} // return;
+  push @failed, $job if $status != 0;
+  push @gpus, delete $gpu_of{$pid} if exists $gpu_of{$pid};
+}
+
+sub processors {
+  chomp(my $count = `nproc`);
+  my $threads = $array{options}{num_threads} // 1;
+  return $count > $threads ? int($count / $threads) : 1;
+}
+
+# The GPUs to hand out, or none if no GPU was asked for or if the choice was made outside.
+sub gpus_to_share {
+  return () if !($array{options}{gpu} // 0) || defined $ENV{CUDA_VISIBLE_DEVICES};
+  my @lines = grep { m/^GPU \d+/ } `nvidia-smi -L 2>/dev/null`;
+  return (0 .. $#lines);
+}
