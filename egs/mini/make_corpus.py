@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Make the mini corpus: synthetic children who say short commands and numbers, as Kaldi data directories.
+
+espeak-ng speaks; what makes the voice a child's is a high pitch, slow and uneven speech, and a short vocal tract: the
+voice is synthesised slower and lower than wanted, then its sampling rate is raised, which moves all formants up.
+Ages, and with them tract length, pitch and rate, follow roughly Lee, Potamianos and Narayanan (1999), "Acoustics of
+children's speech". Speakers of train, dev and test are different. The same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import multiprocessing
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import resample_poly
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from local.audio import RATE, write_audio
+from local.espeak import Delivery, Espeak
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# A small grammar: words in capitals that are keys are expanded, one alternative at random; the others are spoken.
+GRAMMAR = {
+    "<SENTENCE>": [
+        "<COMMAND>", "<COMMAND>", "<COMMAND> PLEASE", "PLEASE <COMMAND>", "<COMMAND> AND <COMMAND>",
+        "<DIGITS>", "<DIGITS>", "<COUNT>", "<THING> <PLACE>",
+    ],
+    "<COMMAND>": [
+        "PUT <THING> <PLACE>", "PUT <THING> <PLACE>", "MOVE <THING> <PLACE>", "TAKE <THING> TO <THING>",
+        "BRING <THING>", "FIND <THING>", "FIND <THING> AND <THING>", "OPEN <THING>", "CLOSE <THING>", "STOP <THING>",
+        "TURN <WAY>", "TURN <THING> <WAY>", "GO <WAY>", "GO <NUMBER> <WAY>", "MOVE <WAY> <NUMBER>",
+        "TAKE <NUMBER> <COLOUR> <NOUN>", "STOP",
+    ],
+    "<THING>": [
+        "THE <NOUN>", "THE <COLOUR> <NOUN>", "MY <NOUN>", "MY <COLOUR> <NOUN>", "A <NOUN>", "A <COLOUR> <NOUN>",
+    ],
+    "<PLACE>": ["<PREPOSITION> <THING>", "<PREPOSITION> <THING>", "<WAY>", "TO THE LEFT", "TO THE RIGHT"],
+    "<DIGITS>": [
+        "<DIGIT> <DIGIT> <DIGIT>", "<DIGIT> <DIGIT> <DIGIT> <DIGIT>", "<DIGIT> <DIGIT> <DIGIT> <DIGIT> <DIGIT>",
+    ],
+    "<COUNT>": ["<NUMBER> AND <NUMBER>", "<NUMBER> <COLOUR> <NOUN> AND <NUMBER> <COLOUR> <NOUN>"],
+    "<NUMBER>": ["<DIGIT>", "<TEEN>", "<TEN>", "<TEN> <DIGIT>"],
+    "<PREPOSITION>": ["ON", "IN", "UNDER", "NEAR"],
+    "<WAY>": ["LEFT", "RIGHT", "UP", "DOWN"],
+    "<COLOUR>": ["RED", "GREEN", "BLUE", "BLACK", "WHITE", "BROWN", "PINK"],
+    "<NOUN>": [
+        "BALL", "DOLL", "DOG", "BOOK", "BOX", "BOAT", "BEAR", "BIRD", "CAT", "CAR", "CUP", "FISH", "BED", "BELL",
+    ],
+    "<DIGIT>": ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"],
+    "<TEEN>": ["TEN", "THIRTEEN", "FOURTEEN", "FIFTEEN", "SIXTEEN"],
+    "<TEN>": ["THIRTY", "FORTY", "FIFTY", "SIXTY"],
+}  # fmt: skip
+ACCENTS = ["en-us", "en-us", "en-us", "en-us", "en-us-nyc", "en", "en-gb-x-rp", "en-gb-scotland"]
+# Sampling rate 22050 * k / 441 to 16000 Hz is a resampling by 320 / k: k sets the vocal-tract length.
+RESAMPLE_UP, RESAMPLE_DOWN = 320, 441
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A synthetic child: formants are `stretch` times an adult man's, rate in words a minute, level in dB."""
+
+    accent: str
+    variant: str
+    stretch: float
+    rate: float
+    pause_probability: float
+    level: float
+
+
+def draw_speaker(rng: np.random.Generator) -> Speaker:
+    """A random child of 5 to 12 years."""
+    age = rng.uniform(5, 12)
+    stretch = round(RESAMPLE_DOWN * np.clip(1.47 - 0.03 * (age - 5) + rng.normal(0, 0.04), 1.15, 1.6)) / RESAMPLE_DOWN
+    pitch = np.clip(330 - 11 * (age - 5) + rng.normal(0, 18), 200, 400)
+    formants = "".join(
+        f"formant {n} {round(100 * rng.normal(1, 0.05))} {rng.integers(75, 126)} {rng.integers(85, 131)}\n"
+        for n in range(1, 6)
+    )
+    variant = (
+        "language variant\nname speaker\n"
+        f"pitch {round(0.85 * pitch / stretch)} {round(rng.uniform(1.1, 1.4) * pitch / stretch)}\n"
+        f"{formants}"
+        f"flutter {rng.integers(2, 10)}\nroughness {rng.integers(0, 4)}\n"
+        f"voicing {rng.integers(70, 111)}\nconsonants {rng.integers(70, 131)} {rng.integers(70, 131)}\n"
+    )
+    return Speaker(
+        accent=ACCENTS[rng.integers(len(ACCENTS))],
+        variant=variant,
+        stretch=stretch,
+        rate=np.clip(135 + 7 * (age - 5) + rng.normal(0, 12), 115, 210),
+        pause_probability=rng.uniform(0.02, 0.15),
+        level=rng.uniform(-34, -22),
+    )
+
+
+def draw_sentence(rng: np.random.Generator, symbol: str = "<SENTENCE>") -> list[str]:
+    """The words of a random sentence of the grammar."""
+    if symbol not in GRAMMAR:
+        return [symbol]
+    alternatives = GRAMMAR[symbol]
+    parts = alternatives[rng.integers(len(alternatives))].split()
+    return [word for part in parts for word in draw_sentence(rng, part)]
+
+
+def speak(voice: Espeak, speaker: Speaker, words: list[str], rng: np.random.Generator) -> np.ndarray:
+    """One utterance as samples in [-1, 1] at RATE: hesitations, silence around it, the floor of a microphone."""
+    ssml = words[0].lower()
+    for word in words[1:]:
+        pause = f'<break time="{rng.integers(80, 400)}ms"/> ' if rng.random() < speaker.pause_probability else ""
+        ssml += f" {pause}{word.lower()}"
+    delivery = Delivery(
+        rate=max(80, round(speaker.rate * rng.uniform(0.85, 1.2) / speaker.stretch)),
+        pitch=int(rng.integers(35, 66)),
+        pitch_range=int(rng.integers(25, 85)),
+    )
+    spoken = voice.speak(ssml, delivery).astype(np.float64) / 32768
+    spoken = resample_poly(spoken, RESAMPLE_UP, round(RESAMPLE_DOWN * speaker.stretch))
+    spoken *= 10 ** ((speaker.level + rng.normal(0, 2.5)) / 20) / np.sqrt(np.mean(spoken**2))
+    before, after = rng.integers(RATE // 10, RATE // 3, size=2)
+    utterance = np.pad(spoken, (before, after)) + rng.normal(0, 10 ** (-68 / 20), len(spoken) + before + after)
+    return utterance * min(1.0, 0.95 / np.abs(utterance).max())
+
+
+def record_speaker(task: tuple[Path, int, int, float]) -> str:
+    """Record one speaker: <folder>/<utterance>.wav and, last, the transcripts in <folder>/text. Done ones are kept.
+
+    Runs in a process of its own, since espeak-ng's samples depend on all that it said before.
+    """
+    folder, seed, number, seconds = task
+    transcripts = folder / "text"
+    if transcripts.exists():
+        return folder.name
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, number])
+    speaker = draw_speaker(rng)
+    lines = []
+    with tempfile.TemporaryDirectory(prefix="espeak") as work_dir:
+        voice = Espeak(speaker.accent, speaker.variant, Path(work_dir))
+        spoken = 0.0
+        while spoken < seconds:
+            words = draw_sentence(rng)
+            samples = speak(voice, speaker, words, rng)
+            utterance = f"{folder.name}-{len(lines) + 1:03d}"
+            write_audio(folder / f"{utterance}.wav", samples)
+            lines.append(f"{utterance} {' '.join(words)}\n")
+            spoken += len(samples) / RATE
+    write_text(transcripts, lines)
+    return folder.name
+
+
+def write_text(path: Path, lines: list[str]) -> None:
+    """Write lines to a file, complete or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text("".join(lines))
+    unfinished.replace(path)
+
+
+def write_data_dir(data_dir: Path, speaker_dirs: list[Path]) -> None:
+    """Write wav.scp, text, utt2spk and spk2utt, in C order because all numbers in the ids are padded."""
+    text = [line for folder in speaker_dirs for line in (folder / "text").read_text().splitlines(keepends=True)]
+    utterances = [(line.split()[0], folder) for folder in speaker_dirs
+                  for line in (folder / "text").read_text().splitlines()]  # fmt: skip
+    data_dir.mkdir(parents=True, exist_ok=True)
+    write_text(data_dir / "wav.scp", [f"{name} {folder.resolve() / name}.wav\n" for name, folder in utterances])
+    write_text(data_dir / "text", text)
+    write_text(data_dir / "utt2spk", [f"{name} {folder.name}\n" for name, folder in utterances])
+    by_speaker = [
+        f"{folder.name} {' '.join(name for name, of in utterances if of == folder)}\n" for folder in speaker_dirs
+    ]
+    write_text(data_dir / "spk2utt", by_speaker)
+
+
+def fingerprint(seed: int, seconds: dict[str, list[float]]) -> str:
+    """What decides the corpus' bytes: the options and the programs. Recordings made from another one are made again."""
+    digest = hashlib.sha256(repr((seed, seconds)).encode())
+    for program in (Path(__file__), REPOSITORY / "local" / "espeak.py", REPOSITORY / "local" / "audio.py"):
+        digest.update(program.read_bytes())
+    return digest.hexdigest() + "\n"
+
+
+def plan_sets(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds to record of each speaker, by set."""
+    return {
+        name: [60 * getattr(arguments, f"{name}_minutes") / speakers] * speakers
+        for name in ("train", "dev", "test")
+        if (speakers := getattr(arguments, f"{name}_speakers"))
+    }
+
+
+def plan_speakers(corpus_dir: Path, sets: dict[str, list[float]], seed: int) -> Iterator[tuple[str, tuple]]:
+    """The set and the recording task of every speaker."""
+    number = 0
+    for name, all_seconds in sets.items():
+        for seconds in all_seconds:
+            number += 1
+            yield name, (corpus_dir / "wav" / f"mini{number:03d}", seed, number, seconds)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("train", "dev", "test"):
+        parser.add_argument(f"--{name}-speakers", type=int, required=True, help=f"speakers of the {name} set")
+        parser.add_argument(f"--{name}-minutes", type=float, required=True, help=f"minutes of speech of the {name} set")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=2, help="processes")
+    parser.add_argument("corpus_dir", type=Path, help="folder for the recordings")
+    parser.add_argument("data_dir", type=Path, help="folder that gets the data directories train, dev and test")
+    return parser.parse_args()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    log = logging.getLogger("make_corpus.py")
+    arguments = parse_arguments()
+    sets = plan_sets(arguments)
+    marker, current = arguments.corpus_dir / "fingerprint", fingerprint(arguments.seed, sets)
+    if not marker.exists() or marker.read_text() != current:
+        shutil.rmtree(arguments.corpus_dir / "wav", ignore_errors=True)
+        arguments.corpus_dir.mkdir(parents=True, exist_ok=True)
+        write_text(marker, [current])
+    plan = list(plan_speakers(arguments.corpus_dir, sets, arguments.seed))
+    with multiprocessing.Pool(arguments.nj, maxtasksperchild=1) as pool:
+        for count, _ in enumerate(pool.imap(record_speaker, [task for _, task in plan], chunksize=1), 1):
+            if count % 10 == 0 or count == len(plan):
+                log.info("recorded %d of %d speakers", count, len(plan))
+    for name in sets:
+        write_data_dir(arguments.data_dir / name, [task[0] for of, task in plan if of == name])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, RuntimeError) as failure:
+        sys.exit(f"make_corpus.py: {failure}")

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Makes the mini corpus (synthetic children, spoken by espeak-ng) as Kaldi data directories, with its dictionary.
+set -euo pipefail
+
+nj=2
+corpus_dir=
+conf=egs/mini/corpus.conf
+
+usage="Usage: egs/mini/prepare.sh [options] <data-dir>
+ e.g.: egs/mini/prepare.sh --nj 2 data
+Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
+Options:
+  --nj <n>              # processes (default $nj)
+  --corpus-dir <dir>    # where the recordings go (default <data-dir>/local/mini)
+  --conf <file>         # sizes of the corpus (default $conf)"
+help_message=$usage
+
+# shellcheck disable=SC1091
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+
+if [ $# -ne 1 ]; then
+  echo "$usage" >&2
+  exit 1
+fi
+data=$1
+[ -n "$corpus_dir" ] || corpus_dir=$data/local/mini
+
+# shellcheck source=egs/mini/corpus.conf
+. "$conf"
+
+python3 egs/mini/make_corpus.py --nj "$nj" --seed "$mini_seed" \
+  --train-speakers "$mini_train_speakers" --train-minutes "$mini_train_minutes" \
+  --dev-speakers "$mini_dev_speakers" --dev-minutes "$mini_dev_minutes" \
+  --test-speakers "$mini_test_speakers" --test-minutes "$mini_test_minutes" \
+  "$corpus_dir" "$data"
+local/prepare_dict.sh egs/mini/lexicon.txt "$data/local/dict"
+
+for set in train dev test; do
+  utils/validate_data_dir.sh --no-feats "$data/$set"
+done

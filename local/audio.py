@@ -1,0 +1,110 @@
+"""Recordings in, samples out: the one place where the recipe reads and writes audio.
+
+Every recording is brought to the recipe's 16 kHz mono. A recording that cannot be used raises AudioError with one line
+that says which and why; programs print that line and stop (or skip the utterance where the user asked for it).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scipy.signal import resample_poly
+
+RATE = 16000
+# Sizes that programs write into a WAV header when they stream and do not know the length.
+STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
+
+
+class AudioError(Exception):
+    """A recording that is missing, empty, truncated or not audio."""
+
+
+def read_audio(source: str | Path, rate: int = RATE) -> np.ndarray:
+    """Read a recording as float32 mono samples in [-1, 1], shape (samples,), at the given rate in Hz.
+
+    source is a path of any file that soundfile reads (any rate, any number of channels), or, as in Kaldi's wav.scp, a
+    command that writes one to its output, ending in "|". Channels are averaged. Raises AudioError.
+    """
+    content = _read_bytes(source)
+    if not content:
+        raise AudioError(f"recording is empty: {source}")
+    if _is_truncated_wav(content):
+        raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            promised, original_rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
+    if len(samples) == 0:
+        raise AudioError(f"recording has no samples: {source}")
+    if len(samples) < promised:
+        raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+    mono = samples.mean(axis=1)
+    if original_rate != rate:
+        divisor = math.gcd(rate, original_rate)
+        mono = resample_poly(mono, rate // divisor, original_rate // divisor)
+    return mono.astype(np.float32)
+
+
+def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
+    """Write samples in [-1, 1], shape (samples,), as a mono 16-bit WAV file, complete or not at all.
+
+    Raises OSError (a full disk, for one). Samples outside [-1, 1] are a fault of the caller, which scales.
+    """
+    if np.abs(samples).max(initial=0.0) > 1.0:
+        raise ValueError(f"samples beyond full scale for {path}")
+    content = io.BytesIO()
+    soundfile.write(content, np.round(samples * 32767).astype(np.int16), rate, format="WAV", subtype="PCM_16")
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        unfinished.write_bytes(content.getvalue())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_scp(path: Path) -> dict[str, str]:
+    """Read a Kaldi scp or text file of lines "<key> <value>", in its order. Raises OSError, ValueError (bad line)."""
+    table: dict[str, str] = {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            key, _, value = line.strip().partition(" ")
+            if not value:
+                raise ValueError(f"{path}:{number}: expected '<key> <value>', found '{line.strip()}'")
+            if key in table:
+                raise ValueError(f"{path}:{number}: {key} occurs twice")
+            table[key] = value.strip()
+    return table
+
+
+def _read_bytes(source: str | Path) -> bytes:
+    command = str(source).strip()
+    if command.endswith("|"):
+        done = subprocess.run(["bash", "-c", command[:-1]], stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise AudioError(f"command ended with status {done.returncode}: {source}")
+        return done.stdout
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise AudioError(f"recording cannot be read ({error.strerror}): {source}") from error
+
+
+def _is_truncated_wav(content: bytes) -> bool:
+    """Whether the data chunk of a RIFF file is shorter than its header says; libsndfile does not tell."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return False
+    position = 12
+    while position + 8 <= len(content):
+        size = int.from_bytes(content[position + 4 : position + 8], "little")
+        if content[position : position + 4] == b"data":
+            return size not in STREAMED_SIZES and position + 8 + size > len(content)
+        position += 8 + size + size % 2
+    return True

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes a Kaldi dictionary directory from a plain lexicon of lines "WORD PHONE ...", phones without stress marks.
+# Adds silence (SIL) and the unknown word, <UNK>, spoken as SPN.
+set -euo pipefail
+
+if [ $# -ne 2 ]; then
+  echo "Usage: local/prepare_dict.sh <lexicon> <dict-dir>
+ e.g.: local/prepare_dict.sh egs/mini/lexicon.txt data/local/dict" >&2
+  exit 1
+fi
+lexicon=$1
+dict=$2
+export LC_ALL=C
+
+if [ ! -s "$lexicon" ]; then
+  echo "prepare_dict.sh: no lexicon $lexicon" >&2
+  exit 1
+fi
+bad=$(awk 'NF < 2 {print NR; exit}' "$lexicon")
+if [ -n "$bad" ]; then
+  echo "prepare_dict.sh: $lexicon, line $bad: a word without pronunciation" >&2
+  exit 1
+fi
+
+mkdir -p "$dict"
+# A lexicon with probabilities left from another run would win over lexicon.txt.
+rm -f "$dict/lexiconp.txt"
+awk '$1 != "!SIL" && $1 != "<UNK>" {$1 = $1; print}' "$lexicon" | sort -u >"$dict/nonsilence_lexicon.tmp"
+cut -d' ' -f2- "$dict/nonsilence_lexicon.tmp" | tr ' ' '\n' | grep -vE '^(SIL|SPN)?$' | sort -u \
+  >"$dict/nonsilence_phones.txt"
+printf '%s\n' SIL SPN >"$dict/silence_phones.txt"
+echo SIL >"$dict/optional_silence.txt"
+# The automatic questions cluster all phones together; this one keeps silence apart.
+echo "SIL SPN" >"$dict/extra_questions.txt"
+tr '\n' ' ' <"$dict/nonsilence_phones.txt" | sed 's/ $//' >>"$dict/extra_questions.txt"
+echo >>"$dict/extra_questions.txt"
+{ echo "!SIL SIL"; echo "<UNK> SPN"; cat "$dict/nonsilence_lexicon.tmp"; } >"$dict/lexicon.txt"
+rm "$dict/nonsilence_lexicon.tmp"
