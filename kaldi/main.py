@@ -16,6 +16,13 @@ def find(name: str) -> Callable:
     return getattr(import_module(f"kaldi.programs.{MODULE_OF[name]}"), name.replace("-", "_"))
 
 
+def writes_table(function: Callable, arguments: list[str]) -> bool:
+    """Whether a table program is to write a table rather than a plain file."""
+    from kaldi.table import is_specifier
+
+    return function.files is None or is_specifier(arguments[-1])
+
+
 def write_table(function: Callable, arguments: list[str], options: dict) -> None:
     """Write what a table program yields to its last argument."""
     from kaldi.table import Kind, TableWriter
@@ -39,9 +46,10 @@ def main(name: str, argv: list[str]) -> int:
         check_arguments(function, arguments)
         if common.get("print_args", True):
             print(name, " ".join(argv), file=sys.stderr)
-        if hasattr(function, "writes"):
+        if hasattr(function, "writes") and writes_table(function, arguments):
             write_table(function, arguments, options)
             return 0
+        function = getattr(function, "files", function)
         return int(function(*arguments, **options) or 0)
     except log.KaldiError as error:
         message = str(error)

@@ -24,6 +24,7 @@ class Kind(NamedTuple):
     name: str
     read: Callable[[Reader, bool], Any]
     write: Callable[[Output, Any, bool], None]
+    header: bool = True  # False: never preceded by the binary header (words, wave files, FSTs)
 
 
 class Piped(str):
@@ -33,14 +34,15 @@ class Piped(str):
     reader: Reader | None = None
 
 
-def program(writes: Kind | Callable[[dict], Kind]) -> Callable:
+def program(writes: Kind | Callable[[dict], Kind], files: Callable | None = None) -> Callable:
     """Mark a generator function as a program whose last argument is a wspecifier for the (key, object) that it yields.
 
     Such programs run inside one process when they are the parts of a pipe. `writes` may depend on the options.
+    `files` is what the program does, with the same arguments and options, when the last one is a plain file name.
     """
 
     def mark(function: Callable) -> Callable:
-        function.writes = writes  # type: ignore[attr-defined]
+        function.writes, function.files = writes, files  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -166,10 +168,9 @@ INT_VECTOR = Kind("integer vector", _read_int_vector, _write_int_vector)
 INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _write_int_vector_vector)
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
-TOKEN = Kind("token", _read_line_value(str), _write_line)
-TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split), lambda o, v, b: _write_line(o, " ".join(v), b))
+TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
+TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split), lambda o, v, b: _write_line(o, " ".join(v), b), header=False)
 POSTERIOR = Kind("posterior", _read_posterior, _write_posterior)
-TEXT_ONLY = (TOKEN, TOKEN_VECTOR)  # never in binary, whatever the wspecifier says
 
 
 # ---- reading ----
@@ -397,7 +398,7 @@ class TableWriter:
         if not colon or "ark" not in kinds or not {"ark", "scp", "t", "b", "f", "nf", "p"}.issuperset(words):
             raise KaldiError(f"not a wspecifier: {wspecifier!r} (expected ark:FILE, ark,t:FILE or ark,scp:ARK,SCP)")
         self.kind = kind
-        self.binary = "t" not in words and kind not in TEXT_ONLY
+        self.binary = "t" not in words
         self.flush = "f" in words
         self.scp = None
         if len(kinds) == 2:
@@ -412,7 +413,7 @@ class TableWriter:
         self.ark.write(key.encode() + b" ")
         if self.scp:
             self.scp.write(f"{key} {self.ark.name}:{self.ark.written}\n".encode())
-        self.ark.header(self.binary)
+        self.ark.header(self.binary and self.kind.header)
         self.kind.write(self.ark, value, self.binary)
         if self.flush:
             self.ark.stream.flush()
@@ -435,5 +436,5 @@ def read_file(rxfilename: str, kind: Kind) -> Any:
 def write_file(wxfilename: str, kind: Kind, value: Any, binary: bool = True) -> None:
     """One object to a file of its own."""
     with Output(wxfilename) as out:
-        out.header(binary)
+        out.header(binary and kind.header)
         kind.write(out, value, binary)
