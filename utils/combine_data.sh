@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Joins data directories into one. A table is joined where all sources have it; their ids must be disjoint.
+set -euo pipefail
+export LC_ALL=C
+
+extra_files=
+skip_fix=false
+help_message="Usage: $0 [--extra-files 'FILE ...'] [--skip-fix false] <dest-data-dir> <src-data-dir1> <src-data-dir2> ..."
+
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+if [ $# -lt 2 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+dest=$1
+shift
+
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+
+for source in "$@"; do
+  if [ ! -s "$source/utt2spk" ]; then
+    echo "$0: $source/utt2spk is missing or empty" >&2
+    exit 1
+  fi
+done
+twice=$(cat "${@/%//utt2spk}" | cut -d ' ' -f 1 | sort | uniq -d | awk 'NR == 1')
+if [ -n "$twice" ]; then
+  echo "$0: utterance $twice is in more than one of $* (give one a prefix with utils/copy_data_dir.sh --utt-prefix)" >&2
+  exit 1
+fi
+
+mkdir -p "$dest"
+for table in $utterance_tables $speaker_tables $recording_tables $extra_files; do
+  present=()
+  for source in "$@"; do
+    if [ -f "$source/$table" ]; then
+      present+=("$source/$table")
+    fi
+  done
+  if [ ${#present[@]} -eq $# ]; then
+    # The sources may share speakers or recordings, whose lines are then the same.
+    sort -u "${present[@]}" >"$dest/$table.tmp"
+    mv "$dest/$table.tmp" "$dest/$table"
+  else
+    rm -f "$dest/$table"
+    if [ ${#present[@]} -gt 0 ]; then
+      if [ "$table" = segments ]; then
+        echo "$0: only ${present[*]} is there; all or none of the directories must have segments" >&2
+        exit 1
+      fi
+      echo "$0: $table is left out: only in ${present[*]}" >&2
+    fi
+  fi
+done
+# Per-speaker statistics of parts do not hold for a speaker who is in two of them.
+if [ -f "$dest/cmvn.scp" ] && [ -n "$(cut -d ' ' -f 1 "$dest/cmvn.scp" | uniq -d)" ]; then
+  echo "$0: cmvn.scp is left out: a speaker is in several directories; run steps/compute_cmvn_stats.sh $dest" >&2
+  rm "$dest/cmvn.scp"
+fi
+utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" >"$dest/spk2utt"
+if ! $skip_fix; then
+  utils/fix_data_dir.sh "$dest"
+fi

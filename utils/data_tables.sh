@@ -1,0 +1,44 @@
+# Sourced by the data directory utilities: the tables of a data directory, by what their lines are indexed with.
+# shellcheck shell=bash disable=SC2034
+#
+# wav.scp is indexed by recording where there is a segments file, otherwise by utterance (recording = utterance).
+utterance_tables="utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq utt2warp utt2snr"
+speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
+recording_tables="wav.scp reco2dur reco2file_and_channel"
+other_files="frame_shift"
+
+# keep_utterances <data-dir> <utterance-list> <dest-dir>: writes into <dest-dir> the lines of <data-dir>'s tables that belong
+# to the listed utterances, to their speakers and to their recordings, and spk2utt.
+keep_utterances() {
+  local source=$1 list=$2 dest=$3 table
+  for table in $utterance_tables; do
+    if [ -f "$source/$table" ]; then
+      utils/filter_scp.pl "$list" "$source/$table" >"$dest/$table"
+    fi
+  done
+  utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" >"$dest/spk2utt"
+  for table in $speaker_tables; do
+    if [ -f "$source/$table" ]; then
+      utils/filter_scp.pl "$dest/spk2utt" "$source/$table" >"$dest/$table"
+    fi
+  done
+  for table in $recording_tables; do
+    if [ -f "$source/$table" ]; then
+      utils/filter_scp.pl <(recordings_of "$dest") "$source/$table" >"$dest/$table"
+    fi
+  done
+  for table in $other_files; do
+    if [ -f "$source/$table" ]; then
+      cp "$source/$table" "$dest/$table"
+    fi
+  done
+}
+
+# recordings_of <data-dir>: the recordings of its utterances, one a line.
+recordings_of() {
+  if [ -f "$1/segments" ]; then
+    awk '{ print $2 }' "$1/segments" | sort -u
+  else
+    cut -d ' ' -f 1 "$1/utt2spk"
+  fi
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Repairs a data directory: sorts its tables, drops duplicate lines, and keeps only the utterances that have a speaker,
+# a recording, a transcript (if there is text) and features (if there is feats.scp). The old tables go to .backup.
+set -euo pipefail
+export LC_ALL=C
+
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then
+  echo "Usage: $0 <data-dir>" >&2
+  exit 1
+fi
+data=$1
+
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+
+if [ ! -s "$data/utt2spk" ] && [ -s "$data/spk2utt" ]; then
+  utils/spk2utt_to_utt2spk.pl "$data/spk2utt" | sort >"$data/utt2spk"
+fi
+if [ ! -s "$data/utt2spk" ]; then
+  echo "$0: $data/utt2spk is missing or empty" >&2
+  exit 1
+fi
+
+work=$(mktemp -d "$data/.fix.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/sorted" "$work/fixed" "$data/.backup" 2>/dev/null || true
+
+# Sorted, the first line of every id.
+for table in $utterance_tables $speaker_tables $recording_tables; do
+  if [ -f "$data/$table" ]; then
+    sort -s -k 1,1 "$data/$table" | awk -v table="$data/$table" -v program="$0" '
+      NF > 0 && $1 == last { print program ": " table ": dropped a second line for " $1 >"/dev/stderr"; next }
+      NF > 0 { print; last = $1 }' >"$work/sorted/$table"
+  fi
+done
+for table in $other_files; do
+  if [ -f "$data/$table" ]; then
+    cp "$data/$table" "$work/sorted/$table"
+  fi
+done
+
+# The utterances that every table has; a segment also needs its recording, a transcript at least one word.
+keep=$work/keep
+cut -d ' ' -f 1 "$work/sorted/utt2spk" >"$keep"
+restrict() {
+  utils/filter_scp.pl "$1" "$keep" >"$keep.next"
+  dropped=$(utils/filter_scp.pl --exclude "$1" "$keep" | awk 'NR <= 3 { printf "%s ", $1 }')
+  if [ -n "$dropped" ]; then
+    echo "$0: $data: $(($(wc -l <"$keep") - $(wc -l <"$keep.next"))) utterances dropped, $2: $dropped..." >&2
+  fi
+  mv "$keep.next" "$keep"
+}
+if [ -f "$work/sorted/segments" ]; then
+  if [ -f "$work/sorted/wav.scp" ]; then
+    utils/filter_scp.pl -f 2 "$work/sorted/wav.scp" "$work/sorted/segments" >"$work/segments"
+    mv "$work/segments" "$work/sorted/segments"
+  fi
+  restrict "$work/sorted/segments" "no segment with a recording"
+elif [ -f "$work/sorted/wav.scp" ]; then
+  restrict "$work/sorted/wav.scp" "not in wav.scp"
+fi
+if [ -f "$work/sorted/text" ]; then
+  awk 'NF > 1' "$work/sorted/text" >"$work/transcribed"
+  restrict "$work/transcribed" "no transcript in text"
+fi
+if [ -f "$work/sorted/feats.scp" ]; then
+  restrict "$work/sorted/feats.scp" "not in feats.scp"
+fi
+if [ ! -s "$keep" ]; then
+  echo "$0: no utterance of $data would be left; nothing changed" >&2
+  exit 1
+fi
+
+keep_utterances "$work/sorted" "$keep" "$work/fixed"
+for table in "$work"/fixed/*; do
+  name=$(basename "$table")
+  if ! cmp -s "$table" "$data/$name"; then
+    if [ -f "$data/$name" ]; then
+      cp "$data/$name" "$data/.backup/$name"
+    fi
+    mv "$table" "$data/$name"
+  fi
+done
+rm -rf "$data"/split[0-9]*
+echo "$0: kept $(wc -l <"$keep") utterances of $data; old tables are in $data/.backup"

@@ -1,0 +1,147 @@
+#!/usr/bin/env perl
+# Checks a Kaldi data directory: tables in order without duplicates, the same utterances in all of them, existing recordings.
+# Every problem is one line naming the file and the utterance; exits with 1 if there is any.
+use strict;
+use warnings;
+use Getopt::Long qw(:config no_ignore_case no_auto_abbrev require_order);
+
+my $usage = "Usage: utils/validate_data_dir.sh [--no-feats] [--no-text] [--no-wav] [--no-spk-sort] <data-dir>\n"
+  . "--no-feats and the like: the table may be missing. --no-spk-sort: utterance ids need not begin with the speaker id.\n"
+  . "utils/fix_data_dir.sh repairs what can be repaired.\n";
+my ($no_feats, $no_text, $no_wav, $no_spk_sort, $non_print, $help);
+GetOptions('no-feats' => \$no_feats, 'no-text' => \$no_text, 'no-wav' => \$no_wav, 'no-spk-sort' => \$no_spk_sort,
+  'non-print' => \$non_print, 'help' => \$help) or die $usage;
+if ($help) { print $usage; exit 0; }
+@ARGV == 1 or die $usage;
+my ($data) = @ARGV;
+-d $data or die "validate_data_dir.sh: no such directory: $data\n";
+
+my $problems = 0;
+my $shown_per_table = 5;
+my $remedy = "(utils/fix_data_dir.sh $data repairs this)";
+
+my $utt2spk = read_table('utt2spk', 1) // {};
+check_one_field('utt2spk', $utt2spk);
+check_speakers();
+my $segments = read_table('segments', 0);
+check_segments($segments) if $segments;
+
+my $text = read_table('text', !$no_text);
+if ($text) {
+  report_each('text', "has no words", grep { $text->{$_} eq '' } sort keys %$text);
+  compare_keys('utt2spk', $utt2spk, 'text', $text);
+}
+my $recordings = read_table('wav.scp', !$no_wav);
+if ($recordings) {
+  report_each('wav.scp', "has no file name or command", grep { $recordings->{$_} eq '' } sort keys %$recordings);
+  report_each('wav.scp', "names a file that does not exist or is empty",
+    grep { $recordings->{$_} ne '' && $recordings->{$_} !~ m/\|$/ && !-s ($recordings->{$_} =~ s/:\d+$//r) } sort keys %$recordings);
+  compare_keys('utt2spk', $utt2spk, 'wav.scp', $recordings) if !$segments;
+}
+compare_keys('utt2spk', $utt2spk, 'segments', $segments) if $segments;
+for my $name ('feats.scp', 'utt2dur', 'utt2num_frames', 'utt2lang', 'utt2warp', 'utt2snr', 'vad.scp') {
+  my $table = read_table($name, $name eq 'feats.scp' && !$no_feats) // next;
+  next if ($name eq 'feats.scp' || $name eq 'vad.scp') && $no_feats;
+  compare_keys('utt2spk', $utt2spk, $name, $table);
+}
+my %speakers = map { $_ => 1 } values %$utt2spk;
+for my $name ('cmvn.scp', 'spk2gender', 'spk2age', 'spk2warp') {
+  my $table = read_table($name, 0) // next;
+  next if $name eq 'cmvn.scp' && $no_feats;
+  compare_keys('utt2spk', \%speakers, $name, $table);
+}
+
+exit 1 if $problems;
+print "validate_data_dir.sh: $data is fine: " . keys(%$utt2spk) . " utterances, " . keys(%speakers) . " speakers\n";
+
+sub problem {
+  my ($message) = @_;
+  print STDERR "validate_data_dir.sh: $message\n";
+  $problems++;
+}
+
+# One line for each of the first keys, and one for how many more.
+sub report_each {
+  my ($name, $what, @keys) = @_;
+  my $more = @keys - $shown_per_table;
+  @keys = @keys[0 .. $shown_per_table - 1] if $more > 0;
+  problem("$data/$name: '$_' $what") for @keys;
+  problem("$data/$name: $more more lines of this kind") if $more > 0;
+}
+
+# Reads "<key> <rest>" lines into a hash, checking their order; undef if the table is missing.
+sub read_table {
+  my ($name, $required) = @_;
+  my $path = "$data/$name";
+  if (!-e $path) {
+    problem("$path is missing") if $required;
+    return undef;
+  }
+  if (!-s $path) {
+    problem("$path is empty");
+    return {};
+  }
+  open(my $file, '<', $path) or die "validate_data_dir.sh: cannot open $path: $!\n";
+  my (%table, $previous, @disorder, @duplicate);
+  while (my $line = <$file>) {
+    chomp $line;
+    my ($key, $rest) = $line =~ m/^(\S+)(?:\s+(.*?))?\s*$/;
+    if (!defined $key) {
+      problem("$path line $.: expected '<id> <value>', found '$line'");
+      next;
+    }
+    if (exists $table{$key}) { push @duplicate, $key; }
+    elsif (defined $previous && $key lt $previous) { push @disorder, $key; }
+    $previous = $key;
+    $table{$key} = $rest // '';
+  }
+  close($file);
+  report_each($name, "appears twice $remedy", @duplicate);
+  report_each($name, "is out of order (LC_ALL=C sort) $remedy", @disorder);
+  return \%table;
+}
+
+sub check_one_field {
+  my ($name, $table) = @_;
+  report_each($name, "must have exactly one value", grep { $table->{$_} !~ m/^\S+$/ } sort keys %$table);
+}
+
+sub compare_keys {
+  my ($name_a, $a_table, $name_b, $b_table) = @_;
+  report_each($name_b, "is not in $name_a $remedy", grep { !exists $a_table->{$_} } sort keys %$b_table);
+  report_each($name_a, "has no line in $name_b $remedy", grep { !exists $b_table->{$_} } sort keys %$a_table);
+}
+
+# spk2utt must be the inverse of utt2spk, and speakers must be in order when utterances are.
+sub check_speakers {
+  my $spk2utt = read_table('spk2utt', 1) // return;
+  my %inverse;
+  push @{$inverse{$utt2spk->{$_}}}, $_ for sort keys %$utt2spk;
+  report_each('spk2utt', "differs from utt2spk $remedy",
+    grep { ($spk2utt->{$_} // '') ne join(' ', @{$inverse{$_} // []}) } sort keys %{{%$spk2utt, %inverse}});
+  return if $no_spk_sort;
+  my $previous = '';
+  for my $utterance (sort keys %$utt2spk) {
+    my $speaker = $utt2spk->{$utterance};
+    if ($speaker lt $previous) {
+      problem("$data/utt2spk: '$utterance' of speaker '$speaker' comes after speaker '$previous'; "
+          . "let utterance ids begin with the speaker id");
+      return;
+    }
+    $previous = $speaker;
+  }
+}
+
+sub check_segments {
+  my ($segments_table) = @_;
+  my $wav = read_table('wav.scp', 0);
+  for my $utterance (sort keys %$segments_table) {
+    my ($recording, $begin, $end, @rest) = split(' ', $segments_table->{$utterance});
+    my $is_number = defined $end && "$begin $end" =~ m/^[\d.]+ -?[\d.]+$/;
+    if (!$is_number || ($end <= $begin && $end != -1)) {
+      problem("$data/segments: '$utterance' needs '<recording> <begin-seconds> <end-seconds>' with begin < end");
+    } elsif ($wav && !exists $wav->{$recording}) {
+      problem("$data/segments: '$utterance' is cut from '$recording', which has no line in wav.scp");
+    }
+  }
+}
