@@ -1,0 +1,98 @@
+#!/usr/bin/env perl
+# Checks a dictionary directory: phone lists, lexicon.txt and/or lexiconp.txt, extra_questions.txt.
+# Every problem is one line naming the file; exits with 1 if there is any.
+use strict;
+use warnings;
+
+my $usage = "Usage: utils/validate_dict_dir.pl <dict-dir>\n";
+@ARGV == 1 or die $usage;
+if ($ARGV[0] eq '--help') { print $usage; exit 0; }
+my $dict = $ARGV[0] =~ s:/$::r;
+-d $dict or die "validate_dict_dir.pl: no such directory: $dict\n";
+my $problems = 0;
+
+my %kind;    # phone => list that has it
+for my $list ('silence_phones.txt', 'nonsilence_phones.txt') {
+  for my $line (lines_of($list, 1)) {
+    for my $phone (split(' ', $line->{text})) {
+      if (exists $kind{$phone}) { problem($list, $line, "phone '$phone' is there twice, first in $kind{$phone}"); }
+      if ($phone eq '<eps>' || $phone =~ m/^#\d*$/ || $phone =~ m/_[BEIS]$/) {
+        problem($list, $line, "'$phone' cannot be a phone (<eps>, #0, #1, ... and the endings _B _E _I _S are reserved)");
+      }
+      $kind{$phone} = $list;
+    }
+  }
+}
+
+my @optional = map { split(' ', $_->{text}) } lines_of('optional_silence.txt', 1);
+if (@optional != 1) {
+  problem('optional_silence.txt', undef, "must hold exactly one phone, has " . @optional);
+} elsif (($kind{$optional[0]} // '') ne 'silence_phones.txt') {
+  problem('optional_silence.txt', undef, "'$optional[0]' is not in silence_phones.txt");
+}
+
+my @lexicons = grep { -e "$dict/$_" } ('lexicon.txt', 'lexiconp.txt');
+problem('lexicon.txt', undef, 'is missing, and so is lexiconp.txt') unless @lexicons;
+my %entries;
+for my $lexicon (@lexicons) {
+  for my $line (lines_of($lexicon, 1)) {
+    my ($word, @phones) = split(' ', $line->{text});
+    if ($lexicon eq 'lexiconp.txt') {
+      my $probability = shift @phones // '';
+      if ($probability !~ m/^[\d.]+(?:[eE][-+]?\d+)?$/ || $probability <= 0 || $probability > 1) {
+        problem($lexicon, $line, "word '$word' needs a probability in (0, 1], not '$probability'");
+      }
+    }
+    problem($lexicon, $line, "word '$word' has no phones") unless @phones;
+    problem($lexicon, $line, "'$word' cannot be a word") if $word =~ m/^(?:<eps>|<s>|<\/s>|#\d+)$/;
+    for my $phone (grep { !exists $kind{$_} } @phones) {
+      problem($lexicon, $line, "phone '$phone' of word '$word' is in none of the phone lists");
+    }
+    my $entry = join(' ', $word, @phones);
+    problem($lexicon, $line, "'$entry' is there twice") if $entries{$lexicon}{$entry}++;
+  }
+}
+if (@lexicons == 2) {
+  for my $entry (sort keys %{{%{$entries{'lexicon.txt'}}, %{$entries{'lexiconp.txt'}}}}) {
+    next if $entries{'lexicon.txt'}{$entry} && $entries{'lexiconp.txt'}{$entry};
+    problem('lexiconp.txt', undef, "and lexicon.txt differ in '$entry' (remove the older one)");
+    last;
+  }
+}
+
+for my $line (lines_of('extra_questions.txt', 0)) {
+  for my $phone (grep { !exists $kind{$_} } split(' ', $line->{text})) {
+    problem('extra_questions.txt', $line, "phone '$phone' is in none of the phone lists");
+  }
+}
+
+exit 1 if $problems;
+my $words = keys %{$entries{$lexicons[0]}};
+print "validate_dict_dir.pl: $dict is fine: $words pronunciations, " . keys(%kind) . " phones\n";
+
+sub problem {
+  my ($file, $line, $message) = @_;
+  my $place = defined $line ? " line $line->{number}:" : '';
+  print STDERR "validate_dict_dir.pl: $dict/$file$place $message\n";
+  $problems++;
+}
+
+# The lines of a file that is not empty, as {number, text}.
+sub lines_of {
+  my ($name, $required) = @_;
+  if (!-e "$dict/$name" || ($required && !-s "$dict/$name")) {
+    problem($name, undef, -e "$dict/$name" ? 'is empty' : 'is missing') if $required;
+    return ();
+  }
+  open(my $file, '<', "$dict/$name") or die "validate_dict_dir.pl: cannot open $dict/$name: $!\n";
+  my @lines;
+  while (my $text = <$file>) {
+    chomp $text;
+    my $line = {number => $., text => $text};
+    if ($text !~ m/\S/) { problem($name, $line, 'is empty') if $required; next; }
+    problem($name, $line, 'has a carriage return (convert the file to Unix line ends)') if $text =~ m/\r/;
+    push @lines, $line;
+  }
+  close($file);
+  return @lines;
+}
