@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Make .venv from the pinned requirements, unless the Python at hand has them already. Needs no root.
+set -euo pipefail
+
+usage="Usage: local/install_packages.sh [requirements.txt]
+Installs the Python packages of the recipe into .venv (made when missing); does nothing when they are there."
+
+case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
+requirements=${1:-requirements.txt}
+[ -r "$requirements" ] || { echo "$0: cannot read $requirements (run from the recipe's directory)" >&2; exit 1; }
+
+if cmp -s "$requirements" .venv/installed.txt && .venv/bin/python3 -c '' 2>/dev/null; then
+  exit 0
+fi
+
+supported='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
+python=
+for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+  if "$candidate" -c "$supported" 2>/dev/null; then python=$candidate; break; fi
+done
+if [ -z "$python" ]; then
+  echo "$0: Python 3.10 to 3.13 is needed, found: $(python3 --version 2>&1 || true)" >&2
+  exit 1
+fi
+
+# The current Python serves when it has every pinned package in the pinned version.
+if "$python" - "$requirements" <<'EOF'
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+for line in Path(sys.argv[1]).read_text().splitlines():
+    name, _, wanted = line.partition("#")[0].strip().partition("==")
+    try:
+        if wanted and version(name.partition("[")[0]).partition("+")[0] != wanted:
+            sys.exit(1)
+    except PackageNotFoundError:
+        sys.exit(1)
+EOF
+then
+  exit 0
+fi
+
+echo "$0: installing the packages of $requirements into .venv with $("$python" --version)" >&2
+mkdir -p exp
+log=exp/install_packages.log
+if ! { [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv; } >"$log" 2>&1; then
+  echo "$0: '$python -m venv .venv' failed (on Debian: apt install python3-venv):" >&2
+  tail -n 3 "$log" >&2
+  exit 1
+fi
+if ! .venv/bin/pip install --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then
+  echo "$0: pip could not install $requirements; the end of $log:" >&2
+  tail -n 5 "$log" >&2
+  exit 1
+fi
+cp "$requirements" .venv/installed.txt

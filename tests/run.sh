@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# All checks: shellcheck, ruff, and the tests. Options are passed on to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+case ${1:-} in --help | -h) echo "Usage: tests/run.sh [pytest options, e.g. -k segan]"; exit 0 ;; esac
+
+local/install_packages.sh
+. ./path.sh
+
+mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp)
+shellcheck --external-sources path.sh cmd.sh egs/*/corpus.conf "${scripts[@]}"
+ruff check .
+python3 -m pytest "$@"
