@@ -10,6 +10,7 @@ import io
 import math
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -68,6 +69,46 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+class Segment(NamedTuple):
+    """Where an utterance lies: a recording (path or command), and from second start to second end, or to its end."""
+
+    recording: str
+    start: float = 0.0
+    end: float | None = None
+
+
+def list_utterances(data_dir: Path) -> dict[str, Segment]:
+    """The utterances of a Kaldi data directory, from wav.scp and, where there is one, segments.
+
+    Raises OSError; ValueError for a bad line or a segment of a recording that wav.scp lacks.
+    """
+    recordings = read_scp(data_dir / "wav.scp")
+    if not (data_dir / "segments").exists():
+        return {utterance: Segment(recording) for utterance, recording in recordings.items()}
+    utterances = {}
+    for utterance, value in read_scp(data_dir / "segments").items():
+        fields = value.split()
+        if len(fields) < 3 or fields[0] not in recordings:
+            raise ValueError(f"{data_dir / 'segments'}: {utterance} has no recording in wav.scp, start and end")
+        start, end = float(fields[1]), float(fields[2])
+        utterances[utterance] = Segment(recordings[fields[0]], start, end if end > 0 else None)
+    return utterances
+
+
+def read_segment(segment: Segment, rate: int = RATE) -> np.ndarray:
+    """Read the samples of one utterance as read_audio does. Raises AudioError."""
+    samples = read_audio(segment.recording, rate)
+    if segment.end is None and segment.start == 0:
+        return samples
+    end = None if segment.end is None else round(segment.end * rate)
+    samples = samples[round(segment.start * rate) : end]
+    if len(samples) == 0:
+        raise AudioError(
+            f"segment from {segment.start} to {segment.end} s lies outside its recording: {segment.recording}"
+        )
+    return samples
 
 
 def read_scp(path: Path) -> dict[str, str]:

@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
 """Make the mini corpus: synthetic children who say short commands and numbers, as Kaldi data directories.
 
-espeak-ng speaks; what makes the voice a child's is a high pitch, slow and uneven speech, and a short vocal tract: the
-voice is synthesised slower and lower than wanted, then its sampling rate is raised, which moves all formants up.
-Ages, and with them tract length, pitch and rate, follow roughly Lee, Potamianos and Narayanan (1999), "Acoustics of
-children's speech". Speakers of train, dev and test are different. The same seed gives the same bytes.
+Speakers of train, dev and test are different. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -15,18 +12,15 @@ import logging
 import multiprocessing
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.audio import RATE, write_audio
-from local.espeak import Delivery, Espeak
+from local.synthetic_child import draw_speaker, open_voice, speak
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # A small grammar: words in capitals that are keys are expanded, one alternative at random; the others are spoken.
@@ -60,47 +54,6 @@ GRAMMAR = {
     "<TEEN>": ["TEN", "THIRTEEN", "FOURTEEN", "FIFTEEN", "SIXTEEN"],
     "<TEN>": ["THIRTY", "FORTY", "FIFTY", "SIXTY"],
 }  # fmt: skip
-ACCENTS = ["en-us", "en-us", "en-us", "en-us", "en-us-nyc", "en", "en-gb-x-rp", "en-gb-scotland"]
-# Sampling rate 22050 * k / 441 to 16000 Hz is a resampling by 320 / k: k sets the vocal-tract length.
-RESAMPLE_UP, RESAMPLE_DOWN = 320, 441
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """A synthetic child: formants are `stretch` times an adult man's, rate in words a minute, level in dB."""
-
-    accent: str
-    variant: str
-    stretch: float
-    rate: float
-    pause_probability: float
-    level: float
-
-
-def draw_speaker(rng: np.random.Generator) -> Speaker:
-    """A random child of 5 to 12 years."""
-    age = rng.uniform(5, 12)
-    stretch = round(RESAMPLE_DOWN * np.clip(1.47 - 0.03 * (age - 5) + rng.normal(0, 0.04), 1.15, 1.6)) / RESAMPLE_DOWN
-    pitch = np.clip(330 - 11 * (age - 5) + rng.normal(0, 18), 200, 400)
-    formants = "".join(
-        f"formant {n} {round(100 * rng.normal(1, 0.05))} {rng.integers(75, 126)} {rng.integers(85, 131)}\n"
-        for n in range(1, 6)
-    )
-    variant = (
-        "language variant\nname speaker\n"
-        f"pitch {round(0.85 * pitch / stretch)} {round(rng.uniform(1.1, 1.4) * pitch / stretch)}\n"
-        f"{formants}"
-        f"flutter {rng.integers(2, 10)}\nroughness {rng.integers(0, 4)}\n"
-        f"voicing {rng.integers(70, 111)}\nconsonants {rng.integers(70, 131)} {rng.integers(70, 131)}\n"
-    )
-    return Speaker(
-        accent=ACCENTS[rng.integers(len(ACCENTS))],
-        variant=variant,
-        stretch=stretch,
-        rate=np.clip(135 + 7 * (age - 5) + rng.normal(0, 12), 115, 210),
-        pause_probability=rng.uniform(0.02, 0.15),
-        level=rng.uniform(-34, -22),
-    )
 
 
 def draw_sentence(rng: np.random.Generator, symbol: str = "<SENTENCE>") -> list[str]:
@@ -110,25 +63,6 @@ def draw_sentence(rng: np.random.Generator, symbol: str = "<SENTENCE>") -> list[
     alternatives = GRAMMAR[symbol]
     parts = alternatives[rng.integers(len(alternatives))].split()
     return [word for part in parts for word in draw_sentence(rng, part)]
-
-
-def speak(voice: Espeak, speaker: Speaker, words: list[str], rng: np.random.Generator) -> np.ndarray:
-    """One utterance as samples in [-1, 1] at RATE: hesitations, silence around it, the floor of a microphone."""
-    ssml = words[0].lower()
-    for word in words[1:]:
-        pause = f'<break time="{rng.integers(80, 400)}ms"/> ' if rng.random() < speaker.pause_probability else ""
-        ssml += f" {pause}{word.lower()}"
-    delivery = Delivery(
-        rate=max(80, round(speaker.rate * rng.uniform(0.85, 1.2) / speaker.stretch)),
-        pitch=int(rng.integers(35, 66)),
-        pitch_range=int(rng.integers(25, 85)),
-    )
-    spoken = voice.speak(ssml, delivery).astype(np.float64) / 32768
-    spoken = resample_poly(spoken, RESAMPLE_UP, round(RESAMPLE_DOWN * speaker.stretch))
-    spoken *= 10 ** ((speaker.level + rng.normal(0, 2.5)) / 20) / np.sqrt(np.mean(spoken**2))
-    before, after = rng.integers(RATE // 10, RATE // 3, size=2)
-    utterance = np.pad(spoken, (before, after)) + rng.normal(0, 10 ** (-68 / 20), len(spoken) + before + after)
-    return utterance * min(1.0, 0.95 / np.abs(utterance).max())
 
 
 def record_speaker(task: tuple[Path, int, int, float]) -> str:
@@ -144,8 +78,7 @@ def record_speaker(task: tuple[Path, int, int, float]) -> str:
     rng = np.random.default_rng([seed, number])
     speaker = draw_speaker(rng)
     lines = []
-    with tempfile.TemporaryDirectory(prefix="espeak") as work_dir:
-        voice = Espeak(speaker.accent, speaker.variant, Path(work_dir))
+    with open_voice(speaker) as voice:
         spoken = 0.0
         while spoken < seconds:
             words = draw_sentence(rng)
@@ -183,7 +116,10 @@ def write_data_dir(data_dir: Path, speaker_dirs: list[Path]) -> None:
 def fingerprint(seed: int, seconds: dict[str, list[float]]) -> str:
     """What decides the corpus' bytes: the options and the programs. Recordings made from another one are made again."""
     digest = hashlib.sha256(repr((seed, seconds)).encode())
-    for program in (Path(__file__), REPOSITORY / "local" / "espeak.py", REPOSITORY / "local" / "audio.py"):
+    for program in (
+        Path(__file__),
+        *(REPOSITORY / "local" / name for name in ("espeak.py", "synthetic_child.py", "audio.py")),
+    ):
         digest.update(program.read_bytes())
     return digest.hexdigest() + "\n"
 

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Write a noisy copy of a Kaldi data directory.
+
+Each utterance gets a random piece of a random noise recording, at a signal-to-noise ratio drawn evenly between
+--snr-low and --snr-high dB. The ratio is that of active speech: the mean power of the 20 ms frames that lie at most
+30 dB below the loudest one, over the mean power of the noise that is added; pauses do not count as speech. Where the
+sum would clip, speech and noise are scaled down together. Utterance-ids stay, so that the clean and the noisy recording
+of an utterance share one; recordings go to <dst-data-dir>/wav, ratios to utt2snr. The draw depends on nothing but the
+seed and the utterance-id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import sys
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local.audio import RATE, AudioError, Segment, list_utterances, read_audio, read_scp, read_segment, write_audio
+
+log = logging.getLogger("add_noise.py")
+
+FRAME = RATE // 50
+ACTIVE_RANGE_DB = 30
+# Root mean square below which a piece of noise is taken for silence and another one is drawn.
+SILENCE = 1e-4
+DRAWS = 20
+FULL_SCALE = 0.99
+
+Task = tuple[str, Segment, Path, list[str], float, float, int]
+
+
+def active_power(samples: np.ndarray) -> float:
+    """Mean power of the frames with speech (see the head of this file); of all samples where there is no whole frame."""
+    whole = len(samples) // FRAME * FRAME
+    if whole == 0:
+        return float(np.mean(samples**2))
+    powers = np.mean(samples[:whole].reshape(-1, FRAME) ** 2, axis=1)
+    return float(powers[powers >= powers.max() * 10 ** (-ACTIVE_RANGE_DB / 10)].mean())
+
+
+@lru_cache(maxsize=16)
+def read_noise(path: str) -> np.ndarray:
+    return read_audio(path)
+
+
+def draw_noise(noises: list[str], length: int, rng: np.random.Generator) -> np.ndarray:
+    """A random piece of a random recording, which is repeated where it is too short. Raises AudioError."""
+    for _ in range(DRAWS):
+        path = noises[rng.integers(len(noises))]
+        recording = read_noise(path)
+        start = rng.integers(max(1, len(recording) - length + 1))
+        piece = np.resize(recording[start:], length)
+        if np.sqrt(np.mean(piece**2)) > SILENCE:
+            return piece
+    raise AudioError(f"noise recording is silent: {path}")
+
+
+def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """Speech plus noise at a ratio in dB, both of shape (samples,), scaled down together where the sum would clip."""
+    gain = np.sqrt(active_power(speech) / np.mean(noise**2) / 10 ** (snr / 10))
+    noisy = speech + gain * noise
+    return noisy * min(1.0, FULL_SCALE / max(np.abs(noisy).max(), 1e-9))
+
+
+def make_noisy(task: Task) -> tuple[str, float, str]:
+    """Write one noisy recording; returns the utterance-id, its ratio in dB, and what is wrong with its recording."""
+    utterance, segment, path, noises, low, high, seed = task
+    rng = np.random.default_rng([seed, zlib.crc32(utterance.encode())])
+    snr = round(float(rng.uniform(low, high)), 2)
+    try:
+        speech = read_segment(segment)
+        write_audio(path, add_noise(speech, draw_noise(noises, len(speech), rng), snr))
+    except AudioError as error:
+        return utterance, snr, str(error)
+    return utterance, snr, ""
+
+
+def make_all(tasks: list[Task], nj: int, skip_bad: bool) -> Iterator[tuple[str, float]]:
+    """Utterance-id and ratio of every recording written, in order. Raises AudioError for a bad one, unless skipped."""
+    with multiprocessing.Pool(nj) as pool:
+        for utterance, snr, problem in pool.imap(make_noisy, tasks, chunksize=8):
+            if not problem:
+                yield utterance, snr
+            elif skip_bad:
+                log.warning("skipped utterance %s: %s", utterance, problem)
+            else:
+                raise AudioError(f"utterance {utterance}: {problem} (--skip-bad true leaves such utterances out)")
+
+
+def copy_tables(source: Path, target: Path, kept: set[str]) -> None:
+    """Copy the tables of the utterances and their speakers; spk2utt, which follows from utt2spk, is written anew."""
+    for name in ("text", "utt2spk", "utt2lang"):
+        if (source / name).exists():
+            lines = [f"{key} {value}\n" for key, value in read_scp(source / name).items() if key in kept]
+            (target / name).write_text("".join(lines), encoding="utf-8")
+    speakers: dict[str, list[str]] = {}
+    for utterance, speaker in read_scp(target / "utt2spk").items():
+        speakers.setdefault(speaker, []).append(utterance)
+    (target / "spk2utt").write_text("".join(f"{speaker} {' '.join(of)}\n" for speaker, of in speakers.items()))
+    if (source / "spk2gender").exists():
+        lines = [f"{key} {value}\n" for key, value in read_scp(source / "spk2gender").items() if key in speakers]
+        (target / "spk2gender").write_text("".join(lines))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--snr-low", type=float, default=-5, help="dB (default -5)")
+    parser.add_argument("--snr-high", type=float, default=15, help="dB (default 15)")
+    parser.add_argument("--snr", type=float, help="one ratio for all utterances, in dB")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nj", type=int, default=2, help="processes")
+    parser.add_argument("--skip-bad", choices=["true", "false"], default="false",
+                        help="leave out utterances whose recording cannot be read")  # fmt: skip
+    parser.add_argument("src_data_dir", type=Path)
+    parser.add_argument("noise_list", type=Path, help="file with the path of a noise recording on each line")
+    parser.add_argument("dst_data_dir", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    arguments = parse_arguments()
+    low, high = (arguments.snr_low, arguments.snr_high) if arguments.snr is None else (arguments.snr, arguments.snr)
+    if low > high:
+        raise ValueError(f"--snr-low {low} is above --snr-high {high}")
+    noises = arguments.noise_list.read_text().split("\n")[:-1]
+    if not noises:
+        raise ValueError(f"no noise recordings in {arguments.noise_list}")
+    target = arguments.dst_data_dir
+    wav_dir = target.resolve() / "wav"
+    wav_dir.mkdir(parents=True, exist_ok=True)
+    # The tables come last: a data directory without wav.scp is not finished.
+    (target / "wav.scp").unlink(missing_ok=True)
+    tasks = [
+        (utterance, segment, wav_dir / f"{utterance}.wav", noises, low, high, arguments.seed)
+        for utterance, segment in list_utterances(arguments.src_data_dir).items()
+    ]
+    ratios = dict(make_all(tasks, arguments.nj, arguments.skip_bad == "true"))
+    if not ratios:
+        raise ValueError(f"no utterance of {arguments.src_data_dir} has a recording that can be read")
+    copy_tables(arguments.src_data_dir, target, set(ratios))
+    (target / "utt2snr").write_text("".join(f"{utterance} {snr:.2f}\n" for utterance, snr in ratios.items()))
+    (target / "wav.scp").write_text("".join(f"{utterance} {wav_dir / utterance}.wav\n" for utterance in ratios))
+    log.info("wrote %d noisy utterances to %s", len(ratios), target)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (AudioError, OSError, RuntimeError, ValueError) as failure:
+        sys.exit(f"add_noise.py: {failure}")
