@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Join two conditions of one set, which share utterance-ids, into one data directory and one alignment directory.
+set -euo pipefail
+
+usage="Usage: local/combine_conditions.sh <clean-data> <other-data> <clean-ali-dir> <dst-data> <dst-ali-dir>
+ e.g.: local/combine_conditions.sh data-fmllr/train data-fmllr/train_noisy exp/tri3b_ali_train \\
+         data-fmllr/train_clean_noisy exp/tri3b_ali_train_clean_noisy
+Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording."
+case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
+[ $# -eq 5 ] || { echo "$usage" >&2; exit 1; }
+clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5
+. ./path.sh
+
+for file in "$ali"/{final.mdl,tree,num_jobs,ali.1.gz} "$clean/feats.scp" "$other/feats.scp"; do
+  [ -f "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
+done
+
+for name in clean other; do
+  utils/copy_data_dir.sh --utt-prefix $name- --spk-prefix $name- "${!name}" "$data.$name"
+done
+utils/combine_data.sh "$data" "$data.clean" "$data.other"
+rm -r "$data.clean" "$data.other"
+
+mkdir -p "$dst_ali"
+cp "$ali/final.mdl" "$ali/tree" "$ali/phones.txt" "$dst_ali/"
+text=$dst_ali/ali.txt
+for name in clean other; do
+  for ((job = 1; job <= $(<"$ali/num_jobs"); job++)); do
+    gunzip -c "$ali/ali.$job.gz"
+  done | copy-int-vector ark:- ark,t:- 2> "$dst_ali/combine.log" | sed "s/^/$name-/"
+done > "$text"
+copy-int-vector "ark,t:$text" "ark:|gzip -c > $dst_ali/ali.1.gz.tmp" 2>> "$dst_ali/combine.log"
+mv "$dst_ali/ali.1.gz.tmp" "$dst_ali/ali.1.gz"
+rm "$text"
+echo 1 > "$dst_ali/num_jobs"

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Lay exp/results.tsv out to read: on standard output, and as a page with bars and SEGAN's pictures.
+
+The question of the table: what does enhancement buy a recogniser of children?
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import html
+import shutil
+import sys
+from pathlib import Path
+
+CONDITIONS = ["clean", "noisy", "enhanced"]
+STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right }
+th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #444 }
+td.best { font-weight: bold } .bar { display: inline-block; height: .6rem; background: #4a7ab5; margin-left: .5rem }
+figure { display: inline-block; margin: 1rem 1rem 0 0 } img { max-width: 28rem }"""
+
+Figures = dict[tuple[str, str, str, str], float]
+
+
+def read_results(path: Path) -> Figures:
+    """The figures by (system, test set, condition, metric). Raises ValueError naming the line that does not fit."""
+    figures: Figures = {}
+    with path.open(newline="") as stream:
+        for number, row in enumerate(csv.DictReader(stream, delimiter="\t"), 2):
+            try:
+                key = (row["system"], row["test_set"], row["condition"], row["metric"])
+                figures[key] = float(row["value"])
+            except (KeyError, TypeError, ValueError):
+                raise ValueError(f"{path}: line {number} is not 'system test_set condition metric value'") from None
+    if not figures:
+        raise ValueError(f"{path} holds no figures: run the recipe first")
+    return figures
+
+
+def tables(figures: Figures) -> list[tuple[str, list[str], list[tuple[str, list[float | None]]]]]:
+    """(title, column names, rows) of the word error rates and the audio figures of each test set."""
+    ordered = list(dict.fromkeys(figures))
+    conditions = CONDITIONS + [c for c in dict.fromkeys(k[2] for k in ordered) if c not in CONDITIONS]
+    out = []
+    for test_set in dict.fromkeys(k[1] for k in ordered):
+        systems = list(dict.fromkeys(k[0] for k in ordered if k[1] == test_set and k[3] == "WER"))
+        used = [c for c in conditions if any((s, test_set, c, "WER") in figures for s in systems)]
+        rows = [(s, [figures.get((s, test_set, c, "WER")) for c in used]) for s in systems]
+        if rows:
+            out.append((f"Word error rate (%), {test_set}", used, rows))
+        metrics = list(dict.fromkeys(k[3] for k in ordered if k[1] == test_set and k[0] == "-"))
+        heard = [c for c in conditions if any(("-", test_set, c, m) in figures for m in metrics)]
+        if metrics:
+            rows = [(c, [figures.get(("-", test_set, c, m)) for m in metrics]) for c in heard]
+            out.append((f"The audio itself, {test_set}", metrics, rows))
+    return out
+
+
+def show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def as_text(figures: Figures) -> str:
+    lines = []
+    for title, columns, rows in tables(figures):
+        width = max(len(name) for name, _ in rows) + 2
+        lines += ["", title, " " * width + "".join(f"{c:>12}" for c in columns)]
+        lines += [f"{name:<{width}}" + "".join(f"{show(v):>12}" for v in values) for name, values in rows]
+    return "\n".join(lines).lstrip("\n")
+
+
+def as_page(figures: Figures, pictures: list[Path]) -> str:
+    body = []
+    for title, columns, rows in tables(figures):
+        rates = title.startswith("Word")
+        values = [v for _, row in rows for v in row if v is not None]
+        best = [min((row[i] for _, row in rows if row[i] is not None), default=None) for i in range(len(columns))]
+        body.append(f"<h2>{html.escape(title)}</h2><table><thead><tr><th></th>")
+        body += [f"<th>{html.escape(c)}</th>" for c in columns]
+        body.append("</tr></thead>")
+        for name, row in rows:
+            body.append(f"<tr><td>{html.escape(name)}</td>")
+            for i, value in enumerate(row):
+                width = 6 * value / max(values) if rates and value is not None and max(values) > 0 else 0
+                bar = f'<span class="bar" style="width: {width:.2f}rem"></span>' if rates else ""
+                mark = ' class="best"' if rates and value is not None and value == best[i] else ""
+                body.append(f"<td{mark}>{show(value)}{bar}</td>")
+            body.append("</tr>")
+        body.append("</table>")
+    body += [f'<figure><img src="{p.name}" alt="{p.stem}"><figcaption>{p.stem}</figcaption></figure>' for p in pictures]
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>AM_GAN results</title><style>{STYLE}</style>'
+            f'<h1>What does enhancement buy a recogniser of children?</h1>{"".join(body)}</html>\n')
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="exp/results.tsv")
+    parser.add_argument("page", type=Path, help="folder that gets index.html and the pictures")
+    parser.add_argument("--pictures", type=Path, default=Path("exp/segan"), help="folder whose *.png the page shows")
+    args = parser.parse_args()
+    try:
+        figures = read_results(args.results)
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    args.page.mkdir(parents=True, exist_ok=True)
+    pictures = [Path(shutil.copy(p, args.page)) for p in sorted(args.pictures.glob("*.png"))]
+    temporary = args.page / "index.html.tmp"
+    temporary.write_text(as_page(figures, pictures))
+    temporary.rename(args.page / "index.html")
+    print(as_text(figures))
+    print(f"\nThe same as a page: {args.page}/index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

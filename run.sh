@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# AM_GAN: a speech recogniser for children's speech in noise, from recordings to a table of word error rates.
+#
+#   ./run.sh                                             the mini corpus, made on the spot
+#   ./run.sh --corpus speechocean762 --corpus-dir DIR    real children
+#   ./run.sh --stage 9 --stop-stage 9                    one stage again
+set -euo pipefail
+cd "$(dirname "$0")"
+
+stage=            # first stage to run (default: where the last run stopped)
+stop_stage=13     # last stage to run
+corpus=mini       # a folder of egs/
+corpus_dir=       # where the corpus lies, for those that are not made or downloaded
+noise_dir=        # a folder of noise recordings (default: the recipe's synthetic noises)
+nj=$(nproc)       # parallel jobs
+use_gpu=auto      # auto, true or false
+
+help_message="Usage: ./run.sh [options]
+Trains and tests a speech recogniser for children's speech in noise; ends with a table of word error rates.
+  --stage N          first stage to run (default: go on where the last run stopped; 0 begins anew)
+  --stop-stage N     last stage to run (default 13)
+  --corpus NAME      $(echo egs/*/ | sed 's#egs/##g; s#/##g') (default mini)
+  --corpus-dir DIR   where the corpus lies
+  --noise-dir DIR    a folder of noise recordings (default: synthetic noises)
+  --nj N             parallel jobs (default: the number of cores)
+  --use-gpu auto|true|false
+and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000.
+Stages: 0 data  1 lang  2 SEGAN records  3 SEGAN training  4 enhancement  5 features  6 mono  7 tri1  8 tri2b  9 tri3b
+        10 fMLLR features  11 Li-GRU training  12 Li-GRU decoding  13 report"
+
+fail() { echo "$0: $1" >&2; exit 1; }
+
+for ((i = 1; i < $#; i++)); do
+  next=$((i + 1))
+  if [ "${!i}" = --corpus ]; then corpus=${!next}; fi
+done
+[ -r "egs/$corpus/corpus.conf" ] || fail "unknown corpus '$corpus', there are: $(cd egs && echo *)"
+# shellcheck source=egs/mini/corpus.conf
+. "egs/$corpus/corpus.conf"
+. utils/parse_options.sh
+[ $# -eq 0 ] || fail "unexpected argument '$1' (see --help)"
+case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
+[[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
+
+requirements="requirements.txt"
+if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&1; }; then
+  requirements="requirements-gpu.txt"
+fi
+local/install_packages.sh $requirements
+. ./path.sh
+. ./cmd.sh
+
+# data/ and exp/ belong to one corpus; exp/.finished holds the last stage that was finished.
+mkdir -p data exp
+[ "$(cat exp/.corpus 2>/dev/null || echo "$corpus")" = "$corpus" ] ||
+  fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them, or run $corpus in another copy of the recipe"
+echo "$corpus" > exp/.corpus
+finished=$(cat exp/.finished 2>/dev/null || echo -1)
+[ -n "$stage" ] || stage=$((finished < 13 ? finished + 1 : 13))
+
+conditions=("" _noisy _enhanced)
+
+# begin N NAME: whether stage N is to be run.
+begin() {
+  { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } || return 1
+  echo "$0: stage $1 ($2), $(date +%H:%M:%S)" >&2
+}
+end() { [ "$1" -le "$finished" ] || { finished=$1; echo "$1" > exp/.finished; }; }
+
+# decode SYSTEM PROGRAM: decode and score every condition of dev, then of test with the weights that dev chose.
+decode() {
+  local system=$1 program=$2 set condition
+  [ -f "exp/$system/graph/HCLG.fst" ] && [ "exp/$system/graph/HCLG.fst" -nt "exp/$system/final.mdl" ] ||
+    utils/mkgraph.sh data/lang_test "exp/$system" "exp/$system/graph" > "exp/$system/mkgraph.log" 2>&1 ||
+    fail "utils/mkgraph.sh failed, see exp/$system/mkgraph.log"
+  for set in dev test; do
+    for condition in "${conditions[@]}"; do
+      "$program" --nj "$nj" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+        "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
+    done
+  done
+  score "$system"
+}
+
+score() {
+  local condition
+  for condition in "${conditions[@]}"; do
+    local/score.sh --cmd "$decode_cmd" "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev$condition" \
+      "data/test$condition" data/lang_test "exp/$1/decode_test$condition"
+  done
+}
+
+if begin 0 data; then
+  "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} data
+  local/prepare_noise.sh ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
+  for set in train dev test; do
+    local/add_noise.sh --nj "$nj" "data/$set" "data/local/noise/$set" "data/${set}_noisy"
+  done
+  end 0
+fi
+
+if begin 1 lang; then
+  utils/prepare_lang.sh data/local/dict "<UNK>" data/local/lang data/lang
+  local/train_lm.sh --order "$lm_order" data/train/text data/local/dict/lexicon.txt data/local/lm.arpa.gz
+  utils/format_lm.sh data/lang data/local/lm.arpa.gz data/local/dict/lexicon.txt data/lang_test
+  end 1
+fi
+
+if begin 2 "SEGAN records"; then
+  local/train_segan.sh --stage 0 --stop-stage 0 --config "$segan_config" data/train data/train_noisy data/dev data/dev_noisy exp/segan
+  end 2
+fi
+
+if begin 3 "SEGAN training"; then
+  local/train_segan.sh --stage 1 --config "$segan_config" data/train data/train_noisy data/dev data/dev_noisy exp/segan
+  end 3
+fi
+
+if begin 4 enhancement; then
+  for set in train dev test; do
+    local/enhance_data_dir.sh exp/segan "data/${set}_noisy" "data/${set}_enhanced"
+  done
+  end 4
+fi
+
+if begin 5 features; then
+  for set in train dev test; do
+    for condition in "${conditions[@]}"; do
+      steps/make_mfcc.sh --nj "$nj" --cmd "$train_cmd" "data/$set$condition" exp/make_mfcc
+      steps/compute_cmvn_stats.sh "data/$set$condition" exp/make_mfcc
+    done
+  done
+  end 5
+fi
+
+if begin 6 mono; then
+  steps/train_mono.sh --boost-silence 1.25 --nj "$nj" --cmd "$train_cmd" --totgauss "$mono_gauss" data/train data/lang exp/mono
+  decode mono steps/decode.sh
+  end 6
+fi
+
+if begin 7 tri1; then
+  steps/align_si.sh --boost-silence 1.25 --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/mono exp/mono_ali_train
+  steps/train_deltas.sh --boost-silence 1.25 --cmd "$train_cmd" "$tri1_leaves" "$tri1_gauss" \
+    data/train data/lang exp/mono_ali_train exp/tri1
+  decode tri1 steps/decode.sh
+  end 7
+fi
+
+if begin 8 tri2b; then
+  steps/align_si.sh --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/tri1 exp/tri1_ali_train
+  steps/train_lda_mllt.sh --cmd "$train_cmd" --splice-opts "--left-context=3 --right-context=3" \
+    "$tri2b_leaves" "$tri2b_gauss" data/train data/lang exp/tri1_ali_train exp/tri2b
+  decode tri2b steps/decode.sh
+  end 8
+fi
+
+if begin 9 tri3b; then
+  steps/align_si.sh --nj "$nj" --cmd "$train_cmd" --use-graphs true data/train data/lang exp/tri2b exp/tri2b_ali_train
+  steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
+  decode tri3b steps/decode_fmllr.sh
+  end 9
+fi
+
+# Every condition of a set has the same utterances, so the alignment of the clean one serves all; the fMLLR transforms
+# are each condition's own.
+if begin 10 "fMLLR features"; then
+  for set in train dev; do
+    for condition in "${conditions[@]}"; do
+      steps/align_fmllr.sh --nj "$nj" --cmd "$train_cmd" "data/$set$condition" data/lang exp/tri3b "exp/tri3b_ali_$set$condition"
+    done
+  done
+  for condition in "${conditions[@]}"; do
+    steps/make_fmllr_feats.sh --nj "$nj" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
+      "data-fmllr/train$condition" "data/train$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
+    for set in dev test; do
+      steps/make_fmllr_feats.sh --nj "$nj" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set$condition" \
+        "data-fmllr/$set$condition" "data/$set$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
+    done
+  done
+  for condition in noisy enhanced; do
+    for set in train dev; do
+      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_$condition" "exp/tri3b_ali_$set" \
+        "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition"
+    done
+  done
+  end 10
+fi
+
+if begin 11 "Li-GRU training"; then
+  train_ligru() {
+    steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --config "$ligru_config" \
+      "data-fmllr/train_clean_$1" "data-fmllr/dev_clean_$1" \
+      "exp/tri3b_ali_train_clean_$1" "exp/tri3b_ali_dev_clean_$1" "$2"
+  }
+  train_ligru noisy exp/ligru
+  train_ligru enhanced exp/ligru_segan
+  end 11
+fi
+
+if begin 12 "Li-GRU decoding"; then
+  for system in ligru ligru_segan; do
+    for set in dev test; do
+      for condition in "${conditions[@]}"; do
+        steps/nnet/decode.sh --nj "$nj" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+          exp/tri3b/graph "data-fmllr/$set$condition" "exp/$system" "exp/$system/decode_$set$condition"
+      done
+    done
+    score $system
+  done
+  end 12
+fi
+
+if begin 13 report; then
+  local/collect_results.sh > exp/results.tsv.tmp
+  mv exp/results.tsv.tmp exp/results.tsv
+  python3 local/report.py exp/results.tsv exp/report
+  end 13
+fi
