@@ -50,11 +50,26 @@ def program(writes: Kind | Callable[[dict], Kind], files: Callable | None = None
 
 # ---- kinds of objects ----
 
+TAGGED = np.dtype([("size", "i1"), ("value", "<i4")])  # an integer with its size before it
+
+
 def _read_int_vector(reader: Reader, binary: bool) -> np.ndarray:
     if not binary:
         return _integers(reader, reader.line().split())
-    size = reader.take(1)[0]
-    if size != 4:
+    entries = reader.array(TAGGED, reader.integer(True))
+    if (entries["size"] != 4).any():
+        raise KaldiError(f"{reader.name}: not a vector of 32-bit integers")
+    return np.ascontiguousarray(entries["value"])
+
+
+def _read_int_vector_file(reader: Reader, binary: bool) -> np.ndarray:
+    if not binary:
+        if reader.token() != "[":
+            raise KaldiError(f"{reader.name}: not a vector of integers")
+        words = reader.until(b"]").decode(errors="replace").split()
+        reader.take(1)
+        return _integers(reader, words)
+    if reader.take(1) != b"\4":
         raise KaldiError(f"{reader.name}: not a vector of 32-bit integers")
     return reader.array(np.int32, int(reader.array(np.int32, 1)[0]))
 
@@ -67,11 +82,21 @@ def _integers(reader: Reader, words: list[str]) -> np.ndarray:
 
 
 def _write_int_vector(out: Output, value: np.ndarray, binary: bool) -> None:
-    value = np.asarray(value, np.int32)
     if binary:
+        entries = np.empty(len(value), TAGGED)
+        entries["size"], entries["value"] = 4, value
+        out.integer(len(value), True)
+        out.write(entries.tobytes())
+    else:
+        out.write((" ".join(map(str, np.asarray(value).tolist())) + " \n").encode() if len(value) else b"\n")
+
+
+def _write_int_vector_file(out: Output, value: np.ndarray, binary: bool) -> None:
+    if binary:
+        value = np.asarray(value, np.int32)
         out.write(b"\4" + len(value).to_bytes(4, "little") + value.tobytes())
     else:
-        out.write((" ".join(map(str, value.tolist())) + " \n").encode() if len(value) else b"\n")
+        out.write(("[ " + "".join(f"{number} " for number in np.asarray(value).tolist()) + "]\n").encode())
 
 
 def _read_int_vector_vector(reader: Reader, binary: bool) -> list[np.ndarray]:
@@ -165,6 +190,7 @@ FLOAT_VECTOR = Kind("vector", io.read_vector, lambda o, v, b: io.write_vector(o,
 DOUBLE_VECTOR = Kind("vector", lambda r, b: io.read_vector(r, b, np.float64),
                      lambda o, v, b: io.write_vector(o, np.asarray(v, np.float64), b))
 INT_VECTOR = Kind("integer vector", _read_int_vector, _write_int_vector)
+INT_VECTOR_FILE = Kind("integer vector", _read_int_vector_file, _write_int_vector_file)  # outside of tables
 INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _write_int_vector_vector)
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
