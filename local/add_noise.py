@@ -39,7 +39,7 @@ Task = tuple[str, Segment, Path, list[str], float, float, int]
 
 
 def active_power(samples: np.ndarray) -> float:
-    """Mean power of the frames with speech (see the head of this file); of all samples where there is no whole frame."""
+    """Mean power of the frames with speech (see the head of this file); of all samples of less than a frame."""
     whole = len(samples) // FRAME * FRAME
     if whole == 0:
         return float(np.mean(samples**2))

@@ -51,9 +51,7 @@ def monologue(task: tuple[list[int], float]) -> np.ndarray:
 
 def mix(talkers: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     """The sum of talkers at different distances."""
-    return sum(
-        talker / np.sqrt(np.mean(talker**2)) * 10 ** (rng.uniform(-8, 0) / 20) for talker in talkers
-    )  # fmt: skip
+    return sum(talker / np.sqrt(np.mean(talker**2)) * 10 ** (rng.uniform(-8, 0) / 20) for talker in talkers)
 
 
 def coloured(rng: np.random.Generator, samples: int, exponent: float) -> np.ndarray:
@@ -72,15 +70,13 @@ def reverberate(dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return fftconvolve(dry, response)[: len(dry)] / np.sqrt(np.sum(response**2))
 
 
-def scatter(
-    events: Callable[[], np.ndarray], gap: tuple[float, float], samples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Events one after the other, with gaps drawn between two lengths in seconds."""
+def scatter(event: Callable, gap: tuple[float, float], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sounds that event(rng) makes, one after the other, with gaps drawn between two lengths in seconds."""
     noise = np.zeros(samples)
     position = 0
     while position < samples:
-        event = events()[: samples - position]
-        noise[position : position + len(event)] += event
+        sound = event(rng)[: samples - position]
+        noise[position : position + len(sound)] += sound
         position += round(rng.uniform(*gap) * RATE)
     return noise
 
@@ -88,9 +84,8 @@ def scatter(
 def slam(rng: np.random.Generator) -> np.ndarray:
     """A door: a click, then a dull thud that dies away within half a second."""
     time = np.arange(RATE // 2) / RATE
-    thud = lfilter([1], [1, -rng.uniform(0.9, 0.98)], rng.normal(size=len(time))) * np.exp(
-        -time / rng.uniform(0.04, 0.12)
-    )
+    rumble = lfilter([1], [1, -rng.uniform(0.9, 0.98)], rng.normal(size=len(time)))
+    thud = rumble * np.exp(-time / rng.uniform(0.04, 0.12))
     tone = np.sin(2 * np.pi * rng.uniform(60, 160) * time) * np.exp(-time / 0.08)
     click = rng.normal(size=len(time)) * np.exp(-time / 0.004)
     return rng.uniform(0.3, 1) * (thud / np.abs(thud).max() + tone + 0.5 * click)
@@ -100,10 +95,8 @@ def clank(rng: np.random.Generator) -> np.ndarray:
     """A toy that falls: a few damped resonances."""
     time = np.arange(RATE // 4) / RATE
     partials = (
-        rng.uniform(0.2, 1)
-        * np.sin(2 * np.pi * rng.uniform(400, 6000) * time)
-        * np.exp(-time / rng.uniform(0.01, 0.06))
-        for _ in range(6)
+        rng.uniform(0.2, 1) * np.sin(2 * np.pi * frequency * time) * np.exp(-time / rng.uniform(0.01, 0.06))
+        for frequency in rng.uniform(400, 6000, size=6)
     )
     return rng.uniform(0.2, 1) * sum(partials)
 
@@ -114,18 +107,16 @@ def babble(rng: np.random.Generator, talkers: list[np.ndarray]) -> np.ndarray:
 
 def classroom(rng: np.random.Generator, talkers: list[np.ndarray]) -> np.ndarray:
     samples = len(talkers[0])
-    voices = mix(talkers[:CLASSROOM_TALKERS], rng)
-    return reverberate(voices + scatter(lambda: 4 * slam(rng), (1, 6), samples, rng), rng) + 0.1 * coloured(
-        rng, samples, 1
-    )
+    sounds = mix(talkers[:CLASSROOM_TALKERS], rng) + 4 * scatter(slam, (1, 6), samples, rng)
+    return reverberate(sounds, rng) + 0.1 * coloured(rng, samples, 1)
 
 
 def door(rng: np.random.Generator, samples: int) -> np.ndarray:
-    return reverberate(scatter(lambda: slam(rng), (0.4, 2), samples, rng), rng) + 0.01 * coloured(rng, samples, 1)
+    return reverberate(scatter(slam, (0.4, 2), samples, rng), rng) + 0.01 * coloured(rng, samples, 1)
 
 
 def toys(rng: np.random.Generator, samples: int) -> np.ndarray:
-    return scatter(lambda: clank(rng), (0.05, 0.6), samples, rng) + 0.01 * coloured(rng, samples, 1)
+    return scatter(clank, (0.05, 0.6), samples, rng) + 0.01 * coloured(rng, samples, 1)
 
 
 def hum(rng: np.random.Generator, samples: int) -> np.ndarray:
@@ -168,16 +159,13 @@ def main() -> None:
     if done.exists() and done.read_text() == current:
         return
     arguments.noise_dir.mkdir(parents=True, exist_ok=True)
-    for old in (done, *arguments.noise_dir.glob("*.wav")):
-        old.unlink(missing_ok=True)
+    done.unlink(missing_ok=True)
     samples = round(arguments.seconds * RATE)
     with multiprocessing.Pool(arguments.nj, maxtasksperchild=1) as pool:
         for number in range(1, arguments.files + 1):
             for index, (kind, make) in enumerate(TALKING.items()):
-                tasks = [
-                    ([arguments.seed, 1, index, number, talker], arguments.seconds) for talker in range(BABBLE_TALKERS)
-                ]
-                talkers = pool.map(monologue, tasks, chunksize=1)
+                seeds = [[arguments.seed, 1, index, number, talker] for talker in range(BABBLE_TALKERS)]
+                talkers = pool.map(monologue, [(seed, arguments.seconds) for seed in seeds], chunksize=1)
                 rng = np.random.default_rng([arguments.seed, 2, index, number])
                 write_noise(arguments.noise_dir / f"{kind}{number:02d}.wav", make(rng, talkers))
     for number in range(1, arguments.files + 1):

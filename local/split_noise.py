@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Share the noise recordings of a folder out to training, development and test, so that no file serves two of them.
 
-Writes <list-dir>/{train,dev,test}.list, one path a line. Of the recordings in the order of their paths, every five go to
-train, dev, test, train, train: each kind of noise that has five numbered files reaches all sets.
+Writes <list-dir>/{train,dev,test}.list, one path a line. Of the recordings in the order of their paths, every five go
+to train, dev, test, train, train: each kind of noise that has five numbered files reaches all sets.
 """
 
 from __future__ import annotations
