@@ -1,26 +1,548 @@
-"""Programs on features: computing, copying, selecting, splicing, deltas, transforms, CMVN."""
+"""Programs on recordings and features: computing, copying, selecting, splicing, deltas, transforms, CMVN."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 
-from kaldi.log import done
-from kaldi.table import FLOAT_MATRIX, program, read_table
+from kaldi import cmvn
+from kaldi.compressed import write_compressed
+from kaldi.context import add_deltas as deltas
+from kaldi.context import splice
+from kaldi.io import Output, open_input
+from kaldi.log import KaldiError, done, log, warn
+from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.table import (
+    DOUBLE_MATRIX,
+    FLOAT,
+    FLOAT_MATRIX,
+    FLOAT_VECTOR,
+    INT,
+    TOKEN_VECTOR,
+    BySpeaker,
+    Kind,
+    RandomAccess,
+    TableWriter,
+    is_specifier,
+    program,
+    read_file,
+    read_table,
+    write_file,
+)
+from kaldi.wave import WAVE, WAVE_HEADER, Wave
 
 Features = Iterator[tuple[str, np.ndarray]]
 
 
+def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
+    """A writer, or a context of None when no wspecifier is given."""
+    return TableWriter(wspecifier, kind) if wspecifier else nullcontext()
+
+
+# ---- recordings ----
+
+def with_options_of(options: type) -> Callable:
+    """Let a program take each field of the NamedTuple `options` as an option; they arrive as further keywords."""
+
+    def extend(function: Callable) -> Callable:
+        function.__kwdefaults__.update(options._field_defaults)
+        return function
+
+    return extend
+
+
+def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration: float, subtract_mean: bool,
+                     write_utt2dur: str) -> Features:
+    """What compute-mfcc-feats and compute-fbank-feats share."""
+    total = successes = 0
+    with optional_writer(write_utt2dur, FLOAT) as durations:
+        for key, wave in read_table(wavs, WAVE):
+            total += 1
+            if wave.duration < min_duration:
+                warn(f"{key} is too short ({wave.duration:g} s): no features")
+                continue
+            channels = len(wave.samples)
+            if channel >= channels:
+                warn(f"{key} has {channels} channels, but --channel={channel} counts from 0: no features")
+                continue
+            if channel < 0 and channels > 1:
+                warn(f"{key} has {channels} channels, and --channel is not given: the first one is taken")
+            try:
+                features = front_end.compute(wave, max(channel, 0))
+            except KaldiError as error:
+                warn(f"no features for {key}: {error}")
+                continue
+            if len(features) == 0:
+                warn(f"no features for {key}: it is shorter than one frame ({wave.duration:g} s)")
+                continue
+            yield key, features - features.mean(axis=0) if subtract_mean else features
+            if durations:
+                durations.write(key, wave.duration)
+            successes += 1
+    log(f"Done {successes} out of {total} utterances.")
+    if successes == 0:
+        raise KaldiError(f"{wavs}: no features were computed (the table is empty, or see the warnings above)")
+
+
+@program(FLOAT_MATRIX)
+@with_options_of(MfccOptions)
+def compute_mfcc_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
+                       subtract_mean: bool = False, write_utt2dur: str = "", **options: object) -> Features:
+    """Compute mel cepstra (MFCC) of recordings.
+
+    Usage: compute-mfcc-feats [options] <wav-rspecifier> <feats-wspecifier>
+    """
+    front_end = FrontEnd(MfccOptions(**options))
+    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur)
+
+
+@program(FLOAT_MATRIX)
+@with_options_of(FilterbankOptions)
+def compute_fbank_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
+                        subtract_mean: bool = False, write_utt2dur: str = "", **options: object) -> Features:
+    """Compute mel filterbank features of recordings.
+
+    Usage: compute-fbank-feats [options] <wav-rspecifier> <feats-wspecifier>
+    """
+    front_end = FrontEnd(FilterbankOptions(**options))
+    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur)
+
+
+def parse_segment(line: str) -> tuple[str, str, float, float, int]:
+    """Segment, recording, start and end in seconds (end -1: that of the recording), channel (-1: the only one)."""
+    words = line.split()
+    if len(words) not in (4, 5):
+        raise KaldiError("expected: segment recording start end [channel]")
+    try:
+        start, end, channel = float(words[2]), float(words[3]), int(words[4]) if len(words) == 5 else -1
+    except ValueError:
+        raise KaldiError("a time or the channel is not a number") from None
+    if start < 0 or (end != -1 and end <= start) or (len(words) == 5 and channel < 0):
+        raise KaldiError("the times or the channel make no segment")
+    return words[0], words[1], start, end, channel
+
+
+def cut_segment(wave: Wave, start: float, end: float, channel: int, min_length: float, max_overshoot: float) -> Wave:
+    """The part of a recording from `start` to `end` seconds. Raises KaldiError when it is not there or too short."""
+    if start > wave.duration or end > wave.duration + max_overshoot:
+        raise KaldiError(f"it lies outside of the recording, which has {wave.duration:g} s")
+    end = wave.duration if end < 0 else min(end, wave.duration)
+    if end - start < min_length:
+        raise KaldiError(f"it is shorter than {min_length:g} s")
+    if channel < 0 and len(wave.samples) > 1:
+        raise KaldiError("the recording has several channels: give one in the fifth column of the segments")
+    if channel >= len(wave.samples):
+        raise KaldiError(f"the recording has {len(wave.samples)} channels, channel {channel} is not there")
+    first, last = int(start * wave.frequency + 0.5), int(end * wave.frequency + 0.5)
+    channel = max(channel, 0)
+    return Wave(wave.samples[channel : channel + 1, first:last], wave.frequency)
+
+
+@program(WAVE)
+def extract_segments(wavs: str, segments: str, out: str, *, min_segment_length: float = 0.1,
+                     max_overshoot: float = 0.5) -> Iterator[tuple[str, Wave]]:
+    """Cut segments out of recordings.
+
+    Usage: extract-segments [options] <wav-rspecifier> <segments-file> <wav-wspecifier>
+    """
+    recordings = RandomAccess(wavs, WAVE)
+    with open_input(segments) as reader:
+        lines = reader.until(b"").decode(errors="replace").splitlines()
+    successes = 0
+    for line in lines:
+        try:
+            segment, recording, start, end, channel = parse_segment(line)
+            wave = recordings.get(recording)
+            if wave is None:
+                raise KaldiError(f"the recording {recording} is not in {wavs}")
+            part = cut_segment(wave, start, end, channel, min_segment_length, max_overshoot)
+        except KaldiError as error:
+            warn(f"the segment '{line.strip()}' is left out: {error}")
+            continue
+        yield segment, part
+        successes += 1
+    log(f"Successfully processed {successes} lines out of {len(lines)} in the segments file.")
+
+
+def _copy_wave(wav: str, out: str) -> None:
+    write_file(out, WAVE, read_file(wav, WAVE))
+
+
+@program(WAVE, files=_copy_wave)
+def wav_copy(wavs: str, out: str) -> Iterator[tuple[str, Wave]]:
+    """Copy recordings, for example out of pipes into an archive.
+
+    Usage: wav-copy <wav-rspecifier> <wav-wspecifier>   or   wav-copy <wav-rxfilename> <wav-wxfilename>
+    """
+    count = 0
+    for entry in read_table(wavs, WAVE):
+        yield entry
+        count += 1
+    done(count, "recordings")
+
+
+@program(FLOAT)
+def wav_to_duration(wavs: str, out: str, *, read_entire_file: bool = False) -> Iterator[tuple[str, float]]:
+    """The duration of each recording in seconds.
+
+    Usage: wav-to-duration [options] <wav-rspecifier> <duration-wspecifier>
+    """
+    durations = []
+    for key, wave in read_table(wavs, WAVE if read_entire_file else WAVE_HEADER):
+        try:
+            durations.append(wave.duration)
+        except KaldiError as error:
+            raise KaldiError(f"{key}: {error}") from None
+        yield key, durations[-1]
+    done(len(durations), "recordings")
+    log(f"Mean duration {np.mean(durations):g} s, minimum {min(durations):g}, maximum {max(durations):g}")
+
+
+# ---- copying and selecting ----
+
+def _feature_kind(options: dict) -> Kind:
+    """How copy-feats writes: plainly, or compressed."""
+    if not options.get("compress"):
+        return FLOAT_MATRIX
+    method = options.get("compression_method", 1)
+    if not 1 <= method <= 7:
+        raise KaldiError(f"--compression-method={method}: expected 1 to 7")
+    return FLOAT_MATRIX._replace(write=partial(write_compressed, method=method))
+
+
+def _copy_features(feats: str, out: str, *, binary: bool = True, compress: bool = False, compression_method: int = 1,
+                   write_num_frames: str = "") -> None:
+    if compress or write_num_frames:
+        raise KaldiError("--compress and --write-num-frames need tables, such as ark:feats.ark, not plain files")
+    write_file(out, FLOAT_MATRIX, read_file(feats, FLOAT_MATRIX), binary)
+
+
+@program(_feature_kind, files=_copy_features)
+def copy_feats(feats: str, out: str, *, binary: bool = True, compress: bool = False, compression_method: int = 1,
+               write_num_frames: str = "") -> Features:
+    """Copy features, and possibly change their format.
+
+    Usage: copy-feats [options] <feats-rspecifier> <feats-wspecifier>
+       or: copy-feats [options] <feats-rxfilename> <feats-wxfilename>
+    """
+    count = 0
+    with optional_writer(write_num_frames, INT) as lengths:
+        for key, matrix in read_table(feats, FLOAT_MATRIX):
+            yield key, matrix
+            count += 1
+            if lengths:
+                lengths.write(key, len(matrix))
+    done(count, "feature matrices")
+
+
+def _write_dimension(feats: str, out: str) -> None:
+    for _, matrix in read_table(feats, FLOAT_MATRIX):
+        with Output(out) as output:
+            output.write(f"{matrix.shape[1]}\n".encode())
+        return
+    raise KaldiError(f"{feats}: no features (an empty table)")
+
+
+@program(INT, files=_write_dimension)
+def feat_to_dim(feats: str, out: str) -> Iterator[tuple[str, int]]:
+    """The dimension of features: of each utterance to a table, of the first one to a file.
+
+    Usage: feat-to-dim <feats-rspecifier> <dim-wspecifier>|<dim-wxfilename>
+    """
+    return ((key, matrix.shape[1]) for key, matrix in read_table(feats, FLOAT_MATRIX))
+
+
+def _print_total_length(feats: str) -> None:
+    with Output("-") as output:
+        output.write(f"{sum(len(matrix) for _, matrix in read_table(feats, FLOAT_MATRIX))}\n".encode())
+
+
+def feat_to_len(feats: str, out: str = "") -> None:
+    """The number of frames of each utterance to a table, or of all together to standard output.
+
+    Usage: feat-to-len <feats-rspecifier> [<length-wspecifier>]
+    """
+    if not out:
+        _print_total_length(feats)
+        return
+    with TableWriter(out, INT) as writer:
+        for key, matrix in read_table(feats, FLOAT_MATRIX):
+            writer.write(key, len(matrix))
+
+
+def read_list(rxfilename: str) -> set[str]:
+    """The first word of each line."""
+    with open_input(rxfilename) as reader:
+        lines = reader.until(b"").decode(errors="replace").splitlines()
+    return {line.split()[0] for line in lines if line.strip()}
+
+
 @program(FLOAT_MATRIX)
 def subset_feats(feats: str, out: str, *, n: int = 10, include: str = "", exclude: str = "") -> Features:
-    """Copy the first n utterances' features.
+    """Copy the features of the first n utterances, or of those in a list, or of those not in a list.
 
     Usage: subset-feats [options] <feats-rspecifier> <feats-wspecifier>
     """
+    if include and exclude:
+        raise KaldiError("--include and --exclude are given: choose one")
+    wanted = read_list(include) if include else None
+    unwanted = read_list(exclude) if exclude else set()
     count = 0
     for key, matrix in read_table(feats, FLOAT_MATRIX):
-        if count == n:
+        if not (include or exclude) and count == n:
             break
-        count += 1
-        yield key, matrix
+        if key not in unwanted and (wanted is None or key in wanted):
+            count += 1
+            yield key, matrix
     done(count, "utterances")
+
+
+def parse_selection(selection: str, dimension: int) -> list[int]:
+    """The columns of `0,24-22,3-12`, counted from 0. Raises KaldiError when one is not below `dimension`."""
+    columns: list[int] = []
+    for part in selection.split(","):
+        first, _, last = part.partition("-")
+        try:
+            start, end = int(first), int(last or first)
+        except ValueError:
+            raise KaldiError(f"the selection {selection!r} is not of the form 0,24-22,3-12") from None
+        columns += range(start, end + 1) if start <= end else range(start, end - 1, -1)
+    if max(columns) >= dimension:
+        raise KaldiError(f"the selection {selection!r} does not fit features of dimension {dimension}")
+    return columns
+
+
+@program(FLOAT_MATRIX)
+def select_feats(selection: str, feats: str, out: str) -> Features:
+    """Copy the chosen columns of features, as in 0,24-22,3-12.
+
+    Usage: select-feats <selection> <feats-rspecifier> <feats-wspecifier>
+    """
+    for key, matrix in read_table(feats, FLOAT_MATRIX):
+        yield key, matrix[:, parse_selection(selection, matrix.shape[1])]
+
+
+def paste(parts: list[np.ndarray], tolerance: int) -> np.ndarray:
+    """Matrices side by side, cut to the shortest. Raises KaldiError when lengths differ by more than `tolerance`."""
+    lengths = [len(part) for part in parts]
+    if max(lengths) - min(lengths) > tolerance or min(lengths) == 0:
+        raise KaldiError(f"lengths of {min(lengths)} and {max(lengths)} frames, --length-tolerance={tolerance}")
+    return np.concatenate([part[: min(lengths)] for part in parts], axis=1)
+
+
+def _paste_files(*names: str, length_tolerance: int = 0, binary: bool = True) -> None:
+    parts = [read_file(name, FLOAT_MATRIX) for name in names[:-1]]
+    write_file(names[-1], FLOAT_MATRIX, paste(parts, length_tolerance), binary)
+
+
+@program(FLOAT_MATRIX, files=_paste_files)
+def paste_feats(first: str, second: str, *others_and_out: str, length_tolerance: int = 0,
+                binary: bool = True) -> Features:
+    """Put the features of several tables (or files) side by side.
+
+    Usage: paste-feats [options] <feats-rspecifier1> <feats-rspecifier2> ... <feats-wspecifier>
+    """
+    tables = [RandomAccess(name, FLOAT_MATRIX) for name in (second, *others_and_out[:-1])]
+    count = errors = 0
+    for key, matrix in read_table(first, FLOAT_MATRIX):
+        others = [table.get(key) for table in tables]
+        try:
+            if any(other is None for other in others):
+                raise KaldiError("it is not in every table")
+            pasted = paste([matrix, *others], length_tolerance)
+        except KaldiError as error:
+            warn(f"{key} is left out: {error}")
+            errors += 1
+            continue
+        yield key, pasted
+        count += 1
+    done(count, "utterances", errors)
+
+
+# ---- context and transforms ----
+
+@program(FLOAT_MATRIX)
+def splice_feats(feats: str, out: str, *, left_context: int = 4, right_context: int = 4) -> Features:
+    """Put each frame side by side with its neighbours; the first and last frame are repeated at the edges.
+
+    Usage: splice-feats [options] <feats-rspecifier> <feats-wspecifier>
+    """
+    for key, matrix in read_table(feats, FLOAT_MATRIX):
+        if len(matrix) == 0:
+            warn(f"{key} is left out: no frames")
+            continue
+        yield key, splice(matrix, left_context, right_context)
+
+
+@program(FLOAT_MATRIX)
+def add_deltas(feats: str, out: str, *, delta_order: int = 2, delta_window: int = 2, truncate: int = 0) -> Features:
+    """Add deltas (regression slopes) up to an order, 2 by default: deltas and delta-deltas.
+
+    Usage: add-deltas [options] <feats-rspecifier> <feats-wspecifier>
+    """
+    for key, matrix in read_table(feats, FLOAT_MATRIX):
+        if len(matrix) == 0:
+            warn(f"{key} is left out: no frames")
+            continue
+        if truncate > matrix.shape[1]:
+            raise KaldiError(f"--truncate={truncate}, but the features of {key} have dimension {matrix.shape[1]}")
+        yield key, deltas(matrix[:, :truncate] if truncate else matrix, delta_order, delta_window)
+
+
+def apply_transform(features: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """features[frames, n] by a linear transform[m, n] or an affine one [m, n+1]. Raises KaldiError for other shapes."""
+    dimension, columns = features.shape[1], transform.shape[1]
+    if columns not in (dimension, dimension + 1):
+        raise KaldiError(f"a transform of {len(transform)}x{columns} does not fit features of dimension {dimension}")
+    output = features @ transform[:, :dimension].T
+    return output if columns == dimension else output + transform[:, dimension]
+
+
+@program(FLOAT_MATRIX)
+def transform_feats(transform: str, feats: str, out: str, *, utt2spk: str = "") -> Features:
+    """Apply a linear or affine transform (LDA, MLLT, fMLLR): one for all, or one an utterance or speaker.
+
+    Usage: transform-feats [options] <transform-rspecifier>|<transform-rxfilename> <feats-rspecifier> <feats-wspecifier>
+    """
+    by_speaker = BySpeaker(transform, FLOAT_MATRIX, utt2spk) if is_specifier(transform) else None
+    matrix = None if by_speaker else read_file(transform, FLOAT_MATRIX)
+    count = errors = 0
+    for key, features in read_table(feats, FLOAT_MATRIX):
+        matrix = by_speaker.get(key) if by_speaker else matrix
+        try:
+            if matrix is None:
+                raise KaldiError(f"no transform in {transform}")
+            transformed = apply_transform(features, matrix)
+        except KaldiError as error:
+            warn(f"{key} is left out: {error}")
+            errors += 1
+            continue
+        yield key, transformed
+        count += 1
+    done(count, "utterances", errors)
+
+
+# ---- CMVN ----
+
+def _read_weighted(feats: Features, weights: str) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+    """Features with their frame weights (None without `weights`); utterances whose weights do not fit are left out."""
+    table = RandomAccess(weights, FLOAT_VECTOR) if weights else None
+    for key, matrix in feats:
+        frame_weights = table.get(key) if table else None
+        if table and (frame_weights is None or len(frame_weights) != len(matrix)):
+            warn(f"{key} is left out: its weights are missing or do not fit its {len(matrix)} frames")
+            continue
+        yield key, matrix, frame_weights
+
+
+def _features_of(utterances: list[str], table: RandomAccess) -> Features:
+    for key in utterances:
+        matrix = table.get(key)
+        if matrix is None:
+            warn(f"{key} is left out: no features")
+        else:
+            yield key, matrix
+
+
+def _global_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str = "", binary: bool = True) -> None:
+    if spk2utt:
+        raise KaldiError(f"--spk2utt needs a table to write to: ark:{out}")
+    total, count = None, 0
+    for _, matrix, frame_weights in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
+        stats = cmvn.statistics(matrix, frame_weights)
+        total = stats if total is None else total + stats
+        count += 1
+    done(count, "utterances")
+    write_file(out, FLOAT_MATRIX, total, binary)
+
+
+@program(DOUBLE_MATRIX, files=_global_cmvn_stats)
+def compute_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str = "", binary: bool = True) -> Features:
+    """Statistics for mean and variance normalisation: a speaker, an utterance, or (to a plain file) of everything.
+
+    Usage: compute-cmvn-stats [options] <feats-rspecifier> <stats-wspecifier>|<stats-wxfilename>
+    """
+    count = 0
+    if not spk2utt:
+        for key, matrix, frame_weights in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
+            yield key, cmvn.statistics(matrix, frame_weights)
+            count += 1
+        done(count, "utterances")
+        return
+    table = RandomAccess(feats, FLOAT_MATRIX)
+    expected = 0
+    for speaker, utterances in read_table(spk2utt, TOKEN_VECTOR):
+        expected += len(utterances)
+        parts = [cmvn.statistics(m, w) for _, m, w in _read_weighted(_features_of(utterances, table), weights)]
+        count += len(parts)
+        if parts:
+            yield speaker, np.sum(parts, axis=0)
+        else:
+            warn(f"no statistics for speaker {speaker}")
+    done(count, "utterances", expected - count)
+
+
+def parse_dimensions(text: str) -> list[int]:
+    """Colon-separated integers."""
+    try:
+        return [int(word) for word in text.split(":") if word]
+    except ValueError:
+        raise KaldiError(f"{text!r}: expected dimensions such as 13:14:15") from None
+
+
+@program(FLOAT_MATRIX)
+def apply_cmvn(stats: str, feats: str, out: str, *, utt2spk: str = "", norm_vars: bool = False, norm_means: bool = True,
+               skip_dims: str = "", reverse: bool = False) -> Features:
+    """Apply mean and variance normalisation, by utterance, by speaker (--utt2spk), or from one file for all.
+
+    Usage: apply-cmvn [options] <stats-rspecifier>|<stats-rxfilename> <feats-rspecifier> <feats-wspecifier>
+    """
+    if norm_vars and not norm_means:
+        raise KaldiError("--norm-vars=true needs --norm-means=true")
+    if not norm_means:
+        yield from read_table(feats, FLOAT_MATRIX)
+        return
+    if utt2spk and not is_specifier(stats):
+        raise KaldiError(f"--utt2spk needs a table of statistics: ark:{stats} or scp:{stats}")
+    table = BySpeaker(stats, DOUBLE_MATRIX, utt2spk) if is_specifier(stats) else None
+    entry = None if table else read_file(stats, DOUBLE_MATRIX)
+    skipped = parse_dimensions(skip_dims)
+    count = errors = 0
+    for key, features in read_table(feats, FLOAT_MATRIX):
+        entry = table.get(key) if table else entry
+        if entry is None:
+            warn(f"{key} is left out: no normalisation statistics in {stats}")
+            errors += 1
+            continue
+        try:
+            used = cmvn.skip_dimensions(entry, skipped) if skipped else entry
+            normalized = cmvn.normalize(features, used, norm_vars, reverse)
+        except KaldiError as error:
+            raise KaldiError(f"{key}: {error}") from None
+        yield key, normalized
+        count += 1
+    done(count, "utterances", errors)
+
+
+@program(DOUBLE_MATRIX)
+def modify_cmvn_stats(first: str, second: str, third: str = "", *, convert_to_mean_and_var: bool = False) -> Features:
+    """Change normalisation statistics so that given dimensions are left as they are, or into means and variances.
+
+    Usage: modify-cmvn-stats [options] [<fake-dims>] <stats-rspecifier> <stats-wspecifier>
+    """
+    dimensions, table = (parse_dimensions(first), second) if third else ([], first)
+    count = 0
+    for key, stats in read_table(table, DOUBLE_MATRIX):
+        if len(stats) != 2:
+            raise KaldiError(f"{table}: the statistics of {key} have {len(stats)} rows instead of 2")
+        stats = cmvn.skip_dimensions(stats, dimensions)
+        frames = stats[0, -1]
+        if convert_to_mean_and_var and frames <= 0:
+            warn(f"{key} is left out: its statistics are of no frames")
+            continue
+        mean = stats[0, :-1] / frames if convert_to_mean_and_var else 0
+        yield key, np.stack([mean, stats[1, :-1] / frames - mean**2]) if convert_to_mean_and_var else stats
+        count += 1
+    done(count, "sets of statistics")
