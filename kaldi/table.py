@@ -16,6 +16,7 @@ import numpy as np
 from kaldi import io
 from kaldi.io import Output, Reader, open_input
 from kaldi.log import KaldiError, warn
+from kaldi.posterior import read_posterior, write_posterior
 
 
 class Kind(NamedTuple):
@@ -149,40 +150,6 @@ def _write_real(out: Output, value: float, binary: bool) -> None:
         out.write(b"\n")
 
 
-def _read_posterior(reader: Reader, binary: bool) -> list[list[tuple[int, float]]]:
-    if binary:
-        frames = []
-        for _ in range(reader.integer(True)):
-            count = reader.integer(True)
-            pairs = np.frombuffer(reader.take(10 * count), np.dtype("<i1, <i4, <i1, <f4", align=False))
-            frames.append(list(zip(pairs["f1"].tolist(), pairs["f3"].tolist(), strict=True)))
-        return frames
-    line = reader.line().split()
-    frames, position = [], 0
-    while position < len(line):
-        if line[position] != "[" or "]" not in line[position:]:
-            raise KaldiError(f"{reader.name}: not a posterior in text form")
-        end = line.index("]", position)
-        numbers = line[position + 1 : end]
-        frames.append([(int(a), float(b)) for a, b in zip(numbers[::2], numbers[1::2], strict=True)])
-        position = end + 1
-    return frames
-
-
-def _write_posterior(out: Output, value: list[list[tuple[int, float]]], binary: bool) -> None:
-    if binary:
-        pieces = [b"\4" + len(value).to_bytes(4, "little")]
-        for frame in value:
-            pairs = np.zeros(len(frame), np.dtype("<i1, <i4, <i1, <f4", align=False))
-            pairs["f0"] = pairs["f2"] = 4
-            pairs["f1"], pairs["f3"] = [i for i, _ in frame], [p for _, p in frame]
-            pieces += [b"\4" + len(frame).to_bytes(4, "little"), pairs.tobytes()]
-        out.write(b"".join(pieces))
-    else:
-        frames = ("[ " + "".join(f"{i} {io.number_text(p)} " for i, p in frame) + "] " for frame in value)
-        out.write(("".join(frames) + "\n").encode())
-
-
 FLOAT_MATRIX = Kind("matrix", io.read_matrix, lambda o, m, b: io.write_matrix(o, np.asarray(m, np.float32), b))
 DOUBLE_MATRIX = Kind("matrix", lambda r, b: io.read_matrix(r, b, np.float64),
                      lambda o, m, b: io.write_matrix(o, np.asarray(m, np.float64), b))
@@ -196,7 +163,7 @@ INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
 TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
 TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split), lambda o, v, b: _write_line(o, " ".join(v), b), header=False)
-POSTERIOR = Kind("posterior", _read_posterior, _write_posterior)
+POSTERIOR = Kind("posterior", read_posterior, write_posterior)
 
 
 # ---- reading ----
