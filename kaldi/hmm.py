@@ -13,11 +13,10 @@ import numpy as np
 from kaldi import io
 from kaldi.io import Output, Reader
 from kaldi.log import KaldiError, log, warn
-from kaldi.table import INT_VECTOR, Kind, read_file
+from kaldi.table import INT_VECTOR_FILE, TAGGED, Kind, read_file
 
 NO_PDF = -1
 PAIR = np.dtype([("size_a", "i1"), ("state", "<i4"), ("size_b", "i1"), ("prob", "<f4")])
-SIZED_INT = np.dtype([("size", "i1"), ("value", "<i4")])
 
 
 class HmmState(NamedTuple):
@@ -67,8 +66,8 @@ def _read_topology(reader: Reader, binary: bool) -> HmmTopology:
 
 
 def _read_topology_binary(reader: Reader) -> HmmTopology:
-    INT_VECTOR.read(reader, True)  # the phones, which entry_of says as well
-    entry_of = INT_VECTOR.read(reader, True)
+    INT_VECTOR_FILE.read(reader, True)  # the phones, which entry_of says as well
+    entry_of = INT_VECTOR_FILE.read(reader, True)
     count = reader.integer(True)
     is_hmm = count != -1
     if not is_hmm:
@@ -150,8 +149,8 @@ def _write_topology(out: Output, topology: HmmTopology, binary: bool) -> None:
         out.write(_topology_text(topology).encode())
         return
     out.token("<Topology>")
-    INT_VECTOR.write(out, topology.phones, True)
-    INT_VECTOR.write(out, topology.entry_of, True)
+    INT_VECTOR_FILE.write(out, topology.phones, True)
+    INT_VECTOR_FILE.write(out, topology.entry_of, True)
     if not topology.is_hmm:
         out.integer(-1, True)
     out.integer(len(topology.entries), True)
@@ -345,7 +344,7 @@ def _read_transition_model(reader: Reader, binary: bool) -> TransitionModel:
     columns = {"<Triples>": 3, "<Tuples>": 4}[reader.expect("<Triples>", "<Tuples>")]
     count = reader.integer(binary)
     if binary:
-        numbers = reader.array(SIZED_INT, count * columns)["value"]
+        numbers = reader.array(TAGGED, count * columns)["value"]
     else:
         numbers = np.array(reader.until(b"<").split(), np.int32)
     tuples = numbers.reshape(count, columns)[:, [0, 1, 2, columns - 1]]
@@ -367,7 +366,7 @@ def _write_transition_model(out: Output, model: TransitionModel, binary: bool) -
     out.integer(model.num_states, binary)
     columns = model.tuples[:, :3] if is_hmm else model.tuples
     if binary:
-        sized = np.empty(columns.size, SIZED_INT)
+        sized = np.empty(columns.size, TAGGED)
         sized["size"], sized["value"] = 4, columns.ravel()
         out.write(sized.tobytes())
     else:

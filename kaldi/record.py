@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from math import prod
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def peek_count(reader: Reader, prefix: bytes) -> int | None:
 
 def read_record(reader: Reader, fixed: Sequence[bytes], shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray] | None:
     """The float32 arrays of these shapes between the fixed bytes; None, without moving, if the bytes are others."""
-    counts = [int(np.prod(shape)) for shape in shapes]
+    counts = [prod(shape) for shape in shapes]
     data = reader.peek(sum(map(len, fixed)) + 4 * sum(counts))
     arrays, position = [], 0
     for literal, count, shape in zip_longest(fixed, counts, shapes):
