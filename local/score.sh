@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Word error rates of the lattices of a decoding, as Kaldi's score_kaldi.sh: <decode-dir>/wer_<weight>_<penalty>, the texts
+# scoring_kaldi/penalty_<penalty>/<weight>.txt, and the best figure in scoring_kaldi/best_wer.
+#
+# The weight and the penalty are tuned on the development set. A test set is scored with those of its development set
+# (--tuned-on), so that the reported figure was not chosen on the test set.
+set -euo pipefail
+
+cmd=run.pl
+stage=0
+min_lmwt=7
+max_lmwt=17
+word_ins_penalty=0.0,0.5,1.0
+tuned_on=
+help_message="Usage: $0 [options] <data-dir> <lang-dir|graph-dir> <decode-dir>
+e.g.: $0 data/dev exp/tri3b/graph exp/tri3b/decode_dev
+      $0 --tuned-on exp/tri3b/decode_dev data/test exp/tri3b/graph exp/tri3b/decode_test
+  --cmd CMD                 how to run jobs (run.pl)
+  --min-lmwt N --max-lmwt N range of the language-model weight (7 to 17)
+  --word-ins-penalty LIST   word insertion penalties, comma-separated (0.0,0.5,1.0)
+  --tuned-on DECODE-DIR     score once, with the best weight and penalty of that decoding
+  --stage N                 1 only collects the best of what was scored"
+
+if [ -f path.sh ]; then . ./path.sh; fi
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+if [ $# -ne 3 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+data=$1
+words=$2/words.txt
+dir=${3%/}
+scoring=$dir/scoring_kaldi
+
+for file in "$words" "$dir/lat.1.gz" "$data/text"; do
+  if [ ! -s "$file" ]; then
+    echo "$0: $file is missing or empty" >&2
+    exit 1
+  fi
+done
+if [ -n "$tuned_on" ]; then
+  tuned=$tuned_on/scoring_kaldi/wer_details
+  if [ ! -s "$tuned/lmwt" ] || [ ! -s "$tuned/wip" ]; then
+    echo "$0: $tuned_on is not scored yet: no $tuned/lmwt" >&2
+    exit 1
+  fi
+  min_lmwt=$(cat "$tuned/lmwt")
+  max_lmwt=$min_lmwt
+  word_ins_penalty=$(cat "$tuned/wip")
+fi
+
+# Hooks of Kaldi recipes: what to change in reference and hypothesis before they are compared.
+filter_reference=cat
+filter_hypothesis=cat
+if [ -x local/wer_ref_filter ]; then filter_reference=local/wer_ref_filter; fi
+if [ -x local/wer_hyp_filter ]; then filter_hypothesis=local/wer_hyp_filter; fi
+
+if [ "$stage" -le 0 ]; then
+  rm -f "$dir"/wer_*_* "$scoring/best_wer"
+  mkdir -p "$scoring"
+  $filter_reference <"$data/text" >"$scoring/test_filt.txt"
+  lattices=$(for ((job = 1; job <= $(cat "$dir/num_jobs"); job++)); do echo -n "$dir/lat.$job.gz "; done)
+  for penalty in ${word_ins_penalty//,/ }; do
+    results=$scoring/penalty_$penalty
+    # Scaling the graph costs up gives the same path as scaling the acoustic costs down, without another program.
+    $cmd LMWT="$min_lmwt:$max_lmwt" "$results/log/score.LMWT.log" \
+      lattice-best-path --lm-scale=LMWT --word-symbol-table="$words" \
+      "ark:gunzip -c $lattices| lattice-add-penalty --word-ins-penalty=$penalty ark:- ark:- |" ark,t:- \| \
+      utils/int2sym.pl -f 2- "$words" \| $filter_hypothesis '>' "$results/LMWT.txt" '&&' \
+      compute-wer --text --mode=present "ark:$scoring/test_filt.txt" "ark:$results/LMWT.txt" '>' "$dir/wer_LMWT_$penalty"
+  done
+fi
+
+grep WER "$dir"/wer_*_* /dev/null | utils/best_wer.sh >"$scoring/best_wer.tmp"
+mv "$scoring/best_wer.tmp" "$scoring/best_wer"
+best=$(awk '{ print $NF }' "$scoring/best_wer")
+mkdir -p "$scoring/wer_details"
+echo "${best##*_}" >"$scoring/wer_details/wip"
+best=${best%_*}
+echo "${best##*_}" >"$scoring/wer_details/lmwt"
+cat "$scoring/best_wer"

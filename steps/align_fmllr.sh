@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Aligns a data directory with a model of fMLLR features: estimates a transform for each speaker from a first alignment,
+# then aligns again. Leaves the alignments ali.* and the transforms trans.*. As Kaldi's align_fmllr.sh.
+set -euo pipefail
+
+stage=0
+nj=4
+cmd=run.pl
+use_graphs=false
+scale_opts="--transition-scale=1.0 --acoustic-scale=0.1 --self-loop-scale=0.1"
+beam=10
+retry_beam=40
+careful=false
+boost_silence=1.0
+fmllr_update_type=full
+help_message="Usage: $0 [options] <data-dir> <lang-dir> <model-dir> <alignment-dir>
+e.g.: $0 --nj 2 data/train data/lang exp/tri3b exp/tri3b_ali
+  --cmd CMD           how to run jobs (run.pl)
+  --nj N              number of jobs (4)
+  --stage N           start from here: 0 graphs, 1 first alignment, 2 fMLLR, 3 final alignment
+  --use-graphs BOOL   take the graphs fsts.*.gz of the model's training, with as many jobs (false)
+  --boost-silence F   factor on the likelihood of silence (1.0)
+  --fmllr-update-type full, diag, offset or none (full)
+  --beam --retry-beam --careful --scale-opts"
+
+if [ -f path.sh ]; then . ./path.sh; fi
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
+# shellcheck source=steps/common_gmm.sh
+. steps/common_gmm.sh
+if [ $# -ne 4 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+data=$1
+lang=$2
+srcdir=$3
+dir=$4
+start_alignment
+
+graphdir=$dir
+if $use_graphs; then
+  require_graphs_of_training
+  graphdir=$srcdir
+elif [ "$stage" -le 0 ]; then
+  compile_training_graphs "$dir/final.mdl"
+fi
+graphs="ark:gunzip -c $graphdir/fsts.JOB.gz|"
+
+# The alignment model has the Gaussians of the final one, for unadapted features.
+alignment_model=$dir/final.mdl
+if [ -f "$dir/final.alimdl" ]; then alignment_model=$dir/final.alimdl; fi
+si_features=$(speaker_independent_features "$sdata" "$dir")
+
+if [ "$stage" -le 1 ]; then
+  echo "$0: aligning $data with $alignment_model"
+  align align_pass1 "$alignment_model" "$si_features" "$graphs" "$dir/pre_ali.JOB.gz"
+fi
+if [ "$stage" -le 2 ]; then
+  echo "$0: estimating fMLLR transforms"
+  rm -f "$dir"/trans.*
+  state_posteriors=$(posteriors "$dir/pre_ali.JOB.gz" "$alignment_model" 0.0)
+  if [ "$alignment_model" = "$dir/final.mdl" ]; then
+    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
+      gmm-est-fmllr --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
+      "$dir/final.mdl" "$si_features" "$state_posteriors" "ark:$dir/trans.JOB"
+  else
+    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
+      gmm-est-fmllr-gpost --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
+      "$dir/final.mdl" "$si_features" \
+      "$state_posteriors gmm-post-to-gpost $alignment_model '$si_features' ark:- ark:- |" "ark:$dir/trans.JOB"
+  fi
+fi
+if [ "$stage" -le 3 ]; then
+  echo "$0: aligning with the adapted features"
+  align align_pass2 "$dir/final.mdl" "$(add_fmllr "$si_features" "$sdata" "ark:$dir/trans.JOB")" "$graphs" \
+    "$dir/ali.JOB.gz"
+fi
+rm -f "$dir"/pre_ali.*.gz
+report_alignment align_pass2

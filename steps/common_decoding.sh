@@ -1,0 +1,39 @@
+# Sourced by the decoding scripts: checks before and scoring after.
+# shellcheck shell=bash disable=SC2154,SC2086 # works on the script's variables; option strings are split into words
+#
+# They use these variables of the script: cmd nj data dir graphdir num_threads skip_scoring scoring_opts.
+
+# start_decoding: checks data and graph, splits the data, empties the directory.
+start_decoding() {
+  require_files "$graphdir"/{HCLG.fst,words.txt} "$data/feats.scp"
+  utils/split_data.sh "$data" "$nj"
+  mkdir -p "$dir/log"
+  echo "$nj" >"$dir/num_jobs"
+}
+
+# require_graph_of <model>: a graph that is older than its model was made for another one.
+require_graph_of() {
+  require_files "$1"
+  if [ "$1" -nt "$graphdir/HCLG.fst" ]; then
+    echo "$0: warning: $1 is newer than $graphdir/HCLG.fst; was utils/mkgraph.sh run after training?" >&2
+  fi
+}
+
+# threads_of <program>: the program, or its multi-threaded version for --num-threads.
+threads_of() {
+  if [ "$num_threads" -gt 1 ]; then
+    echo "$1-parallel --num-threads=$num_threads"
+  else
+    echo "$1"
+  fi
+}
+
+# score: runs local/score.sh on the lattices, unless --skip-scoring true.
+score() {
+  if $skip_scoring; then return; fi
+  if [ ! -x local/score.sh ]; then
+    echo "$0: local/score.sh is missing or not executable (--skip-scoring true goes without)" >&2
+    exit 1
+  fi
+  local/score.sh --cmd "$cmd" $scoring_opts "$data" "$graphdir" "$dir"
+}

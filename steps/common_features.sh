@@ -1,0 +1,74 @@
+# Sourced by training, alignment and decoding scripts: which features a model works on, as rspecifiers with JOB in them.
+# shellcheck shell=bash
+#
+# A model directory says it by its files: cmvn_opts, splice_opts and delta_opts (options of apply-cmvn, splice-feats and
+# add-deltas), and final.mat, the LDA(+MLLT) matrix. With final.mat the features are spliced and transformed, without it
+# they are MFCCs with deltas.
+
+# options_in <file>: the options kept in the file, nothing if it does not exist.
+options_in() {
+  if [ -f "$1" ]; then cat "$1"; fi
+}
+
+# copy_feature_files <from-model-dir> <to-dir>: makes the second work on the same features.
+copy_feature_files() {
+  local file
+  for file in cmvn_opts splice_opts delta_opts final.mat full.mat; do
+    rm -f "$2/$file"
+    if [ -f "$1/$file" ]; then cp "$1/$file" "$2/$file"; fi
+  done
+}
+
+# spliced_features <split-data-dir> <model-dir>: CMVN per speaker and splicing, what LDA is estimated on.
+spliced_features() {
+  echo "$(normalised_features "$1" "$2") splice-feats $(options_in "$2/splice_opts") ark:- ark:- |"
+}
+
+# speaker_independent_features <split-data-dir> <model-dir>: the model's features without fMLLR.
+speaker_independent_features() {
+  if [ -f "$2/final.mat" ]; then
+    echo "$(spliced_features "$1" "$2") transform-feats $2/final.mat ark:- ark:- |"
+  else
+    echo "$(normalised_features "$1" "$2") add-deltas $(options_in "$2/delta_opts") ark:- ark:- |"
+  fi
+}
+
+# add_fmllr <features> <split-data-dir> <transforms>: the features with speaker transforms, such as ark:exp/tri3b/trans.JOB.
+add_fmllr() {
+  echo "$1 transform-feats --utt2spk=ark:$2/JOB/utt2spk $3 ark:- ark:- |"
+}
+
+# transforms_in <dir> <nj>: the transforms trans.1, trans.2, ... of a directory, for nj jobs.
+transforms_in() {
+  if [ ! -f "$1/trans.1" ]; then
+    echo "$0: no fMLLR transforms (trans.1) in $1" >&2
+    return 1
+  fi
+  if [ "$(cat "$1/num_jobs")" -eq "$2" ]; then
+    echo "ark:$1/trans.JOB"
+  else
+    echo "'ark:cat $(files_of_jobs "$1/trans.JOB" "$(cat "$1/num_jobs")") |'"
+  fi
+}
+
+normalised_features() {
+  echo "ark,s,cs:apply-cmvn $(options_in "$2/cmvn_opts") --utt2spk=ark:$1/JOB/utt2spk scp:$1/JOB/cmvn.scp" \
+    "scp:$1/JOB/feats.scp ark:- |"
+}
+
+# files_of_jobs <name-with-JOB> <nj>: the names for JOB = 1..nj, in order.
+files_of_jobs() {
+  local job
+  for ((job = 1; job <= $2; job++)); do echo -n "${1//JOB/$job} "; done
+}
+
+# require_files <file> ...: one line and an exit for the first that is missing or empty.
+require_files() {
+  local file
+  for file in "$@"; do
+    if [ ! -s "$file" ]; then
+      echo "$0: $file is missing or empty" >&2
+      exit 1
+    fi
+  done
+}

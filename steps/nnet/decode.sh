@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Decodes a data directory into lattices with a neural network: its scaled log-likelihoods go to latgen-faster-mapped.
+#
+# <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, and the network.
+# The forward program is called as: <forward-cmd> [--use-gpu X] <nnet-dir> <features-rspecifier> ark:-
+set -euo pipefail
+
+nj=4
+cmd=run.pl
+stage=0
+forward_cmd="python3 -m nnet.ligru.forward"
+use_gpu=auto
+acwt=0.10
+beam=13.0
+lattice_beam=8.0
+min_active=200
+max_active=7000
+max_mem=50000000
+num_threads=1
+skip_scoring=false
+scoring_opts=
+help_message="Usage: $0 [options] <graph-dir> <data-dir> <nnet-dir> <decode-dir>
+e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
+  --cmd CMD            how to run jobs (run.pl)
+  --nj N               number of jobs (4)
+  --stage N            0 decoding, 1 scoring
+  --forward-cmd CMD    writes an archive of log-likelihoods (python3 -m nnet.ligru.forward)
+  --use-gpu X          auto, true or false, for the forward program (auto)
+  --acwt F             acoustic scale while decoding (0.10); scoring sweeps it anew
+  --beam --lattice-beam --min-active --max-active --max-mem --num-threads
+  --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it"
+
+if [ -f path.sh ]; then . ./path.sh; fi
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
+# shellcheck source=steps/common_decoding.sh
+. steps/common_decoding.sh
+if [ $# -ne 4 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+graphdir=$1
+data=$2
+nnet_dir=$3
+dir=${4%/}
+sdata=$data/split$nj
+
+start_decoding
+require_files "$nnet_dir/final.mdl"
+gpu_opts=()
+if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
+
+if [ "$stage" -le 0 ]; then
+  echo "$0: decoding $data with $nnet_dir"
+  rm -f "$dir"/lat.*.gz
+  # shellcheck disable=SC2046
+  $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} --num-threads "$num_threads" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
+    $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
+    --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
+    --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
+    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dir scp:$sdata/JOB/feats.scp ark:- |" "ark:|gzip -c >$dir/lat.JOB.gz"
+fi
+score
