@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Sends every recording of a Kaldi data directory through a trained SEGAN; ids and all other tables stay.
+set -euo pipefail
+
+nj=1            # each job uses all cores
+cmd=utils/run.pl
+use_gpu=auto
+threads=0
+draw=0          # another number draws another latent z
+dry=0           # part of the input mixed in
+
+help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
+ e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
+<segan-dir> is exp/segan if it is left out. The recordings go to <dest-data-dir>/wav.
+Options:
+  --nj <n>                   # jobs (default $nj; each uses all cores, or all GPUs)
+  --cmd <run.pl|queue.pl>    # (default $cmd)
+  --use-gpu auto|true|false  # (default $use_gpu)
+  --threads <n>              # CPU threads of a job (default: all cores)
+  --dry <part>               # part of the input mixed in, 0 to 1
+  --draw <n>                 # another number draws another latent z"
+
+# shellcheck disable=SC1091
+. ./path.sh
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+
+if [ $# -eq 2 ]; then
+  set -- exp/segan "$@"
+fi
+if [ $# -ne 3 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+model=$1
+src=$2
+dest=$3
+if [ ! -s "$src/wav.scp" ]; then
+  echo "$0: $src/wav.scp is missing or empty, $src is no Kaldi data directory" >&2
+  exit 1
+fi
+
+mkdir -p "$dest/log" "$dest/wav"
+scps=()
+for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
+utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
+$cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
+  python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" --dry "$dry" \
+  "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
+
+for table in text utt2spk spk2utt spk2gender utt2snr utt2dur reco2dur utt2lang segments reco2file_and_channel; do
+  if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi
+done
+awk -v wav="$(cd "$dest" && pwd)/wav" '{ print $1, wav "/" $1 ".wav" }' "$src/wav.scp" >"$dest/wav.scp.tmp"
+mv "$dest/wav.scp.tmp" "$dest/wav.scp"
+utils/validate_data_dir.sh --no-feats "$dest"

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Trains a SEGAN on pairs of clean and noisy recordings; a run that was killed goes on where it stopped.
+set -euo pipefail
+
+stage=0
+stop_stage=1
+cmd=utils/run.pl
+conf=conf/segan.toml    # configurations ...
+model=small             # ... and the one to train
+epochs=                 # default: as the configuration says
+d_pretrain_epochs=
+batch_size=
+direction=              # enhance or add-noise
+seed=
+shards=1
+compress=false
+keep=3                  # checkpoints
+dev_utts=20             # validate on so many utterances
+use_gpu=auto
+threads=0               # of the CPU; 0: all
+
+help_message="Usage: local/train_segan.sh [options] <clean-data> <noisy-data> [<dev-clean> <dev-noisy>] <exp-dir>
+ e.g.: local/train_segan.sh --epochs 10 data/train data/train_noisy data/dev data/dev_noisy exp/segan
+Data are Kaldi data directories with the same utterance-ids, or folders with audio files of the same names.
+Stages: 0 records, 1 training
+Options:
+  --model <name>                    # a table of --conf: small, plus, published (default $model)
+  --conf <file>                     # configurations (default $conf)
+  --epochs <n> --batch-size <n> --seed <n> --d-pretrain-epochs <n> --direction enhance|add-noise
+                                    # instead of what the configuration says
+  --shards <n> --compress true      # files of records, gzipped
+  --keep <n>                        # checkpoints to keep (default $keep)
+  --dev-utts <n>                    # utterances to validate on after each epoch (default $dev_utts)
+  --use-gpu auto|true|false         # (default $use_gpu)
+  --threads <n>                     # CPU threads (default: all cores)
+  --stage <n> --stop-stage <n> --cmd <run.pl|queue.pl ...>"
+
+# shellcheck disable=SC1091
+. ./path.sh
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+
+if [ $# -ne 3 ] && [ $# -ne 5 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+clean=$1
+noisy=$2
+dir=${!#}
+dev=()
+if [ $# -eq 5 ]; then
+  dev=(--dev-clean "$3" --dev-noisy "$4" --dev-utts "$dev_utts")
+fi
+mkdir -p "$dir/log"
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  printf '[train]\nclean = "%s"\nnoisy = "%s"\n' "$clean" "$noisy" >"$dir/records.cfg"
+  if [ "$compress" = true ]; then zip=(--compress); else zip=(); fi
+  $cmd "$dir/log/make_tfrecords.log" \
+    python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg" --save_path "$dir" --out_file train.tfrecords \
+    --conf "$conf" --model "$model" --shards "$shards" ${zip[@]+"${zip[@]}"}
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
+  options=(--conf "$conf" --model "$model" --keep "$keep" --use-gpu "$use_gpu" --threads "$threads")
+  [ -z "$epochs" ] || options+=(--epochs "$epochs")
+  [ -z "$d_pretrain_epochs" ] || options+=(--d-pretrain-epochs "$d_pretrain_epochs")
+  [ -z "$batch_size" ] || options+=(--batch-size "$batch_size")
+  [ -z "$direction" ] || options+=(--direction "$direction")
+  [ -z "$seed" ] || options+=(--seed "$seed")
+  $cmd "$dir/log/train.log" \
+    python3 -m nnet.segan.train "${options[@]}" ${dev[@]+"${dev[@]}"} --records "$dir/train.tfrecords" --out "$dir"
+fi

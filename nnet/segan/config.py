@@ -1,0 +1,126 @@
+"""The numbers of a SEGAN: a table of conf/segan.toml, kept as config.json beside the weights trained with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ACTIVATIONS = ("prelu", "leaky")
+DIRECTIONS = ("enhance", "add-noise")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture and training of one SEGAN; conf/segan.toml says what each number means."""
+
+    rate: int
+    window: int
+    overlap: float
+    preemphasis: float
+    kernel: int
+    stride: int
+    g_depths: tuple[int, ...]
+    d_depths: tuple[int, ...]
+    activation: str
+    bias_downconv: bool
+    bias_deconv: bool
+    bias_d_conv: bool
+    z: bool
+    input_skip: bool
+    init_std: float
+    reference_batch: int
+    batch_size: int
+    epochs: int
+    g_learning_rate: float
+    d_learning_rate: float
+    l1_weight: float
+    l1_remove_epoch: int
+    d_noise_std: float
+    d_noise_epoch: int
+    d_noise_decay: float
+    d_noise_floor: float
+    d_pretrain_epochs: int
+    seed: int
+    direction: str
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("activation", self.activation, ACTIVATIONS),
+            ("direction", self.direction, DIRECTIONS),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} '{value}': it is one of {', '.join(allowed)}")
+        for depths in (self.g_depths, self.d_depths):
+            if self.window % self.stride ** len(depths):
+                raise ValueError(
+                    f"window {self.window} cannot be halved by stride {self.stride} through {len(depths)} layers: "
+                    f"choose a multiple of {self.stride ** len(depths)}"
+                )
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap {self.overlap}: a part of a window, at least 0 and below 1")
+
+    @property
+    def hop(self) -> int:
+        """Samples between the starts of neighbouring windows."""
+        return round(self.window * (1 - self.overlap))
+
+    @property
+    def code_shape(self) -> tuple[int, int]:
+        """Frames and channels of the encoder's output, and of the latent z."""
+        return self.window // self.stride ** len(self.g_depths), self.g_depths[-1]
+
+    def with_overrides(self, **values: object) -> Config:
+        """A copy in which every value that is not None replaces the one of its name."""
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
+
+    def save(self, directory: Path) -> None:
+        """Write config.json."""
+        partial = directory / "config.json.tmp"
+        partial.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        partial.replace(directory / "config.json")
+
+
+def _build(values: dict[str, object], source: Path) -> Config:
+    names = {field.name for field in dataclasses.fields(Config)}
+    if wrong := sorted(values.keys() ^ names):
+        raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
+    for name in ("g_depths", "d_depths"):
+        values[name] = tuple(values[name])
+    try:
+        return Config(**values)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, dict]:
+    """The tables of a TOML file; ValueError names the file if it is missing or malformed."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_config(path: Path, name: str) -> Config:
+    """Configuration `name` of a file like conf/segan.toml."""
+    tables = read_toml(path)
+    common = tables.pop("common", {})
+    if name not in tables:
+        raise ValueError(f"{path}: no configuration '{name}'; there are: {', '.join(tables)}")
+    return _build(common | tables[name], path)
+
+
+def load_config(directory: Path) -> Config:
+    """The configuration that a trained model was saved with."""
+    path = directory / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{directory}: no config.json, so no SEGAN was trained there")
+    return _build(json.loads(path.read_text()), path)

@@ -1,0 +1,123 @@
+"""The game between generator and discriminator: losses, one step of training, and the state that goes on after it."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from nnet.segan.config import Config
+from nnet.segan.model import Discriminator, Generator, latent
+
+LOSSES = ("d_real", "d_fake", "g_adv", "g_l1")
+
+
+def discriminator_losses(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Least-squares losses (Mao et al. 2017) of logits (batch,): clean pairs shall give 1, generated ones 0."""
+    return tf.reduce_mean(tf.square(real - 1.0)), tf.reduce_mean(tf.square(fake))
+
+
+def adversarial_loss(fake: tf.Tensor) -> tf.Tensor:
+    """What the generator pays for generated pairs that are not judged 1."""
+    return tf.reduce_mean(tf.square(fake - 1.0))
+
+
+def l1_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.abs(generated - target))
+
+
+class RmsProp(tf.Module):
+    """RMSprop as TensorFlow 1 had it (decay 0.9, mean squares start at 1), as the published model was trained."""
+
+    DECAY = 0.9
+    EPSILON = 1e-10
+
+    def __init__(self, variables: list[tf.Variable], learning_rate: float) -> None:
+        super().__init__()
+        self._rate = learning_rate
+        self._targets = variables
+        self.mean_squares = [tf.Variable(tf.ones_like(variable), trainable=False) for variable in variables]
+
+    def apply(self, gradients: list[tf.Tensor]) -> None:
+        """Update the variables by the mean of the replicas' gradients; call it where a replica's step runs."""
+        tf.distribute.get_replica_context().merge_call(self._apply_mean, args=(gradients,))
+
+    def _apply_mean(self, strategy: tf.distribute.Strategy, gradients: list[tf.Tensor]) -> None:
+        pairs = list(zip(gradients, self._targets, strict=True))
+        means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, pairs)
+        for target, mean_square, gradient in zip(self._targets, self.mean_squares, means, strict=True):
+            strategy.extended.update(target, self._update, args=(mean_square, gradient), group=False)
+
+    def _update(self, target: tf.Variable, mean_square: tf.Variable, gradient: tf.Tensor) -> None:
+        square = mean_square.assign_add((tf.square(gradient) - mean_square) * (1 - self.DECAY))
+        target.assign_sub(self._rate * gradient * tf.math.rsqrt(square + self.EPSILON))
+
+
+class Game(tf.Module):
+    """Both networks, both optimisers, the reference batch and the steps done: all that a checkpoint holds."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+        self.g_optimizer = RmsProp(list(self.generator.named.values()), config.g_learning_rate)
+        self.d_optimizer = RmsProp(list(self.discriminator.named.values()), config.d_learning_rate)
+        self.reference = tf.Variable(tf.zeros((config.reference_batch, config.window, 2)), trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.pretrain_step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def _seed(self, step: tf.Tensor, purpose: int) -> tf.Tensor:
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return tf.stack([tf.cast(step, tf.int32), self.config.seed * 1000 + 10 * tf.cast(replica, tf.int32) + purpose])
+
+    def train_step(
+        self, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor, l1_weight: tf.Tensor, noise_std: tf.Tensor
+    ) -> tf.Tensor:
+        """One update of the discriminator, then one of the generator, on windows (batch, window).
+
+        The generator runs once: its waveform is judged before and after the discriminator's update. Returns the losses
+        in the order of LOSSES, L1 without its weight.
+        """
+        batch = tf.shape(given)[0]
+        g_variables, d_variables = self.generator.named.values(), self.discriminator.named.values()
+
+        def judge(pairs: tf.Tensor, purpose: int) -> tf.Tensor:
+            if self.config.d_noise_std:
+                pairs += noise_std * tf.random.stateless_normal(tf.shape(pairs), self._seed(step, purpose))
+            return self.discriminator(pairs, self.reference)
+
+        with tf.GradientTape() as g_tape:
+            fake = self.generator(given, latent(self.config, batch, self._seed(step, 0)))
+            l1 = l1_loss(fake, target)
+        real_pairs, fake_pairs = tf.stack([target, given], 2), tf.stack([fake, given], 2)
+        with tf.GradientTape() as d_tape:
+            logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
+            d_real, d_fake = discriminator_losses(logits[:batch], logits[batch:])
+            d_loss = d_real + d_fake
+        self.d_optimizer.apply(d_tape.gradient(d_loss, list(d_variables)))
+
+        with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
+            fake_tape.watch(fake)
+            adversarial = adversarial_loss(judge(tf.stack([fake, given], 2), 2))
+        towards_real = fake_tape.gradient(adversarial, fake)
+        self.g_optimizer.apply(g_tape.gradient([fake, l1], list(g_variables), [towards_real, l1_weight]))
+        return tf.stack([d_real, d_fake, adversarial, l1])
+
+    def classifier_reference(self) -> tf.Tensor:
+        """The reference batch for windows judged alone: half of it clean, half noisy, each paired with itself."""
+        half = self.config.reference_batch // 2
+        return tf.concat([as_pair(self.reference[:half, :, 0]), as_pair(self.reference[half:, :, 1])], 0)
+
+    def classifier_step(self, clean: tf.Tensor, noisy: tf.Tensor) -> tf.Tensor:
+        """One update of the discriminator as a classifier of clean (1) against noisy (0) windows; returns its loss."""
+        batch = tf.shape(clean)[0]
+        variables = list(self.discriminator.named.values())
+        with tf.GradientTape() as tape:
+            logits = self.discriminator(as_pair(tf.concat([clean, noisy], 0)), self.classifier_reference())
+            loss = tf.add_n(discriminator_losses(logits[:batch], logits[batch:]))
+        self.d_optimizer.apply(tape.gradient(loss, variables))
+        return loss
+
+
+def as_pair(windows: tf.Tensor) -> tf.Tensor:
+    """Windows (batch, window) judged without a counterpart: each is its own, (batch, window, 2)."""
+    return tf.stack([windows, windows], 2)

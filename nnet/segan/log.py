@@ -1,0 +1,35 @@
+"""Messages of the programs: plain lines on stderr, and one line without a traceback where bad input ends a program."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+# TensorFlow greets with a dozen lines otherwise.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+log = logging.getLogger("segan")
+
+
+def stop_on_errors(*errors: type[Exception]) -> Callable:
+    """Decorate a program's main: any of the errors is printed as one line and ends it with status 1."""
+
+    def decorate(main: Callable[[], None]) -> Callable[[], int]:
+        @functools.wraps(main)
+        def run() -> int:
+            logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+            log.setLevel(logging.INFO)
+            try:
+                main()
+            except errors as error:
+                print(f"{sys.argv[0]}: error: {error}", file=sys.stderr)
+                return 1
+            return 0
+
+        return run
+
+    return decorate

@@ -1,0 +1,230 @@
+"""Generator and discriminator of SEGAN as plain TensorFlow variables and functions.
+
+Waveforms are float32 tensors (batch, samples), activations (batch, frames, channels). A convolution of stride s is
+computed as one of stride 1 on frames of s samples, and a transposed one likewise: both are then dense products of many
+channels, which is what a CPU is fast at, and the numbers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from nnet.segan.config import Config
+
+LEAK = 0.3  # slope of LeakyReLU below zero
+VBN_EPSILON = 1e-5
+
+
+def _polyphase(kernel: tf.Tensor, stride: int) -> tuple[tf.Tensor, int]:
+    """The filter of shape (width, in, out) as one over frames of `stride` samples, and the frames it reaches back."""
+    width, inputs, outputs = kernel.shape
+    frames = -(-width // stride)
+    before = (width - stride) // 2 // stride
+    padded = tf.pad(kernel, [[0, frames * stride - width], [0, 0], [0, 0]])
+    return tf.reshape(padded, [frames, stride * inputs, outputs]), before
+
+
+@tf.custom_gradient
+def _convolve(x: tf.Tensor, taps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Convolution of stride 1 without padding: (batch, time, in) with (width, in, out).
+
+    The gradient of the filter is one matrix product a tap, twice as fast on a CPU as TensorFlow's own.
+    """
+    width, inputs, outputs = taps.shape
+    time = x.shape[1] - width + 1
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        size = [tf.shape(x)[0], x.shape[1], 1, inputs]
+        dx = tf.nn.conv2d_transpose(upstream[:, :, None], taps[:, None], size, 1, "VALID")[:, :, 0]
+        flat = tf.reshape(upstream, [-1, outputs])
+        shifted = [tf.reshape(x[:, tap : tap + time], [-1, inputs]) for tap in range(width)]
+        return dx, tf.stack([tf.matmul(part, flat, transpose_a=True) for part in shifted])
+
+    return tf.nn.conv2d(x[:, :, None], taps[:, None], 1, "VALID")[:, :, 0], gradient
+
+
+def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Strided convolution, (batch, time, in) -> (batch, time / stride, out); at stride 2 TensorFlow's padding SAME.
+
+    kernel has the shape (width, in, out).
+    """
+    _, time, inputs = x.shape
+    taps, before = _polyphase(kernel, stride)
+    after = taps.shape[0] - 1 - before
+    frames = tf.reshape(x, [-1, time // stride, stride * inputs])
+    return _convolve(tf.pad(frames, [[0, 0], [before, after], [0, 0]]), taps)
+
+
+def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Transposed convolution, the adjoint of downconv: (batch, time, in) -> (batch, time * stride, out).
+
+    kernel has the shape (width, out, in), as TensorFlow's transposed convolutions have it.
+    """
+    _, time, _ = x.shape
+    taps, before = _polyphase(kernel, stride)
+    after = taps.shape[0] - 1 - before
+    turned = tf.transpose(tf.reverse(taps, [0]), [0, 2, 1])
+    frames = _convolve(tf.pad(x, [[0, 0], [after, before], [0, 0]]), turned)
+    return tf.reshape(frames, [-1, time * stride, kernel.shape[1]])
+
+
+def leaky_relu(x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.leaky_relu(x, LEAK)
+
+
+def prelu(x: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+    """Parametric ReLU with one slope a channel (He et al. 2015)."""
+    return tf.nn.relu(x) + alpha * tf.minimum(x, 0.0)
+
+
+class _Variables:
+    """Named variables with initial values that depend on the seed and the name alone."""
+
+    def __init__(self, config: Config, network: int) -> None:
+        self._config = config
+        self._seed = (config.seed, network)
+        self.all: dict[str, tf.Variable] = {}
+
+    def _add(self, name: str, value: tf.Tensor) -> None:
+        self.all[name] = tf.Variable(value, name=name.replace("/", "_"))
+
+    def weight(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
+        std = self._config.init_std or np.sqrt(2.0 / fan_in)
+        seed = (self._seed[0], 1000 * self._seed[1] + len(self.all))
+        self._add(name, tf.random.stateless_truncated_normal(shape, seed, stddev=std))
+
+    def constant(self, name: str, size: int, value: float = 0.0) -> None:
+        self._add(name, tf.fill([size], value))
+
+
+class Generator(tf.Module):
+    """Encoder and decoder with skip connections; variables are named as in the reference implementation (`g_ae/...`).
+
+    Pascual, Bonafonte, Serrà: SEGAN: Speech Enhancement Generative Adversarial Network. Interspeech 2017.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        table = _Variables(config, 0)
+        inputs = 1
+        for layer, depth in enumerate(config.g_depths):
+            table.weight(f"g_ae/enc_{layer}/W", (config.kernel, inputs, depth), config.kernel * inputs)
+            if config.bias_downconv:
+                table.constant(f"g_ae/enc_{layer}/b", depth)
+            if config.activation == "prelu":
+                table.constant(f"g_ae/enc_prelu_{layer}/alpha", depth)
+            inputs = depth
+        if config.z:
+            inputs *= 2
+        self._decoder_depths = (*config.g_depths[-2::-1], 1)
+        for layer, depth in enumerate(self._decoder_depths):
+            fan_in = config.kernel * inputs // config.stride
+            table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), fan_in)
+            if config.bias_deconv:
+                table.constant(f"g_ae/dec_{layer}/b", depth)
+            if config.activation == "prelu" and depth > 1:
+                table.constant(f"g_ae/dec_prelu_{layer}/alpha", depth)
+            inputs = 2 * depth
+        self.named = table.all
+
+    def _activate(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        if self.config.activation == "prelu":
+            return prelu(x, self.named[f"g_ae/{name}/alpha"])
+        return leaky_relu(x)
+
+    def _biased(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        bias = self.named.get(f"g_ae/{name}/b")
+        return x if bias is None else x + bias
+
+    def layers(self, noisy: tf.Tensor, z: tf.Tensor | None) -> list[tf.Tensor]:
+        """Outputs of all convolutions before their activations, and last the waveform (batch, samples)."""
+        stride = self.config.stride
+        h = noisy[:, :, None]
+        outputs: list[tf.Tensor] = []
+        for layer in range(len(self.config.g_depths)):
+            outputs.append(self._biased(downconv(h, self.named[f"g_ae/enc_{layer}/W"], stride), f"enc_{layer}"))
+            h = self._activate(outputs[-1], f"enc_prelu_{layer}")
+        skips = outputs[:-1]
+        if self.config.z:
+            h = tf.concat([z, h], 2)
+        for layer, depth in enumerate(self._decoder_depths):
+            outputs.append(self._biased(deconv(h, self.named[f"g_ae/dec_{layer}/W"], stride), f"dec_{layer}"))
+            if depth > 1:
+                h = tf.concat([self._activate(outputs[-1], f"dec_prelu_{layer}"), skips[-layer - 1]], 2)
+        wave = tf.tanh(tf.squeeze(outputs[-1], 2))
+        outputs.append(wave + noisy if self.config.input_skip else wave)
+        return outputs
+
+    def __call__(self, noisy: tf.Tensor, z: tf.Tensor | None) -> tf.Tensor:
+        """Enhance pre-emphasised windows (batch, window) with the latent z (batch, *config.code_shape)."""
+        return self.layers(noisy, z)[-1]
+
+
+def virtual_batch_norm(
+    reference: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Normalise each example by the statistics of the reference batch and of itself (Salimans et al. 2016).
+
+    reference and x have the shape (batch, time, channels); the mean and the mean square of a channel weigh the n
+    examples of the reference batch and the example itself by 1 / (n + 1) each. The reference is normalised by its own.
+    """
+    examples = reference.shape[0]
+    old = examples / (examples + 1.0)
+    ref_mean = tf.reduce_mean(reference, [0, 1], keepdims=True)
+    ref_square = tf.reduce_mean(tf.square(reference), [0, 1], keepdims=True)
+    mean = old * ref_mean + (1 - old) * tf.reduce_mean(x, 1, keepdims=True)
+    square = old * ref_square + (1 - old) * tf.reduce_mean(tf.square(x), 1, keepdims=True)
+
+    def normalise(y: tf.Tensor, y_mean: tf.Tensor, y_square: tf.Tensor) -> tf.Tensor:
+        scale = gamma * tf.math.rsqrt(y_square - tf.square(y_mean) + VBN_EPSILON)
+        return y * scale + (beta - y_mean * scale)
+
+    return normalise(reference, ref_mean, ref_square), normalise(x, mean, square)
+
+
+class Discriminator(tf.Module):
+    """Judges pairs (candidate, noisy): near 1 for clean speech, near 0 for the generator's (`d_model/...`)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        table = _Variables(config, 1)
+        inputs = 2
+        for block, depth in enumerate(config.d_depths):
+            scope = f"d_model/d_block_{block}"
+            table.weight(f"{scope}/downconv/W", (config.kernel, inputs, depth), config.kernel * inputs)
+            if config.bias_d_conv:
+                table.constant(f"{scope}/downconv/b", depth)
+            table.constant(f"{scope}/d_vbn_{block}/gamma", depth, 1.0)
+            table.constant(f"{scope}/d_vbn_{block}/beta", depth)
+            inputs = depth
+        frames = config.window // config.stride ** len(config.d_depths)
+        table.weight("d_model/logits_conv/W", (1, inputs, 1), inputs)
+        table.weight("d_model/fully_connected/weights", (frames, 1), frames)
+        table.constant("d_model/fully_connected/biases", 1)
+        self.named = table.all
+
+    def __call__(self, pairs: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
+        """Logits (batch,) of pairs (batch, window, 2), given the reference batch (examples, window, 2)."""
+        named, examples, batch = self.named, reference.shape[0], tf.shape(pairs)[0]
+        h = tf.concat([reference, pairs], 0)
+        for block in range(len(self.config.d_depths)):
+            scope = f"d_model/d_block_{block}"
+            h = downconv(h, named[f"{scope}/downconv/W"], self.config.stride)
+            if self.config.bias_d_conv:
+                h += named[f"{scope}/downconv/b"]
+            vbn = f"{scope}/d_vbn_{block}"
+            halves = tf.split(h, [examples, batch], 0)
+            h = leaky_relu(tf.concat(virtual_batch_norm(*halves, named[f"{vbn}/gamma"], named[f"{vbn}/beta"]), 0))
+        judged = tf.split(h, [examples, batch], 0)[1] @ named["d_model/logits_conv/W"][0]
+        weights, bias = named["d_model/fully_connected/weights"], named["d_model/fully_connected/biases"]
+        return tf.squeeze(tf.squeeze(judged, 2) @ weights + bias, 1)
+
+
+def latent(config: Config, batch: int, seed: tuple[int, int] | tf.Tensor) -> tf.Tensor | None:
+    """z ~ N(0, 1) of shape (batch, *config.code_shape) that depends on the seed alone; None if the model has none."""
+    return tf.random.stateless_normal((batch, *config.code_shape), seed) if config.z else None
