@@ -1,0 +1,319 @@
+"""Programs that make, train and change Gaussian mixture models."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kaldi.gmm import AmDiagGmm, read_model, write_model
+from kaldi.gmm_accs import GMM_ACCS, Accumulator
+from kaldi.log import KaldiError, done, log, warn
+from kaldi.table import (
+    DOUBLE_MATRIX,
+    FLOAT_MATRIX,
+    FLOAT_VECTOR,
+    INT_VECTOR,
+    POSTERIOR,
+    RandomAccess,
+    program,
+    read_file,
+    read_table,
+    write_file,
+)
+
+
+def phone_list(text: str, name: str) -> list[int]:
+    """The phones of a colon-separated list."""
+    try:
+        return sorted({int(word) for word in text.split(":") if word})
+    except ValueError:
+        raise KaldiError(f"{name}: expected phone-ids separated by colons, found {text!r}") from None
+
+
+def gmm_init_mono(topo: str, dim: str, model_out: str, tree_out: str, *, binary: bool = True, train_feats: str = "",
+                  shared_phones: str = "", perturb_factor: float = 0.0) -> None:
+    """Start a context-independent system: one Gaussian a pdf, all with the mean and variance of some features.
+
+    Usage: gmm-init-mono [options] <topology-in> <dim> <model-out> <tree-out>
+    """
+    from kaldi.hmm import read_topology
+    from kaldi.tree import TREE, init_transition_model, monophone_tree
+
+    if not dim.isdigit() or not 0 < int(dim) < 10000:
+        raise KaldiError(f"the feature dimension must be a positive number, not {dim!r}")
+    mean, variance = np.ones(int(dim)), np.ones(int(dim))
+    if train_feats:
+        mean, variance = global_moments(train_feats, int(dim))
+    topology = read_topology(topo)
+    sets = read_phone_sets(shared_phones) if shared_phones else [[phone] for phone in topology.phones.tolist()]
+    tree = monophone_tree(sets, topology)
+    count = tree.num_pdfs
+    means = np.tile(mean, (count, 1))
+    if perturb_factor:
+        means += perturb_factor * np.sqrt(variance) * np.random.default_rng(0).standard_normal(means.shape)
+    model = AmDiagGmm.from_means(np.ones(count), means, np.tile(variance, (count, 1)), np.arange(count + 1))
+    write_model(model_out, init_transition_model(tree, topology), model, binary)
+    write_file(tree_out, TREE, tree, binary)
+
+
+def global_moments(rspecifier: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of all frames of a table of features."""
+    count, total, squares = 0, np.zeros(dim), np.zeros(dim)
+    for utterance, feats in read_table(rspecifier, DOUBLE_MATRIX):
+        if feats.shape[1] != dim:
+            raise KaldiError(f"{utterance}: features of dimension {feats.shape[1]}, expected {dim}")
+        count += len(feats)
+        total += feats.sum(axis=0)
+        squares += np.square(feats).sum(axis=0)
+    if count == 0:
+        raise KaldiError(f"--train-feats={rspecifier}: no features were seen")
+    variance = squares / count - np.square(total / count)
+    if variance.min() <= 0:
+        raise KaldiError(f"--train-feats={rspecifier}: a dimension has no variance, so no Gaussian can model it")
+    return total / count, variance
+
+
+def read_phone_sets(rxfilename: str) -> list[list[int]]:
+    """Lines of phone-ids, sorted within the line."""
+    from kaldi.io import open_input
+
+    with open_input(rxfilename) as reader:
+        lines = reader.until(b"").decode(errors="replace").splitlines()
+    try:
+        return [sorted(int(word) for word in line.split()) for line in lines if line.strip()]
+    except ValueError:
+        raise KaldiError(f"{rxfilename}: expected lines of phone-ids") from None
+
+
+def gmm_init_model(tree: str, tree_stats: str, topo: str, model_out: str, old_tree: str = "", old_model: str = "", *,
+                   binary: bool = True, write_occs: str = "", var_floor: float = 0.01) -> None:
+    """Start a context-dependent system from a tree and its statistics, one Gaussian a pdf, or with an old model's pdfs.
+
+    Usage: gmm-init-model [options] <tree-in> <tree-stats-in> <topo-file> <model-out> [<old-tree> <old-model>]
+    """
+    from kaldi.hmm import read_topology
+    from kaldi.tree import init_transition_model, read_tree
+    from kaldi.tree_stats import model_from_old, model_from_stats, pdf_counts, read_tree_stats
+
+    if bool(old_tree) != bool(old_model):
+        raise KaldiError("an old tree needs an old model: give both or none")
+    new_tree, stats = read_tree(tree), read_tree_stats(tree_stats)
+    log(f"Number of separate statistics is {len(stats)}")
+    transitions = init_transition_model(new_tree, read_topology(topo))
+    if old_tree:
+        model = model_from_old(new_tree, stats, read_tree(old_tree), read_model(old_model)[1], var_floor)
+    else:
+        model = model_from_stats(new_tree, stats, transitions, var_floor)
+    if write_occs:
+        write_file(write_occs, FLOAT_VECTOR, pdf_counts(new_tree, stats), binary)
+    write_model(model_out, transitions, model, binary)
+
+
+def gmm_info(model: str) -> None:
+    """Print the sizes of a GMM system.
+
+    Usage: gmm-info [options] <model-in>
+    """
+    transitions, am = read_model(model)
+    print(f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
+          f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}\n"
+          f"feature dimension {am.dim}\nnumber of gaussians {am.num_gauss}")
+
+
+def gmm_copy(model_in: str, model_out: str, *, binary: bool = True, copy_am: bool = True, copy_tm: bool = True) -> None:
+    """Copy a GMM system, in binary or text, or only one of its parts.
+
+    Usage: gmm-copy [options] <model-in> <model-out>
+    """
+    from kaldi.gmm import AM_DIAG_GMM
+    from kaldi.hmm import TRANSITION_MODEL, read_transition_model
+
+    if copy_am and copy_tm:
+        write_model(model_out, *read_model(model_in), binary)
+    elif copy_tm:
+        write_file(model_out, TRANSITION_MODEL, read_transition_model(model_in), binary)
+    elif copy_am:
+        write_file(model_out, AM_DIAG_GMM, read_file(model_in, AM_DIAG_GMM), binary)
+    else:
+        raise KaldiError("nothing to copy: --copy-am and --copy-tm are both false")
+
+
+def gmm_mixup(model_in: str, occs: str, model_out: str, *, binary: bool = True, mix_up: int = 0, mix_down: int = 0,
+              min_count: float = 20.0, power: float = 0.2, perturb_factor: float = 0.01) -> None:
+    """Split Gaussians up to, or merge them down to, a number in all.
+
+    Usage: gmm-mixup [options] <model-in> <state-occs-in> <model-out>
+    """
+    transitions, model = read_model(model_in)
+    if mix_up or mix_down:
+        counts = read_file(occs, FLOAT_VECTOR)
+        model = mixed(model, counts, mix_up, mix_down, min_count, power, perturb_factor)
+    write_model(model_out, transitions, model, binary)
+
+
+def mixed(model: AmDiagGmm, counts: np.ndarray, mix_up: int, mix_down: int, min_count: float, power: float,
+          perturb_factor: float) -> AmDiagGmm:
+    """The model merged down and split up to these numbers of Gaussians, as far as they are not 0."""
+    from kaldi import gmm_mixtures
+
+    if mix_down:
+        model = gmm_mixtures.mix_down(model, counts, mix_down, power, min_count)
+    if mix_up:
+        model = gmm_mixtures.mix_up(model, counts, mix_up, perturb_factor, power, min_count)
+    return model
+
+
+def gmm_est(model_in: str, stats_in: str, model_out: str, *, binary: bool = True, mix_up: int = 0, mix_down: int = 0,
+            min_count: float = 20.0, power: float = 0.2, perturb_factor: float = 0.01, update_flags: str = "mvwt",
+            write_occs: str = "", transition_floor: float = 0.01, transition_min_count: float = 5.0,
+            share_for_pdfs: bool = False, min_gaussian_weight: float = 1e-5, min_gaussian_occupancy: float = 10.0,
+            min_variance: float = 0.001, remove_low_count_gaussians: bool = True) -> None:
+    """Maximum-likelihood re-estimation of a GMM system, with mixing up and down.
+
+    Usage: gmm-est [options] <model-in> <stats-in> <model-out>
+    """
+    from kaldi.gmm_update import parse_flags, update_gmms
+
+    flags = parse_flags(update_flags)
+    transitions, model = read_model(model_in)
+    accs = read_file(stats_in, GMM_ACCS)
+    if "t" in flags:
+        transitions.mle_update(accs.transitions, transition_floor, transition_min_count, share_for_pdfs)
+    model = update_gmms(model, accs, flags, min_gaussian_weight=min_gaussian_weight,
+                        min_gaussian_occupancy=min_gaussian_occupancy, min_variance=min_variance,
+                        remove_low_count_gaussians=remove_low_count_gaussians)
+    counts = accs.pdf_occupancy()
+    model = mixed(model, counts, mix_up, mix_down, min_count, power, perturb_factor)
+    if write_occs:
+        write_file(write_occs, FLOAT_VECTOR, counts, binary=False)
+    write_model(model_out, transitions, model, binary)
+
+
+def gmm_sum_accs(stats_out: str, stats_in: str, *more_stats: str, binary: bool = True) -> None:
+    """Sum the statistics of several jobs.
+
+    Usage: gmm-sum-accs [options] <stats-out> <stats-in1> <stats-in2> ...
+    """
+    total = read_file(stats_in, GMM_ACCS)
+    for name in more_stats:
+        total.add(read_file(name, GMM_ACCS), name)
+    write_file(stats_out, GMM_ACCS, total, binary)
+    log(f"Summed {1 + len(more_stats)} stats, total count {total.total_frames:.7g}, avg like/frame "
+        f"{total.total_like / max(total.total_frames, 1e-10):.7g}")
+
+
+def gmm_boost_silence(silence_phones: str, model_in: str, model_out: str, *, binary: bool = True,
+                      boost: float = 1.5) -> None:
+    """Multiply the mixture weights of the silence phones' pdfs by a factor.
+
+    Usage: gmm-boost-silence [options] <silence-phones-list> <model-in> <model-out>
+    """
+    phones = phone_list(silence_phones, "silence phones")
+    if not phones:
+        warn("no silence phones given: the model is copied unchanged")
+    transitions, model = read_model(model_in)
+    pdfs = transitions.pdfs_of_phones(np.array(phones, int))
+    weights = np.where(np.isin(model.pdf_of, pdfs), np.float32(boost) * model.weights, model.weights)
+    log(f"Boosted weights for {len(pdfs)} pdfs, by factor of {boost:g}")
+    write_model(model_out, transitions, AmDiagGmm(weights, model.means_invvars, model.inv_vars, model.offsets), binary)
+
+
+def gmm_transform_means(transform: str, model_in: str, model_out: str, *, binary: bool = True) -> None:
+    """Apply a linear or affine transform to the means.
+
+    Usage: gmm-transform-means [options] <transform-matrix> <model-in> <model-out>
+    """
+    matrix = read_file(transform, DOUBLE_MATRIX)
+    transitions, model = read_model(model_in)
+    if matrix.shape not in ((model.dim, model.dim), (model.dim, model.dim + 1)):
+        raise KaldiError(f"{transform}: a transform of {matrix.shape[0]} x {matrix.shape[1]} does not fit the model's "
+                         f"dimension {model.dim}")
+    means = model.means() @ matrix[:, : model.dim].T + (matrix[:, model.dim] if matrix.shape[1] > model.dim else 0.0)
+    write_model(model_out, transitions, AmDiagGmm(model.weights, means * model.inv_vars, model.inv_vars, model.offsets),
+                binary)
+
+
+def gmm_acc_stats_ali(model_in: str, feats_in: str, alignments: str, stats_out: str, *, binary: bool = True) -> None:
+    """Accumulate training statistics along alignments.
+
+    Usage: gmm-acc-stats-ali [options] <model-in> <feature-rspecifier> <alignments-rspecifier> <stats-out>
+    """
+    transitions, model = read_model(model_in)
+    accumulator = Accumulator(model, transitions.num_tids)
+    table = RandomAccess(alignments, INT_VECTOR)
+    count = errors = 0
+    for utterance, feats in read_table(feats_in, FLOAT_MATRIX):
+        alignment = table.get(utterance)
+        if alignment is None or len(alignment) != len(feats):
+            frames = "no alignment" if alignment is None else f"{len(alignment)} frames aligned"
+            warn(f"{utterance}: {frames} for {len(feats)} frames of features; it is left out")
+            errors += 1
+            continue
+        model.check_dim(feats, utterance)
+        transitions.check_alignment(alignment, utterance)
+        accumulator.accs.transitions += np.bincount(alignment, minlength=transitions.num_tids + 1)
+        accumulator.add(transitions.id2pdf[alignment], feats)
+        count += 1
+    finish_stats(accumulator, count, errors, stats_out, binary)
+
+
+def finish_stats(accumulator: Accumulator, count: int, errors: int, stats_out: str, binary: bool) -> None:
+    """Report the likelihood and write the statistics; fails when there are none."""
+    done(count, "files", errors)
+    accumulator.flush()
+    accs = accumulator.accs
+    log(f"Overall avg like per frame (Gaussian only) = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
+        f"over {accs.total_frames:.10g} frames.")
+    write_file(stats_out, GMM_ACCS, accs, binary)
+    log("Written accs.")
+
+
+def gmm_acc_stats_twofeats(model_in: str, feats1: str, feats2: str, posteriors: str, stats_out: str, *,
+                           binary: bool = True) -> None:
+    """Accumulate statistics of the second features, with Gaussian posteriors from the first ones.
+
+    Usage: gmm-acc-stats-twofeats [options] <model-in> <feature1-rspecifier> <feature2-rspecifier>
+        <posteriors-rspecifier> <stats-out>
+    """
+    transitions, model = read_model(model_in)
+    accumulator: Accumulator | None = None
+    others, table = RandomAccess(feats2, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR)
+    count = errors = 0
+    for utterance, feats in read_table(feats1, FLOAT_MATRIX):
+        other, posterior = others.get(utterance), table.get(utterance)
+        if other is None or posterior is None or not len(feats) == len(other) == len(posterior):
+            warn(f"{utterance}: second features or posteriors are missing or of another length; it is left out")
+            errors += 1
+            continue
+        model.check_dim(feats, utterance)
+        if accumulator is None:
+            accumulator = Accumulator(model, transitions.num_tids, other.shape[1])
+        frames = np.repeat(np.arange(len(feats)), [len(frame) for frame in posterior])
+        pairs = [pair for frame in posterior for pair in frame]
+        tids, weights = np.array([i for i, _ in pairs], int), np.array([w for _, w in pairs], np.float32)
+        transitions.check_alignment(tids, utterance)
+        accumulator.accs.transitions += np.bincount(tids, weights, transitions.num_tids + 1)
+        pdf_rows = frames * transitions.num_pdfs + transitions.id2pdf[tids]
+        rows, member = np.unique(pdf_rows, return_inverse=True)
+        frames, pdfs = np.divmod(rows, transitions.num_pdfs)
+        weights = np.bincount(member, weights, len(rows)).astype(np.float32)
+        accumulator.add(pdfs, feats[frames], weights, other[frames])
+        count += 1
+    if accumulator is None:
+        done(0, "files", errors)
+    finish_stats(accumulator, count, errors, stats_out, binary)
+
+
+@program(FLOAT_MATRIX)
+def gmm_compute_likes(model_in: str, feats_in: str, likes_out: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Log-likelihoods of all pdfs, a matrix of frames by pdfs for each utterance.
+
+    Usage: gmm-compute-likes [options] <model-in> <features-rspecifier> <likes-wspecifier>
+    """
+    _, model = read_model(model_in)
+    count = 0
+    for utterance, feats in read_table(feats_in, FLOAT_MATRIX):
+        model.check_dim(feats, utterance)
+        yield utterance, model.log_likelihoods(feats)
+        count += 1
+    done(count, "utterances")
