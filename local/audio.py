@@ -116,12 +116,12 @@ def read_scp(path: Path) -> dict[str, str]:
     table: dict[str, str] = {}
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            key, _, value = line.strip().partition(" ")
-            if not value:
+            fields = line.strip().split(maxsplit=1)
+            if len(fields) != 2:
                 raise ValueError(f"{path}:{number}: expected '<key> <value>', found '{line.strip()}'")
-            if key in table:
-                raise ValueError(f"{path}:{number}: {key} occurs twice")
-            table[key] = value.strip()
+            if fields[0] in table:
+                raise ValueError(f"{path}:{number}: {fields[0]} occurs twice")
+            table[fields[0]] = fields[1]
     return table
 
 

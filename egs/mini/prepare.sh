@@ -4,30 +4,28 @@ set -euo pipefail
 
 nj=2
 corpus_dir=
-conf=egs/mini/corpus.conf
 
-usage="Usage: egs/mini/prepare.sh [options] <data-dir>
+# shellcheck source=egs/mini/corpus.conf
+. egs/mini/corpus.conf
+
+help_message="Usage: egs/mini/prepare.sh [options] <data-dir>
  e.g.: egs/mini/prepare.sh --nj 2 data
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 Options:
   --nj <n>              # processes (default $nj)
   --corpus-dir <dir>    # where the recordings go (default <data-dir>/local/mini)
-  --conf <file>         # sizes of the corpus (default $conf)"
-help_message=$usage
+  and the variables of egs/mini/corpus.conf, e.g. --mini-train-minutes 10"
 
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
 
 if [ $# -ne 1 ]; then
-  echo "$usage" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 data=$1
 [ -n "$corpus_dir" ] || corpus_dir=$data/local/mini
-
-# shellcheck source=egs/mini/corpus.conf
-. "$conf"
 
 python3 egs/mini/make_corpus.py --nj "$nj" --seed "$mini_seed" \
   --train-speakers "$mini_train_speakers" --train-minutes "$mini_train_minutes" \

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Lists the noise recordings for training, dev and test; makes synthetic noises where the user has none.
+set -euo pipefail
+
+nj=2
+noise_dir=
+seed=1
+
+help_message="Usage: local/prepare_noise.sh [options] <list-dir>
+ e.g.: local/prepare_noise.sh --noise-dir noises data/local/noise
+Writes <list-dir>/{train,dev,test}.list; no recording is in two of them.
+Options:
+  --noise-dir <dir>   # folder with noise recordings, searched with its subfolders (default: made in <list-dir>/wav)
+  --seed <n>          # of the synthetic noises (default $seed)
+  --nj <n>            # processes (default $nj)"
+
+# shellcheck disable=SC1091
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+if [ $# -ne 1 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+
+if [ -z "$noise_dir" ]; then
+  noise_dir=$1/wav
+  local/make_noise.py --nj "$nj" --seed "$seed" "$noise_dir"
+fi
+local/split_noise.py "$noise_dir" "$1"

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Check every recording of a Kaldi data directory, and convert those that are not 16 kHz mono 16-bit WAV files.
+
+Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty, truncated
+or not audio stops the program with one line that names it and its utterance; with --skip-bad true such recordings are
+left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local.audio import RATE, AudioError, read_audio, read_scp, write_audio
+
+log = logging.getLogger("prepare_recordings.py")
+
+
+def is_wanted_format(source: str) -> bool:
+    """Whether Kaldi's programs can read the file as it is: a 16 kHz mono 16-bit WAV file."""
+    if source.endswith("|"):
+        return False
+    info = soundfile.info(source)
+    return (info.format, info.subtype, info.samplerate, info.channels) == ("WAV", "PCM_16", RATE, 1)
+
+
+def prepare(task: tuple[str, str, Path]) -> tuple[str, str, str]:
+    """Check one recording; returns its id, where it is now, and what is wrong with it."""
+    name, source, wav_dir = task
+    try:
+        samples = read_audio(source)
+        if is_wanted_format(source):
+            return name, source, ""
+        target = wav_dir / f"{name}.wav"
+        wav_dir.mkdir(parents=True, exist_ok=True)
+        write_audio(target, samples / max(1.0, np.abs(samples).max()))
+    except AudioError as error:
+        return name, source, str(error)
+    return name, str(target), ""
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nj", type=int, default=2, help="processes")
+    parser.add_argument("--skip-bad", choices=["true", "false"], default="false")
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("wav_dir", type=Path)
+    arguments = parser.parse_args()
+    scp = arguments.data_dir / "wav.scp"
+    tasks = [(name, source, arguments.wav_dir.resolve()) for name, source in read_scp(scp).items()]
+    lines, converted, skipped = [], 0, 0
+    with multiprocessing.Pool(arguments.nj) as pool:
+        for (_, source, _), (name, now, problem) in zip(tasks, pool.imap(prepare, tasks, chunksize=16), strict=True):
+            if problem and arguments.skip_bad == "false":
+                raise AudioError(f"{scp}: {name}: {problem}")
+            if problem:
+                log.warning("skipped %s: %s", name, problem)
+                skipped += 1
+                continue
+            converted += now != source
+            lines.append(f"{name} {now}\n")
+    unfinished = scp.with_name("wav.scp.tmp")
+    unfinished.write_text("".join(lines), encoding="utf-8")
+    unfinished.replace(scp)
+    log.info("%s: %d recordings, %d converted to 16 kHz mono, %d skipped", scp, len(lines), converted, skipped)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (AudioError, OSError, ValueError) as failure:
+        sys.exit(f"prepare_recordings.py: {failure}")
