@@ -48,12 +48,12 @@ class Posterior:
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def mapped(self, new_ids: np.ndarray) -> Posterior:
-        """With new_ids[id] instead of each id (as from transition-ids to pdfs); entries that become the same are summed.
+        """With new_ids[id] instead of each id (from transition-ids to pdfs); entries that become the same add up.
 
         Raises KaldiError for an id that `new_ids` does not have.
         """
         if len(self.ids) and (self.ids.min() < 0 or self.ids.max() >= len(new_ids)):
-            raise KaldiError(f"a posterior of {self.ids.max()}, but the model has transition-ids up to {len(new_ids) - 1}")
+            raise KaldiError(f"a posterior has the id {self.ids.max()}, the model only ids up to {len(new_ids) - 1}")
         ids = np.asarray(new_ids)[self.ids]
         if np.diff(self.offsets).max(initial=0) <= 1:
             return Posterior(self.offsets, ids, self.weights)

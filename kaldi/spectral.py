@@ -138,7 +138,7 @@ class FrontEnd:
         self.cepstra = None
         if isinstance(options, MfccOptions):
             if not 0 < options.num_ceps <= options.num_mel_bins:
-                raise KaldiError(f"--num-ceps={options.num_ceps}: expected 1 to {options.num_mel_bins}, the number of mel bins")
+                raise KaldiError(f"--num-ceps={options.num_ceps}: expected 1 to {options.num_mel_bins} (the mel bins)")
             basis = cosine_transform(options.num_ceps, options.num_mel_bins)
             if options.cepstral_lifter:
                 order = np.arange(options.num_ceps)[:, None]

@@ -1,4 +1,4 @@
-"""Wave files: 16-bit PCM in RIFF or big-endian RIFX form, from files, archives and pipes (Kaldi: feat/wave-reader.h)."""
+"""Wave files: 16-bit PCM in RIFF or (big-endian) RIFX, from files, archives and pipes (Kaldi: feat/wave-reader.h)."""
 from __future__ import annotations
 
 import struct
@@ -71,7 +71,7 @@ def read_header(reader: Reader) -> Header:
     if code != PCM and not (code == EXTENSIBLE and form[24:40] == PCM_GUID):
         raise KaldiError(f"{reader.name}: wave format {code} instead of PCM; {REMEDY}")
     if bits != 16 or channels == 0 or block != 2 * channels or frequency == 0:
-        raise KaldiError(f"{reader.name}: {channels} channels of {bits} bits at {frequency} Hz in blocks of {block} bytes; "
+        raise KaldiError(f"{reader.name}: {channels} channels, {bits} bits, {frequency} Hz, blocks of {block} bytes; "
                          f"{REMEDY}")
     size = _find_chunk(reader, b"data", order)
     return Header(channels, float(frequency), None if riff_size in STREAMED or size in STREAMED else size, order)
@@ -83,7 +83,7 @@ def read_wave(reader: Reader, binary: bool = True) -> Wave:
     if header.bytes is None or len(reader.peek(header.bytes)) < header.bytes:
         data = reader.until(b"")
         if header.bytes is not None:
-            warn(f"{reader.name}: {len(data)} bytes of sound instead of the {header.bytes} of the header (truncated file?)")
+            warn(f"{reader.name}: {len(data)} bytes of sound, the header says {header.bytes} (truncated file?)")
     else:
         data = reader.take(header.bytes)
     frames = len(data) // (2 * header.channels)
