@@ -51,8 +51,8 @@ if [ -n "$tuned_on" ]; then
 fi
 
 # Hooks of Kaldi recipes: what to change in reference and hypothesis before they are compared.
-filter_reference=cat
-filter_hypothesis=cat
+filter_reference="cat"
+filter_hypothesis="cat"
 if [ -x local/wer_ref_filter ]; then filter_reference=local/wer_ref_filter; fi
 if [ -x local/wer_hyp_filter ]; then filter_hypothesis=local/wer_hyp_filter; fi
 

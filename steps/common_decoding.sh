@@ -1,5 +1,5 @@
 # Sourced by the decoding scripts: checks before and scoring after.
-# shellcheck shell=bash disable=SC2154,SC2086 # works on the script's variables; option strings are split into words
+# shellcheck shell=bash disable=SC2154,SC2086,SC2046 # uses the script's variables; option strings and lists are split
 #
 # They use these variables of the script: cmd nj data dir graphdir num_threads skip_scoring scoring_opts.
 

@@ -1,5 +1,5 @@
 # Sourced by the scripts that train and align with GMMs: the passes that they share.
-# shellcheck shell=bash disable=SC2154,SC2086 # works on the script's variables; option strings are split into words
+# shellcheck shell=bash disable=SC2154,SC2086,SC2046 # uses the script's variables; option strings and lists are split
 #
 # They use these variables of the script: cmd nj data lang dir sdata scale_opts beam retry_beam careful boost_silence power
 # and, for training from alignments, alidir context_opts cluster_thresh num_leaves totgauss max_iter_inc.

@@ -83,7 +83,7 @@ awk -v ms="${shift_ms:-10}" 'BEGIN { print ms / 1000 }' >"$data/frame_shift"
 missing=$(utils/filter_scp.pl --exclude "$data/feats.scp" "$data/utt2spk" | cut -d ' ' -f 1)
 if [ -n "$missing" ]; then
   count=$(wc -l <<<"$missing")
-  echo "$0: no features for $count of $(wc -l <"$data/utt2spk") utterances of $data:" $(head -n 5 <<<"$missing") >&2
+  echo "$0: no features for $count of $(wc -l <"$data/utt2spk") utterances of $data: $(head -n 5 <<<"$missing" | paste -s -d " ")" >&2
   grep -h -E '^(WARNING|ERROR)' "$logdir/make_mfcc_$name".*.log | head -n 5 >&2 || true
   if ! $skip_unreadable || [ ! -s "$data/feats.scp" ]; then
     rm "$data/feats.scp"
