@@ -93,33 +93,38 @@ score() {
 
 if begin 0 data; then
   "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} data
-  local/prepare_noise.sh ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
+  local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   for set in train dev test; do
-    local/add_noise.sh --nj "$nj" "data/$set" "data/local/noise/$set" "data/${set}_noisy"
+    python3 local/add_noise.py --nj "$nj" "data/$set" "data/local/noise/$set.list" "data/${set}_noisy"
   done
   end 0
 fi
 
 if begin 1 lang; then
   utils/prepare_lang.sh data/local/dict "<UNK>" data/local/lang data/lang
-  local/train_lm.sh --order "$lm_order" data/train/text data/local/dict/lexicon.txt data/local/lm.arpa.gz
+  python3 local/train_lm.py --order "$lm_order" data/train/text data/lang/words.txt data/local/lm.arpa.gz
   utils/format_lm.sh data/lang data/local/lm.arpa.gz data/local/dict/lexicon.txt data/lang_test
   end 1
 fi
 
+train_segan() {
+  local/train_segan.sh --cmd "$cuda_cmd" --model "$segan_model" --epochs "$segan_epochs" --use-gpu "$use_gpu" "$@" \
+    data/train data/train_noisy data/dev data/dev_noisy exp/segan
+}
+
 if begin 2 "SEGAN records"; then
-  local/train_segan.sh --stage 0 --stop-stage 0 --config "$segan_config" data/train data/train_noisy data/dev data/dev_noisy exp/segan
+  train_segan --stage 0 --stop-stage 0
   end 2
 fi
 
 if begin 3 "SEGAN training"; then
-  local/train_segan.sh --stage 1 --config "$segan_config" data/train data/train_noisy data/dev data/dev_noisy exp/segan
+  train_segan --stage 1
   end 3
 fi
 
 if begin 4 enhancement; then
   for set in train dev test; do
-    local/enhance_data_dir.sh exp/segan "data/${set}_noisy" "data/${set}_enhanced"
+    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/${set}_noisy" "data/${set}_enhanced"
   done
   end 4
 fi
@@ -190,7 +195,7 @@ fi
 
 if begin 11 "Li-GRU training"; then
   train_ligru() {
-    steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --config "$ligru_config" \
+    steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$ligru_model" --epochs "$ligru_epochs" \
       "data-fmllr/train_clean_$1" "data-fmllr/dev_clean_$1" \
       "exp/tri3b_ali_train_clean_$1" "exp/tri3b_ali_dev_clean_$1" "$2"
   }

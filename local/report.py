@@ -3,6 +3,7 @@
 
 The question of the table: what does enhancement buy a recogniser of children?
 """
+
 from __future__ import annotations
 
 import argparse
@@ -88,8 +89,10 @@ def as_page(figures: Figures, pictures: list[Path]) -> str:
             body.append("</tr>")
         body.append("</table>")
     body += [f'<figure><img src="{p.name}" alt="{p.stem}"><figcaption>{p.stem}</figcaption></figure>' for p in pictures]
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>AM_GAN results</title><style>{STYLE}</style>'
-            f'<h1>What does enhancement buy a recogniser of children?</h1>{"".join(body)}</html>\n')
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>AM_GAN results</title><style>{STYLE}</style>'
+        f"<h1>What does enhancement buy a recogniser of children?</h1>{''.join(body)}</html>\n"
+    )
 
 
 def main() -> int:

@@ -1,0 +1,68 @@
+"""The whole recipe on a few synthetic speakers, in a copy of the recipe made of links."""
+import csv
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ["conf", "egs", "kaldi", "local", "nnet", "steps", "utils", ".venv", "path.sh", "cmd.sh", "run.sh", "requirements.txt"]
+TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.5
+    --mini-test-speakers 2 --mini-test-minutes 0.5 --mini-noise-minutes 0.2
+    --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200 --tri3b-leaves 60 --tri3b-gauss 200
+    --segan-epochs 1 --ligru-epochs 2""".split()
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("recipe")
+    for part in PARTS:
+        if (ROOT / part).exists():
+            (copy / part).symlink_to(ROOT / part)
+    return copy
+
+
+def run(recipe: Path, *options: str, **variables: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "KALDI_ROOT"} | variables
+    return subprocess.run(["./run.sh", *options], cwd=recipe, env=environment, capture_output=True, text=True)
+
+
+def one_line_error(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_unknown_corpus_is_named_with_the_known_ones(recipe: Path) -> None:
+    message = one_line_error(run(recipe, "--corpus", "nosuch"))
+    assert "nosuch" in message and "mini" in message
+
+
+def test_unknown_option(recipe: Path) -> None:
+    assert "--nosuch" in one_line_error(run(recipe, "--nosuch", "1"))
+
+
+def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None:
+    assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
+
+
+def test_all_stages_then_one_again(recipe: Path) -> None:
+    done = run(recipe, *TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with (recipe / "exp/results.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    rates = {(r["system"], r["test_set"], r["condition"]): float(r["value"]) for r in rows if r["metric"] == "WER"}
+    systems = ["mono", "tri1", "tri2b", "tri3b", "ligru", "ligru_segan"]
+    expected = {(s, t, c) for s in systems for t in ("dev", "test") for c in ("clean", "noisy", "enhanced")}
+    assert set(rates) == expected
+    assert rates["tri3b", "test", "clean"] < 60
+    assert "Word error rate" in done.stdout
+    assert "mono" in (recipe / "exp/report/index.html").read_text()
+
+    model = recipe / "exp/mono/final.mdl"
+    before = model.stat().st_mtime_ns
+    again = run(recipe, *TINY, "--stage", "6", "--stop-stage", "6")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert model.stat().st_mtime_ns > before
