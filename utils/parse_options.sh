@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
       echo "${help_message:-$0 has no help text; see the comment at its top}"
       exit 0
       ;;
+    --config) shift 2 ;;
     --*=*) _options_fail "write '$1' with a space: ${1%%=*} ${1#*=}" ;;
     --?*)
       _name=${1#--}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Decodes a data directory into lattices with a neural network: its scaled log-likelihoods go to latgen-faster-mapped.
 #
-# <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, and the network.
-# The forward program is called as: <forward-cmd> [--use-gpu X] <nnet-dir> <features-rspecifier> ark:-
+# <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, cmvn_opts, the
+# normalisation of its input, and the network itself.
+# The forward program is called as: <forward-cmd> --use-gpu X <nnet-dir> <features-rspecifier> ark:-
 set -euo pipefail
 
 nj=4
@@ -48,7 +49,7 @@ dir=${4%/}
 sdata=$data/split$nj
 
 start_decoding
-require_files "$nnet_dir/final.mdl"
+require_files "$nnet_dir/final.mdl" "$data/cmvn.scp"
 gpu_opts=()
 if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
 
@@ -60,6 +61,7 @@ if [ "$stage" -le 0 ]; then
     $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
     --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
-    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dir scp:$sdata/JOB/feats.scp ark:- |" "ark:|gzip -c >$dir/lat.JOB.gz"
+    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dir '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
+    "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score
