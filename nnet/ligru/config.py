@@ -1,0 +1,99 @@
+"""The numbers of an acoustic model: a table of conf/ligru.toml, kept inside the checkpoints trained with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CHOICES = {
+    "network": ("ligru", "sligru", "gru", "lstm", "mlp"),
+    "normalisation": ("batch", "layer"),
+    "activation": ("relu", "tanh"),
+    "cmvn": ("none", "mean", "mean-variance"),
+    "precision": ("float32", "bfloat16"),
+}
+FRACTIONS = ("dropout", "label_smoothing", "weight_average")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Architecture and training of one acoustic model; conf/ligru.toml says what each number means."""
+
+    network: str
+    layers: int
+    units: int
+    directions: int
+    dropout: float
+    normalisation: str
+    activation: str
+    orthogonal: bool
+    context: tuple[int, int]
+    cmvn: str
+    epochs: int
+    batch_frames: int
+    max_frames: tuple[int, ...]
+    learning_rate: float
+    min_improvement: float
+    stop_after: int
+    max_gradient: float
+    label_smoothing: float
+    monophone_weight: float
+    time_masks: int
+    time_mask_frames: int
+    feature_masks: int
+    feature_mask_width: int
+    weight_average: float
+    precision: str
+    length_tolerance: int
+    max_bad_batches: int
+    checkpoint_minutes: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} '{getattr(self, name)}': it is one of {', '.join(choices)}")
+        for name in FRACTIONS:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 0 and below 1")
+        for name in ("layers", "units", "epochs", "batch_frames", "stop_after"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: at least 1")
+        if self.directions not in (1, 2):
+            raise ValueError(f"directions {self.directions}: 1 (forwards) or 2 (both)")
+        if not self.max_frames or min(self.max_frames) < 0:
+            raise ValueError(f"max_frames {list(self.max_frames)}: frames for each epoch, 0 for whole utterances")
+        if len(self.context) != 2 or min(self.context) < 0:
+            raise ValueError(f"context {list(self.context)}: frames to the left and to the right")
+
+
+def build_config(values: dict[str, object], source: str) -> Config:
+    """A configuration from its values by name; ValueError names the source and what is wrong with it."""
+    names = {field.name for field in dataclasses.fields(Config)}
+    if wrong := sorted(values.keys() ^ names):
+        raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return Config(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def read_config(path: Path, model: str) -> Config:
+    """Table `model` of a file like conf/ligru.toml, laid over its [common]."""
+    try:
+        tables = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {error}") from None
+    common = tables.pop("common", {})
+    if model not in tables:
+        raise ValueError(f"{path}: no model '{model}'; there are: {', '.join(tables)}")
+    return build_config(common | tables[model], f"{path} [{model}]")

@@ -1,0 +1,316 @@
+"""Utterances from Kaldi data directories: features with CMVN and context, targets, batches of similar length.
+
+Nothing but an index of the utterances stays in memory: features and targets are read when their batch is due, by a
+thread that is a few batches ahead of the training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nnet.ligru.packing import Packing, pack
+from nnet.ligru.tables import TableError, matrix_shape, read_integers, read_matrix, read_scp
+
+log = logging.getLogger("ligru")
+
+POOL_BATCHES = 50  # so many batches are sorted by length together
+BATCHES_AHEAD = 4
+IGNORED = -100  # target of a frame that does not count
+
+
+class DataError(ValueError):
+    """Features or targets that cannot be used: the message names them."""
+
+
+def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_vars: bool) -> np.ndarray:
+    """Subtract the mean and, by option, divide by the deviation that Kaldi's CMVN statistics [2, dim + 1] give."""
+    count = stats[0, -1]
+    mean = stats[0, :-1] / count
+    if not norm_vars:
+        return (feats - mean).astype(np.float32)
+    variance = np.maximum(stats[1, :-1] / count - mean**2, 1e-20)
+    return ((feats - mean) / np.sqrt(variance)).astype(np.float32)
+
+
+def splice_context(feats: np.ndarray, left: int, right: int) -> np.ndarray:
+    """Each frame with its neighbours, the first and last frames repeated: [frames, (left + 1 + right) * dim]."""
+    if left == right == 0:
+        return feats
+    rows = np.arange(len(feats))[:, None] + np.arange(-left, right + 1)
+    return feats[rows.clip(0, len(feats) - 1)].reshape(len(feats), -1)
+
+
+@dataclasses.dataclass(slots=True)
+class Utterance:
+    """Where the features and the targets of one utterance are."""
+
+    id: str
+    speaker: str
+    feats: tuple[str, ...]
+    pdfs: str
+    phones: str | None
+    frames: int
+
+
+class Corpus:
+    """The utterances of one set that have features and targets.
+
+    data_dirs: Kaldi data directories of the same utterances, whose features are pasted together.
+    pdfs, phones: scp files of integer vectors, one target a frame.
+    """
+
+    def __init__(self, data_dirs: Sequence[Path], pdfs: Path, phones: Path | None, *, cmvn: str,
+                 context: tuple[int, int], tolerance: int, num_pdfs: int, num_phones: int = 0) -> None:
+        self.cmvn, self.context = cmvn, context
+        self.num_pdfs, self.num_phones = num_pdfs, num_phones
+        self.name = ",".join(map(str, data_dirs))
+        self._feats = [read_scp(directory / "feats.scp") for directory in data_dirs]
+        self._speakers = read_scp(data_dirs[0] / "utt2spk") if cmvn != "none" else {}
+        self._stats_at = [read_scp(directory / "cmvn.scp") if cmvn != "none" else {} for directory in data_dirs]
+        self._stats: dict[tuple[int, str], np.ndarray] = {}
+        self.dims: tuple[int, ...] = ()
+        self.utterances = self._index(read_scp(pdfs), read_scp(phones) if phones else None, tolerance)
+        if not self.utterances:
+            raise DataError(f"{self.name}: no utterance has both features and a target in {pdfs}")
+
+    @property
+    def dim(self) -> int:
+        """Size of a feature vector, context included."""
+        return sum(self.dims) * (sum(self.context) + 1)
+
+    def _index(self, pdfs: dict[str, str], phones: dict[str, str] | None, tolerance: int) -> list[Utterance]:
+        utterances, without = [], 0
+        for id in self._feats[0]:
+            if id not in pdfs or (phones is not None and id not in phones):
+                log.warning("%s: utterance %s has no alignment and is left out", self.name, id)
+                without += 1
+                continue
+            try:
+                utterance = self._locate(id, pdfs[id], phones[id] if phones is not None else None, tolerance)
+            except TableError as error:
+                log.warning("%s: utterance %s is left out: %s", self.name, id, error)
+                continue
+            utterances.append(utterance)
+        left_out = len(self._feats[0]) - len(utterances)
+        log.info("%s: %d utterances, %d left out (%d without alignment)", self.name, len(utterances), left_out, without)
+        return utterances
+
+    def _locate(self, id: str, pdfs: str, phones: str | None, tolerance: int) -> Utterance:
+        """The utterance, with its number of frames; TableError where its parts do not fit each other."""
+        feats = []
+        for table in self._feats:
+            if id not in table:
+                raise TableError("not in every data directory")
+            feats.append(table[id])
+        shapes = [matrix_shape(place) for place in feats]
+        lengths = [rows for rows, _ in shapes] + [integers_length(place) for place in (pdfs, phones) if place]
+        if max(lengths) - min(lengths) > tolerance:
+            raise TableError(f"its features have {lengths[0]} frames and its alignment {lengths[-1]}: align it again")
+        if min(lengths) == 0:
+            raise TableError("it has no frames")
+        dims = tuple(columns for _, columns in shapes)
+        self.dims = self.dims or dims
+        if dims != self.dims:
+            raise TableError(f"its features have dimension {dims}, those before it {self.dims}")
+        speaker = self._speakers.get(id, "")
+        if self.cmvn != "none" and not all(speaker in table for table in self._stats_at):
+            raise TableError(f"no CMVN statistics for its speaker '{speaker}': run steps/compute_cmvn_stats.sh")
+        return Utterance(id, speaker, tuple(feats), pdfs, phones, min(lengths))
+
+    def features(self, utterance: Utterance) -> np.ndarray:
+        """Normalised features with context: float32 [frames, dim]. DataError if a value is not finite."""
+        parts = []
+        for stream, place in enumerate(utterance.feats):
+            part = read_matrix(place)[: utterance.frames]
+            if self.cmvn != "none":
+                part = apply_cmvn(part, self._speaker_stats(stream, utterance.speaker), self.cmvn == "mean-variance")
+            parts.append(part)
+        feats = np.hstack(parts)
+        if not np.isfinite(feats).all():
+            raise DataError(f"utterance {utterance.id} has features that are not finite ({utterance.feats[0]})")
+        return splice_context(feats, *self.context)
+
+    def _speaker_stats(self, stream: int, speaker: str) -> np.ndarray:
+        key = stream, speaker
+        if key not in self._stats:
+            self._stats[key] = read_matrix(self._stats_at[stream][speaker]).astype(np.float64)
+        return self._stats[key]
+
+    def targets(self, utterance: Utterance) -> tuple[np.ndarray, np.ndarray | None]:
+        """pdf-id and, where asked for, phone of each frame."""
+        pdfs = read_integers(utterance.pdfs)[: utterance.frames]
+        if pdfs.max() >= self.num_pdfs:
+            raise DataError(f"utterance {utterance.id} has pdf-id {pdfs.max()}, the model only {self.num_pdfs} pdfs: "
+                            "its alignment was made with another tree")
+        if utterance.phones is None:
+            return pdfs, None
+        phones = read_integers(utterance.phones)[: utterance.frames]
+        if phones.max() >= self.num_phones:
+            raise DataError(f"utterance {utterance.id} has phone {phones.max()}, the model only {self.num_phones}")
+        return pdfs, phones
+
+
+def integers_length(rxfilename: str) -> int:
+    """Number of elements of the integer vector at an extended filename."""
+    path, _, offset = rxfilename.rpartition(":")
+    if path and offset.isdigit():
+        try:
+            with Path(path).open("rb") as stream:
+                stream.seek(int(offset))
+                header = stream.read(7)
+        except OSError as error:
+            raise TableError(f"{rxfilename}: cannot be read ({error.strerror})") from None
+        if header[:3] == b"\0B\4" and len(header) == 7:
+            return int.from_bytes(header[3:], "little")
+    return len(read_integers(rxfilename))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Segment:
+    """Frames begin .. end of the utterance with this number."""
+
+    utterance: int
+    begin: int
+    end: int
+
+    @property
+    def frames(self) -> int:
+        return self.end - self.begin
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Packed frames. feats [frames, dim], pdfs and phones [frames], reverse [frames] (see Packing)."""
+
+    ids: list[str]
+    sizes: list[int]
+    reverse: torch.Tensor
+    feats: torch.Tensor
+    pdfs: torch.Tensor
+    phones: torch.Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("reverse", "feats", "pdfs")}
+        phones = None if self.phones is None else self.phones.to(device, non_blocking=True)
+        return dataclasses.replace(self, **moved, phones=phones)
+
+
+def cut_segments(lengths: Sequence[int], max_frames: int) -> list[Segment]:
+    """All frames of all utterances in pieces of nearly equal length, none above max_frames (0: not cut)."""
+    segments = []
+    for number, frames in enumerate(lengths):
+        pieces = -(-frames // max_frames) if max_frames else 1
+        borders = [frames * piece // pieces for piece in range(pieces + 1)]
+        segments += [Segment(number, *border) for border in zip(borders, borders[1:], strict=False)]
+    return segments
+
+
+def plan_batches(segments: Sequence[Segment], batch_frames: int, rng: np.random.Generator,
+                 at_least: int = 1) -> list[list[Segment]]:
+    """Batches of up to batch_frames frames of segments of similar length, longest first, in random order.
+
+    Pools of segments drawn at random are sorted by length, so that chance remains in what comes together.
+    at_least: segments in each batch, for the processes among which it is divided.
+    """
+    order = rng.permutation(len(segments))
+    mean = sum(segment.frames for segment in segments) / len(segments)
+    pool_size = max(at_least, round(POOL_BATCHES * batch_frames / mean))
+    batches: list[list[Segment]] = []
+    for start in range(0, len(order), pool_size):
+        pool = sorted((segments[i] for i in order[start : start + pool_size]), key=lambda segment: -segment.frames)
+        batches += divide(pool, batch_frames, at_least)
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def divide(segments: Sequence[Segment], batch_frames: int, at_least: int = 1) -> list[list[Segment]]:
+    """Segments in order, in groups of at most batch_frames frames but no fewer than at_least segments."""
+    groups: list[list[Segment]] = []
+    total = 0
+    for segment in segments:
+        if not groups or (total + segment.frames > batch_frames and len(groups[-1]) >= at_least):
+            groups.append([])
+            total = 0
+        groups[-1].append(segment)
+        total += segment.frames
+    if len(groups) > 1 and len(groups[-1]) < at_least:
+        groups[-2] += groups.pop()
+    return groups
+
+
+def load_batch(corpus: Corpus, segments: Sequence[Segment], said: set[str]) -> Batch:
+    """Read the segments, longest first. An utterance with features that are not finite is named once and left out."""
+    ids, feats, pdfs, phones = [], [], [], []
+    for segment in segments:
+        utterance = corpus.utterances[segment.utterance]
+        rows = slice(segment.begin, segment.end)
+        targets = corpus.targets(utterance)
+        try:
+            part = corpus.features(utterance)[rows]
+        except (DataError, TableError) as error:
+            if utterance.id not in said:
+                log.warning("%s: %s; it is left out", corpus.name, error)
+                said.add(utterance.id)
+            continue
+        ids.append(utterance.id)
+        feats.append(part)
+        pdfs.append(targets[0][rows])
+        if targets[1] is not None:
+            phones.append(targets[1][rows])
+    if not ids:  # a frame that does not count keeps the processes of a training in step
+        feats, pdfs = [np.zeros((1, corpus.dim), np.float32)], [np.array([IGNORED])]
+        phones = pdfs if corpus.num_phones else []
+    packing = pack([len(part) for part in feats])
+    return Batch(ids, packing.sizes, torch.from_numpy(packing.reverse), torch.from_numpy(_packed(feats, packing)),
+                 torch.from_numpy(_packed(pdfs, packing).astype(np.int64)),
+                 torch.from_numpy(_packed(phones, packing).astype(np.int64)) if phones else None)
+
+
+def _packed(parts: list[np.ndarray], packing: Packing) -> np.ndarray:
+    return np.concatenate(parts)[packing.source]
+
+
+def in_background(items: Iterator) -> Iterator:
+    """The same items, made by a thread that is a few of them ahead; its errors are raised here."""
+    ready: queue.Queue = queue.Queue(BATCHES_AHEAD)
+    stopped = threading.Event()
+
+    def put(entry: tuple) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((item, None)):
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

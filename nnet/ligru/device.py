@@ -1,0 +1,17 @@
+"""Where the tensors live: --use-gpu auto|true|false."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def choose_device(use_gpu: str) -> torch.device:
+    """A GPU for "true", or for "auto" where there is one; ValueError for "true" without one."""
+    available = torch.cuda.is_available()
+    if use_gpu == "true" and not available:
+        raise ValueError("--use-gpu true: PyTorch finds no GPU on this machine")
+    if use_gpu == "false" or not available:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

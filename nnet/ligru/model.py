@@ -1,0 +1,150 @@
+"""The networks: Li-GRU and SLi-GRU, and GRU, LSTM and MLP to compare them with.
+
+All of them take and give packed frames (see packing.py): [frames, dim] with the number of sequences at each step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from nnet.ligru.config import Config
+from nnet.ligru.norm import FrameBatchNorm
+from nnet.ligru.recurrence import light_recurrence
+
+
+class LightLayer(nn.Module):
+    """One layer of Li-GRU, or of SLi-GRU. Both directions use the same weights, as in pytorch-kaldi and SpeechBrain.
+
+    Ravanelli et al. 2018: z_t = sigmoid(BN(W_z x_t) + U_z h_{t-1}), c_t = ReLU(BN(W_c x_t) + U_c h_{t-1}) * dropout,
+    h_t = z_t h_{t-1} + (1 - z_t) c_t.
+    """
+
+    def __init__(self, inputs: int, config: Config) -> None:
+        super().__init__()
+        self.units, self.directions = config.units, config.directions
+        self.dropout, self.activation = config.dropout, config.activation
+        self.stabilised = config.network == "sligru"
+        self.W = nn.Linear(inputs, 2 * self.units, bias=False)
+        self.norm = FrameBatchNorm(2 * self.units) if config.normalisation == "batch" else nn.LayerNorm(2 * self.units)
+        self.U = nn.Parameter(torch.empty(2 * self.units, self.units))
+        for gate in self.U.data.chunk(2):
+            nn.init.orthogonal_(gate) if config.orthogonal else nn.init.xavier_uniform_(gate)
+
+    @property
+    def outputs(self) -> int:
+        return self.units * self.directions
+
+    def forward(self, x: Tensor, sizes: list[int], reverse: Tensor) -> Tensor:
+        """[frames, inputs] to [frames, units * directions]."""
+        gates = self.norm(self.W(x))
+        sizes = [size * self.directions for size in sizes]
+        mask = None
+        if self.training and self.dropout > 0:
+            kept = torch.empty(sizes[0], self.units, device=x.device, dtype=gates.dtype)
+            mask = kept.bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+        if self.directions == 1:
+            return light_recurrence(gates, self.U, sizes, mask, self.activation, self.stabilised)
+        states = light_recurrence(_BothWays.apply(gates, reverse), self.U, sizes, mask, self.activation,
+                                  self.stabilised)
+        return _Together.apply(states, reverse)
+
+
+class _BothWays(torch.autograd.Function):
+    """Row i becomes rows 2i, for the forward direction, and its mirror image 2i + 1, for the backward direction."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, reverse: Tensor) -> Tensor:
+        ctx.save_for_backward(reverse)
+        both = x.new_empty(len(x), 2, x.shape[1])
+        both[:, 0] = x
+        both[:, 1] = x[reverse]
+        return both.view(-1, x.shape[1])
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (reverse,) = ctx.saved_tensors
+        forwards, backwards = grad.view(len(reverse), 2, -1).unbind(1)
+        return forwards + backwards[reverse], None
+
+
+class _Together(torch.autograd.Function):
+    """The states of both directions side by side, each at its frame: [2 * frames, units] to [frames, 2 * units]."""
+
+    @staticmethod
+    def forward(ctx, states: Tensor, reverse: Tensor) -> Tensor:
+        ctx.save_for_backward(reverse)
+        forwards, backwards = states.view(len(reverse), 2, -1).unbind(1)
+        return torch.cat([forwards, backwards[reverse]], 1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (reverse,) = ctx.saved_tensors
+        units = grad.shape[1] // 2
+        both = grad.new_empty(len(reverse), 2, units)
+        both[:, 0] = grad[:, :units]
+        both[:, 1] = grad[reverse, units:]
+        return both.view(-1, units), None
+
+
+class TorchLayer(nn.Module):
+    """One layer of torch.nn.GRU or torch.nn.LSTM (cuDNN on a GPU), dropout on its output."""
+
+    def __init__(self, inputs: int, config: Config) -> None:
+        super().__init__()
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[config.network]
+        self.rnn = kind(inputs, config.units, bidirectional=config.directions == 2)
+        self.dropout = nn.Dropout(config.dropout)
+        self.outputs = config.units * config.directions
+        if config.orthogonal:
+            for name, weight in self.rnn.named_parameters():
+                if name.startswith("weight_hh"):
+                    for gate in weight.data.split(config.units):
+                        nn.init.orthogonal_(gate)
+
+    def forward(self, x: Tensor, sizes: list[int], reverse: Tensor) -> Tensor:
+        """[frames, inputs] to [frames, units * directions]."""
+        packed, _ = self.rnn(PackedSequence(x, torch.tensor(sizes)))
+        return self.dropout(packed.data)
+
+
+class FrameLayer(nn.Module):
+    """One hidden layer of an MLP: each frame by itself."""
+
+    def __init__(self, inputs: int, config: Config) -> None:
+        super().__init__()
+        self.W = nn.Linear(inputs, config.units, bias=False)
+        self.norm = FrameBatchNorm(config.units) if config.normalisation == "batch" else nn.LayerNorm(config.units)
+        self.activation = torch.relu if config.activation == "relu" else torch.tanh
+        self.dropout = nn.Dropout(config.dropout)
+        self.outputs = config.units
+
+    def forward(self, x: Tensor, sizes: list[int], reverse: Tensor) -> Tensor:
+        """[frames, inputs] to [frames, units]."""
+        return self.dropout(self.activation(self.norm(self.W(x))))
+
+
+LAYERS = {"ligru": LightLayer, "sligru": LightLayer, "gru": TorchLayer, "lstm": TorchLayer, "mlp": FrameLayer}
+
+
+class AcousticModel(nn.Module):
+    """Hidden layers and a softmax over pdfs, and over phones where num_phones is not 0."""
+
+    def __init__(self, config: Config, dim: int, num_pdfs: int, num_phones: int = 0) -> None:
+        super().__init__()
+        self.dim, self.num_pdfs, self.num_phones = dim, num_pdfs, num_phones
+        self.layers = nn.ModuleList()
+        width = dim
+        for _ in range(config.layers):
+            self.layers.append(LAYERS[config.network](width, config))
+            width = self.layers[-1].outputs
+        self.pdfs = nn.Linear(width, num_pdfs)
+        self.phones = nn.Linear(width, num_phones) if num_phones else None
+
+    def forward(self, feats: Tensor, sizes: list[int], reverse: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Packed features [frames, dim] to what the softmax over pdfs [frames, pdfs] and over phones is taken of."""
+        x = feats
+        for layer in self.layers:
+            x = layer(x, sizes, reverse)
+        return self.pdfs(x), None if self.phones is None else self.phones(x)

@@ -1,0 +1,332 @@
+"""The training loop: epochs, guards, checkpoints, several processes."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from nnet.ligru import checkpoint
+from nnet.ligru.config import Config
+from nnet.ligru.data import (
+    IGNORED,
+    Batch,
+    Corpus,
+    DataError,
+    Segment,
+    cut_segments,
+    divide,
+    in_background,
+    load_batch,
+    plan_batches,
+)
+from nnet.ligru.device import choose_device
+from nnet.ligru.masking import mask_features
+from nnet.ligru.model import AcousticModel
+from nnet.ligru.records import Records
+
+log = logging.getLogger("ligru")
+
+CMVN_OPTIONS = {  # of apply-cmvn, for those who prepare features for the forward pass
+    "none": "--norm-means=false --norm-vars=false",
+    "mean": "--norm-means=true --norm-vars=false",
+    "mean-variance": "--norm-means=true --norm-vars=true",
+}
+
+
+def run_training(args: argparse.Namespace, config: Config) -> None:
+    """Train what the command line of train.py asks for, alone or as one of the processes of torchrun."""
+    device = choose_device(args.use_gpu)
+    if "RANK" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        args.directory.mkdir(parents=True, exist_ok=True)
+        train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
+        if train.dims != dev.dims:
+            raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
+        (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
+        Training(config, train, dev, args.directory, device).run()
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:
+    directories = [Path(directory) for directory in getattr(args, f"{name}_data").split(",")]
+    return Corpus(directories, getattr(args, f"{name}_pdfs"), getattr(args, f"{name}_phones"), cmvn=config.cmvn,
+                  context=config.context, tolerance=config.length_tolerance, num_pdfs=args.num_pdfs,
+                  num_phones=args.num_phones)
+
+
+@dataclasses.dataclass
+class Totals:
+    """Sums over frames, kept in checkpoints within an epoch."""
+
+    loss: float = 0.0
+    errors: float = 0.0
+    frames: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, loss: float, errors: float, frames: float) -> None:
+        self.loss += loss
+        self.errors += errors
+        self.frames += frames
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training stands."""
+
+    epoch: int = 0
+    batch: int = 0  # of the epoch's plan
+    planned_frames: int = 0  # the budget that the epoch was planned with
+    batch_frames: int = 0  # and that of now: less where memory ran out
+    learning_rate: float = 0.0
+    best_error: float = float("inf")
+    epochs_since_best: int = 0
+
+
+class Training:
+    """One training in one directory."""
+
+    def __init__(self, config: Config, train: Corpus, dev: Corpus, directory: Path, device: torch.device) -> None:
+        self.config, self.train, self.dev, self.directory, self.device = config, train, dev, directory, device
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.progress = Progress(planned_frames=config.batch_frames, batch_frames=config.batch_frames,
+                                 learning_rate=config.learning_rate)
+        self.totals = Totals()
+        self.records = Records(directory if self.rank == 0 else None)
+        self.said: set[str] = set()  # utterances that were named as unusable
+        torch.manual_seed(config.seed)
+        self.model = AcousticModel(config, train.dim, train.num_pdfs, train.num_phones).to(device)
+        self.average = copy.deepcopy(self.model.state_dict()) if config.weight_average else None
+        self.optimizer = torch.optim.RMSprop(self.model.parameters(), config.learning_rate, alpha=0.95, eps=1e-8)
+        self._resume()
+        self.network = self.model
+        if self.world > 1:
+            # the batch normalisation keeps its own statistics alike in all processes
+            self.network = torch.nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+
+    def run(self) -> None:
+        """Train until the last epoch, or until the development set has not gained for several."""
+        while self.progress.epoch < self.config.epochs and self.progress.epochs_since_best < self.config.stop_after:
+            self._train_epoch()
+            self._end_epoch()
+        if self.rank == 0:
+            best = checkpoint.load(self.directory / checkpoint.BEST)
+            checkpoint.save(self.directory / checkpoint.FINAL, best)
+            log.info("%s: frame error %.2f %% on dev", self.directory / checkpoint.FINAL, 100 * best["error"])
+
+    def _train_epoch(self) -> None:
+        progress = self.progress
+        plan = self._plan()
+        planned = sum(segment.frames for segments in plan for segment in segments)
+        done = sum(segment.frames for segments in plan[: progress.batch] for segment in segments)
+        saved = time.monotonic()
+        bad = 0
+        self.model.train()
+        with self._bar(planned, done) as bar:
+            for number, batch in self._batches(plan, progress.batch):
+                began = time.monotonic()
+                good = self._careful_step(number, plan[number][self.rank :: self.world], batch)
+                bad = 0 if good else bad + 1
+                if bad >= self.config.max_bad_batches:
+                    raise DataError(f"the loss of {bad} batches in a row is not finite: lower learning_rate, or use "
+                                    f"network = \"sligru\" ({self.directory / checkpoint.LAST} is from before)")
+                progress.batch = number + 1
+                self.totals.seconds += time.monotonic() - began
+                bar.update(sum(segment.frames for segment in plan[number]))
+                if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                    self._save()
+                    saved = time.monotonic()
+
+    def _plan(self) -> list[list[Segment]]:
+        """The batches of the epoch, the same in all processes and after a restart."""
+        longest = self.config.max_frames[min(self.progress.epoch, len(self.config.max_frames) - 1)]
+        segments = cut_segments([utterance.frames for utterance in self.train.utterances], longest)
+        if len(segments) < self.world:
+            raise DataError(f"{self.train.name}: {len(segments)} utterances for {self.world} processes")
+        rng = np.random.default_rng([self.config.seed, self.progress.epoch])
+        return plan_batches(segments, self.progress.planned_frames * self.world, rng, self.world)
+
+    def _batches(self, plan: list[list[Segment]], first: int) -> Iterator[tuple[int, Batch]]:
+        """This process's share of the batches from the first on, with their numbers."""
+
+        def load() -> Iterator[tuple[int, Batch]]:
+            for number in range(first, len(plan)):
+                batch = load_batch(self.train, plan[number][self.rank :: self.world], self.said)
+                yield number, mask_features(batch, self.config, self._rng(number))
+
+        return in_background(load())
+
+    def _rng(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.config.seed, self.progress.epoch, number, self.rank])
+
+    def _careful_step(self, number: int, segments: list[Segment], batch: Batch) -> bool:
+        """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite."""
+        if len(batch.ids) <= 1 or len(batch.pdfs) <= self.progress.batch_frames:
+            try:
+                return self._step(number, batch)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error) or self.world > 1 or len(batch.ids) <= 1:
+                    raise
+                self.optimizer.zero_grad(set_to_none=True)
+                self.progress.batch_frames = max(1, len(batch.pdfs) // 2)
+                log.warning("out of memory with %d frames: batches of %d frames from now on", len(batch.pdfs),
+                            self.progress.batch_frames)
+        good = True
+        for part in divide(segments, self.progress.batch_frames):
+            loaded = mask_features(load_batch(self.train, part, self.said), self.config, self._rng(number))
+            good = self._careful_step(number, part, loaded) and good
+        return good
+
+    def _step(self, number: int, batch: Batch) -> bool:
+        """One change of the weights; False if it was left out because the loss or its gradient is not finite."""
+        self._seed_dropout(number)
+        batch = batch.to(self.device)
+        loss, errors = self._loss(self.network, batch)
+        sums = torch.stack([loss.detach().double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+        if self.world > 1:
+            dist.all_reduce(sums)
+        total, errors, frames = sums.tolist()
+        finite = np.isfinite(total)
+        if finite:
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss * (self.world / max(frames, 1))).backward()  # the processes' gradients are averaged
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
+            finite = bool(torch.isfinite(norm))
+        if not finite:
+            log.warning("the loss or its gradient is not finite; skipped the batch with %s", " ".join(batch.ids))
+            return False
+        self.optimizer.step()
+        if self.average is not None:
+            with torch.no_grad():
+                for name, value in self.model.state_dict().items():
+                    self.average[name].lerp_(value, 1 - self.config.weight_average)
+        self.totals.add(total, errors, frames)
+        return True
+
+    def _seed_dropout(self, number: int) -> None:
+        """Random numbers that depend on nothing but the place in the training, so that a restart draws the same."""
+        seed = np.random.SeedSequence([self.config.seed, self.progress.epoch, number, self.rank])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+
+    def _loss(self, network: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss summed over the frames, and the number of frames whose best pdf is not the target."""
+        pdfs, phones = network(batch.feats, batch.sizes, batch.reverse)
+        smoothing = self.config.label_smoothing if network.training else 0.0
+        loss = F.cross_entropy(pdfs, batch.pdfs, reduction="sum", ignore_index=IGNORED, label_smoothing=smoothing)
+        if phones is not None:
+            loss = loss + self.config.monophone_weight * F.cross_entropy(phones, batch.phones, reduction="sum",
+                                                                         ignore_index=IGNORED)
+        errors = ((pdfs.argmax(1) != batch.pdfs) & (batch.pdfs != IGNORED)).sum()
+        return loss, errors
+
+    def _end_epoch(self) -> None:
+        """Score the development set, set the learning rate, write the records and the checkpoints."""
+        progress = self.progress
+        dev = self._evaluate()
+        train, error = self.totals, dev.errors / dev.frames
+        row = {"epoch": progress.epoch + 1, "train_loss": train.loss / max(train.frames, 1),
+               "train_frame_error": train.errors / max(train.frames, 1), "dev_loss": dev.loss / dev.frames,
+               "dev_frame_error": error, "frames_per_second": train.frames / max(train.seconds, 1e-9),
+               "learning_rate": progress.learning_rate}
+        better = error < progress.best_error
+        if not error < progress.best_error * (1 - self.config.min_improvement):
+            progress.learning_rate /= 2
+        progress.best_error = min(error, progress.best_error)
+        progress.epochs_since_best = 0 if better else progress.epochs_since_best + 1
+        progress.epoch, progress.batch, progress.planned_frames = progress.epoch + 1, 0, progress.batch_frames
+        self.totals = Totals()
+        self._set_learning_rate()
+        self.records.add(row)
+        if better and self.rank == 0:
+            weights = self.model.state_dict() if self.average is None else self.average
+            checkpoint.save(self.directory / checkpoint.BEST,
+                            checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error})
+        self._save()
+
+    @torch.no_grad()
+    def _evaluate(self) -> Totals:
+        """Loss and frame errors on the development set, with the averaged weights if there are any."""
+        model = self.model
+        if self.average is not None:
+            model = copy.deepcopy(self.model)
+            model.load_state_dict(self.average)
+        model.eval()
+        segments = cut_segments([utterance.frames for utterance in self.dev.utterances], 0)
+        segments.sort(key=lambda segment: -segment.frames)
+        parts = divide(segments, self.progress.batch_frames)[self.rank :: self.world]
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        for batch in in_background(load_batch(self.dev, part, self.said) for part in parts):
+            batch = batch.to(self.device)
+            loss, errors = self._loss(model, batch)
+            sums += torch.stack([loss.double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+        if self.world > 1:
+            dist.all_reduce(sums)
+        totals = Totals(*sums.tolist())
+        if totals.frames == 0:
+            raise DataError(f"{self.dev.name}: not a single frame could be scored")
+        return totals
+
+    def _set_learning_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.progress.learning_rate
+
+    def _save(self) -> None:
+        """Checkpoint everything that a restart needs; random numbers need nothing, see _seed_dropout and _plan."""
+        if self.rank == 0:
+            contents = checkpoint.describe(self.model, self.config)
+            contents |= {"weights": self.model.state_dict(), "average": self.average,
+                         "optimizer": self.optimizer.state_dict(), "progress": dataclasses.asdict(self.progress),
+                         "totals": dataclasses.asdict(self.totals), "records": self.records.rows}
+            checkpoint.save_last(self.directory, contents)
+
+    def _resume(self) -> None:
+        """Go on from the last checkpoint if there is one."""
+        contents = checkpoint.load_last(self.directory)
+        if contents is None:
+            return
+        ours = checkpoint.describe(self.model, self.config)
+        if contents["dim"] != self.model.dim:
+            raise DataError(f"{self.train.name}: features of dimension {self.model.dim}, those of the checkpoints in "
+                            f"{self.directory} had {contents['dim']}")
+        free = ("epochs", "stop_after", "checkpoint_minutes")
+        settled = ({**part, "config": {k: v for k, v in part["config"].items() if k not in free}}
+                   for part in (ours, {name: contents[name] for name in ours}))
+        if next(settled) != next(settled):
+            raise DataError(f"{self.directory}: its checkpoints are of another configuration or number of pdfs: remove "
+                            "them, or train in another directory")
+        self.model.load_state_dict(contents["weights"])
+        self.average = contents["average"] and {name: value.to(self.device)
+                                                for name, value in contents["average"].items()}
+        self.optimizer.load_state_dict(contents["optimizer"])
+        self.progress = Progress(**contents["progress"])
+        self.totals = Totals(**contents["totals"])
+        self.records.rows = contents["records"]
+        self._set_learning_rate()
+        log.info("%s: going on from epoch %d, batch %d", self.directory, self.progress.epoch + 1, self.progress.batch)
+
+    def _bar(self, planned: int, done: int) -> tqdm:
+        """Progress in frames: a bar on a terminal, a line a minute in a log."""
+        on_terminal = os.isatty(2)
+        return tqdm(total=planned, initial=done, unit="frame", unit_scale=True, disable=self.rank != 0,
+                    desc=f"epoch {self.progress.epoch + 1}", mininterval=0.5 if on_terminal else 60, miniters=1,
+                    ascii=not on_terminal, dynamic_ncols=on_terminal)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

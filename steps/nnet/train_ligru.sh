@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Trains a Li-GRU acoustic model (or one to compare it with) on the features of data directories and the senones of
+# alignments. Leaves in <exp-dir> the network final.pt, the priors' ali_train_pdf.counts, cmvn_opts, and final.mdl and
+# tree of the alignments, which is what steps/nnet/decode.sh needs; log.tsv, learning_curves.png, tensorboard/ to look at.
+# A training that was stopped goes on when the same command is given again.
+set -euo pipefail
+
+cmd=run.pl
+stage=0
+use_gpu=auto
+nnet_config=conf/ligru.toml
+model=small
+epochs=
+monophones=false
+num_processes=1
+help_message="Usage: $0 [options] <train-data> <dev-data> <train-ali-dir> <dev-ali-dir> <exp-dir>
+e.g.: $0 --model small data-fmllr/train data-fmllr/dev exp/tri3b_ali_train exp/tri3b_ali_dev exp/ligru
+  --cmd CMD             how to run jobs (run.pl)
+  --stage N             0 targets and priors, 1 training
+  --use-gpu X           auto, true or false (auto)
+  --nnet-config FILE    configurations of networks (conf/ligru.toml)
+  --model NAME          which of them (small)
+  --epochs N            instead of the configuration's
+  --monophones BOOL     a second output for phones, where the configuration has a monophone_weight (false)
+  --num-processes N     processes of a distributed training on this machine, a GPU each (1)
+<train-data> and <dev-data> may be several data directories with a comma between: their features are pasted together."
+
+if [ -f path.sh ]; then . ./path.sh; fi
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
+if [ $# -ne 5 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+train_data=$1
+dev_data=$2
+train_ali=$3
+dev_ali=$4
+dir=$5
+targets=$dir/targets
+
+for data in ${train_data//,/ } ${dev_data//,/ }; do require_files "$data"/{feats.scp,utt2spk}; done
+for ali in "$train_ali" "$dev_ali"; do require_files "$ali"/{final.mdl,tree,ali.1.gz}; done
+if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
+  echo "$0: $train_ali and $dev_ali were made with different trees: align both with one model" >&2
+  exit 1
+fi
+num_pdfs=$(tree-info "$train_ali/tree" 2>/dev/null | awk '$1 == "num-pdfs" { print $2 }')
+mkdir -p "$targets" "$dir/log"
+
+if [ "$stage" -le 0 ]; then
+  cp "$train_ali/final.mdl" "$train_ali/tree" "$dir/"
+  if [ -f "$train_ali/phones.txt" ]; then cp "$train_ali/phones.txt" "$dir/"; fi
+  for set in train dev; do
+    ali=${set}_ali
+    $cmd "$dir/log/${set}_pdf.log" ali-to-pdf "${!ali}/final.mdl" "ark:gunzip -c ${!ali}/ali.*.gz |" \
+      "ark,scp:$targets/${set}_pdf.ark,$targets/${set}_pdf.scp"
+    if $monophones; then
+      $cmd "$dir/log/${set}_phone.log" ali-to-phones --per-frame=true "${!ali}/final.mdl" \
+        "ark:gunzip -c ${!ali}/ali.*.gz |" "ark,scp:$targets/${set}_phone.ark,$targets/${set}_phone.scp"
+    fi
+  done
+  $cmd "$dir/log/counts.log" analyze-counts --binary=false --counts-dim="$num_pdfs" "ark:$targets/train_pdf.ark" \
+    "$dir/ali_train_pdf.counts"
+fi
+
+if [ "$stage" -le 1 ]; then
+  if [ -f "$dir/last.pt" ] && { [ -f "$dir/final.pt" ] || [ "$train_ali/ali.1.gz" -nt "$dir/last.pt" ]; }; then
+    echo "$0: training anew: the checkpoints in $dir are of a finished training or of older alignments"
+    rm -rf "$dir"/{last,previous,best,final}.pt "$dir/tensorboard"
+  fi
+  phones=()
+  if $monophones; then
+    phones=(--train-phones "$targets/train_phone.scp" --dev-phones "$targets/dev_phone.scp"
+      --num-phones "$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$train_ali/phones.txt")")
+  fi
+  launcher=(python3)
+  if [ "$num_processes" -gt 1 ]; then
+    launcher=(python3 -m torch.distributed.run --standalone --nproc-per-node "$num_processes")
+  fi
+  gpu_opts=()
+  if [ "$use_gpu" = true ]; then gpu_opts=(--gpu "$num_processes"); fi
+  $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} "$dir/log/train.log" \
+    "${launcher[@]}" -m nnet.ligru.train --config "$nnet_config" --model "$model" --use-gpu "$use_gpu" \
+    ${epochs:+--epochs "$epochs"} --num-pdfs "$num_pdfs" ${phones[@]+"${phones[@]}"} \
+    "$train_data" "$targets/train_pdf.scp" "$dev_data" "$targets/dev_pdf.scp" "$dir"
+fi
+echo "$0: $(awk -F '\t' 'NR > 1 { if (best == "" || $5 < best) best = $5 }
+  END { printf "%d epochs, frame error %.1f %% on dev", NR - 1, 100 * best }' "$dir/log.tsv"), network in $dir"

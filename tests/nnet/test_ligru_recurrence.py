@@ -1,0 +1,62 @@
+"""The recurrence against a loop in float64: values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from nnet.ligru.recurrence import LAYER_NORM_EPS, light_recurrence
+
+
+def loop(gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool) -> Tensor:
+    """The equations, one sequence and one frame at a time, left to autograd."""
+    units = U.shape[1]
+    starts = [sum(sizes[:step]) for step in range(len(sizes))]
+    states = [None] * sum(sizes)
+    for sequence in range(sizes[0]):
+        h = gates.new_zeros(units)
+        for start, size in zip(starts, sizes, strict=True):
+            if sequence >= size:
+                break
+            product = U @ h
+            if normalise:
+                product = (product - product.mean()) / torch.sqrt(product.var(correction=0) + LAYER_NORM_EPS)
+            a = gates[start + sequence] + product
+            z = 1 / (1 + torch.exp(-a[:units]))
+            c = torch.tanh(a[units:]) if activation == "tanh" else a[units:].clamp(min=0)
+            if mask is not None:
+                c = c * mask[sequence]
+            h = z * h + (1 - z) * c
+            states[start + sequence] = h
+    return torch.stack(states)
+
+
+@pytest.mark.parametrize("sizes", [[4] * 6, [5, 5, 4, 2, 2, 1, 1], [3], [1, 1, 1]])
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_equals_loop(sizes, dropout, activation, normalise):
+    torch.manual_seed(1)
+    units = 6
+    gates = torch.randn(sum(sizes), 2 * units, dtype=torch.float64, requires_grad=True)
+    U = (torch.randn(2 * units, units, dtype=torch.float64) / 2).requires_grad_()
+    mask = torch.bernoulli(torch.full((sizes[0], units), 0.7, dtype=torch.float64)) / 0.7 if dropout else None
+    weight = torch.randn(sum(sizes), units, dtype=torch.float64)
+    ours = light_recurrence(gates, U, sizes, mask, activation, normalise)
+    theirs = loop(gates, U, sizes, mask, activation, normalise)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+    ours_grads = torch.autograd.grad((ours * weight).sum(), [gates, U])
+    # U does not matter where every sequence has one frame
+    theirs_grads = torch.autograd.grad((theirs * weight).sum(), [gates, U], allow_unused=True)
+    for our, their in zip(ours_grads, theirs_grads, strict=True):
+        torch.testing.assert_close(our, torch.zeros_like(our) if their is None else their, rtol=1e-8, atol=1e-10)
+
+
+def test_float32_is_close_to_float64():
+    torch.manual_seed(2)
+    sizes, units = [8] * 50 + [3] * 30, 32
+    gates = torch.randn(sum(sizes), 2 * units)
+    U = torch.nn.init.orthogonal_(torch.empty(2 * units, units))
+    exact = loop(gates.double(), U.double(), sizes, None, "relu", False)
+    torch.testing.assert_close(light_recurrence(gates, U, sizes).double(), exact, rtol=1e-4, atol=1e-4)
