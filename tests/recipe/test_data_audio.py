@@ -1,0 +1,94 @@
+"""local/audio.py and local/prepare_recordings.py: recordings of any kind become 16 kHz mono, bad ones are named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
+
+from local.audio import AudioError, Segment, list_utterances, read_audio, read_segment, write_audio
+
+
+@pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 16000, 1), ("flac", 44100, 2), ("wav", 8000, 3)])
+def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    soundfile.write(path, np.tile(tone[:, None], channels), rate)
+    samples = read_audio(path)
+    assert samples.dtype == np.float32
+    assert samples.shape == (16000,)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    assert np.abs(samples - expected)[500:-500].max() < 2e-3
+
+
+def test_command_of_wav_scp(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", speech_like(0.5), 16000)
+    assert len(read_audio(f"cat {tmp_path / 'a.wav'} |")) == 8000
+    with pytest.raises(AudioError, match="status 3"):
+        read_audio("exit 3 |")
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated wav", "truncated flac", "header only"])
+def test_bad_recording_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("bad.flac" if "flac" in kind else "bad.wav")
+    if kind == "text":
+        path.write_text("this is not audio")
+    elif kind == "empty":
+        path.touch()
+    elif kind != "missing":
+        soundfile.write(path, speech_like(0 if kind == "header only" else 1), 16000)
+    if "truncated" in kind:
+        path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(AudioError, match=path.name):
+        read_audio(path)
+
+
+def test_segments(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", speech_like(2), 16000)
+    (tmp_path / "wav.scp").write_text(f"long {tmp_path}/long.wav\n")
+    (tmp_path / "segments").write_text("u1 long 0.25 0.75\nu2 long 1.5 -1\nu3 long 5 6\n")
+    utterances = list_utterances(tmp_path)
+    assert utterances["u1"] == Segment(f"{tmp_path}/long.wav", 0.25, 0.75)
+    assert len(read_segment(utterances["u1"])) == 8000
+    assert len(read_segment(utterances["u2"])) == 8000
+    with pytest.raises(AudioError, match=r"long\.wav"):
+        read_segment(utterances["u3"])
+
+
+def test_write_audio_is_exact_and_refuses_clipping(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.wav", np.array([0.0, 1.0, -1.0, 0.5]))
+    assert soundfile.read(tmp_path / "a.wav", dtype="int16")[0].tolist() == [0, 32767, -32767, 16384]
+    with pytest.raises(ValueError, match="full scale"):
+        write_audio(tmp_path / "b.wav", np.array([1.5]))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_full_disk_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        # The temporary name of this file is a device that is always full.
+        (tmp_path / "a.wav.tmp").symlink_to("/dev/full")
+        write_audio(tmp_path / "a.wav", np.zeros(100))
+    assert not list(tmp_path.iterdir())
+
+
+def test_prepare_recordings_converts_what_kaldi_cannot_read(tmp_path: Path) -> None:
+    data = write_data_dir(tmp_path / "data", {"s1-a": "ONE", "s1-b": "TWO"})
+    soundfile.write(data / "s1-b.wav", np.tile(speech_like(1, 44100)[:, None], 2), 44100)
+    done = run("local/prepare_recordings.py", data, tmp_path / "wav")
+    assert done.returncode == 0, done.stderr
+    first, second = (data / "wav.scp").read_text().splitlines()
+    assert first == f"s1-a {data}/s1-a.wav"
+    assert second == f"s1-b {tmp_path}/wav/s1-b.wav"
+    info = soundfile.info(second.split()[1])
+    assert (info.samplerate, info.channels, info.frames) == (16000, 1, 16000)
+
+
+def test_prepare_recordings_stops_or_skips(tmp_path: Path) -> None:
+    data = write_data_dir(tmp_path / "data", {"s1-a": "ONE", "s1-b": "TWO"})
+    before = (data / "wav.scp").read_text()
+    (data / "s1-b.wav").write_text("no audio")
+    assert_fails_in_one_line(run("local/prepare_recordings.py", data, tmp_path / "wav"), "s1-b", f"{data}/s1-b.wav")
+    assert (data / "wav.scp").read_text() == before
+    assert run("local/prepare_recordings.py", "--skip-bad", "true", data, tmp_path / "wav").returncode == 0
+    assert (data / "wav.scp").read_text() == before.splitlines(keepends=True)[0]

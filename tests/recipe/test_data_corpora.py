@@ -1,0 +1,119 @@
+"""egs/speechocean762 and egs/kaldi: what they make of a small tree in the right layout, and of wrong ones."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
+
+AGES = {"train": {"0001": 6, "0002": 8, "0003": 30, "0004": 10}, "test": {"0101": 7, "0102": 40}}
+
+
+@pytest.fixture
+def speechocean(tmp_path: Path) -> Path:
+    """The distribution's layout with two utterances of each speaker."""
+    corpus = tmp_path / "speechocean762"
+    for name, ages in AGES.items():
+        (corpus / name).mkdir(parents=True)
+        tables: dict[str, list[str]] = {table: [] for table in ("text", "utt2spk", "wav.scp", "spk2age", "spk2gender")}
+        for speaker, age in ages.items():
+            wave = Path("WAVE") / f"SPEAKER{speaker}"
+            (corpus / wave).mkdir(parents=True)
+            tables["spk2age"].append(f"{speaker}\t{age}")
+            tables["spk2gender"].append(f"{speaker}\tf")
+            for utterance in (f"0{speaker}0001", f"0{speaker}0002"):
+                soundfile.write(corpus / wave / f"{utterance}.WAV", speech_like(0.3), 16000, format="WAV")
+                tables["text"].append(f"{utterance}\tI SEE A BEAR")
+                tables["utt2spk"].append(f"{utterance}\t{speaker}")
+                tables["wav.scp"].append(f"{utterance}\t{wave}/{utterance}.WAV")
+        for table, lines in tables.items():
+            (corpus / name / table).write_text("".join(f"{line}\n" for line in lines))
+    (corpus / "resource").mkdir()
+    (corpus / "resource/lexicon.txt").write_text("A\tAH0\nA\tEY0\nI\tAY1\nSEE\tS IY1\n")
+    return corpus
+
+
+def prepare_speechocean(corpus: Path, data: Path):
+    return run("egs/speechocean762/prepare.sh", "--corpus-dir", corpus, "--so762-dev-speakers", "1", data)
+
+
+def test_speechocean_sets(speechocean: Path, tmp_path: Path) -> None:
+    done = prepare_speechocean(speechocean, tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    speakers = {
+        name: [line.split()[0] for line in (tmp_path / "data" / name / "spk2utt").read_text().splitlines()]
+        for name in ("train", "dev", "test")
+    }
+    assert speakers == {"train": ["0002", "0003", "0004"], "dev": ["0001"], "test": ["0101"]}
+    assert (tmp_path / "data/dev/text").read_text().startswith("0001-000010001 I SEE A BEAR\n")
+    lexicon = (tmp_path / "data/local/dict/lexicon.txt").read_text().splitlines()
+    assert lexicon == ["!SIL SIL", "<UNK> SPN", "A AH", "A EY", "I AY", "SEE S IY"]
+    assert "2 of 8 words are outside the lexicon and count as <UNK>: BEAR" in done.stderr
+
+
+def test_not_speechocean(tmp_path: Path) -> None:
+    assert_fails_in_one_line(prepare_speechocean(tmp_path, tmp_path / "data"), str(tmp_path), "is not speechocean762")
+
+
+def test_speechocean_with_bad_recordings(speechocean: Path, tmp_path: Path) -> None:
+    recording = speechocean / "WAVE/SPEAKER0004/000040002.WAV"
+    recording.write_bytes(recording.read_bytes()[:200])
+    assert_fails_in_one_line(prepare_speechocean(speechocean, tmp_path / "data"), "0004-000040002", "truncated")
+    recording.unlink()
+    assert_fails_in_one_line(prepare_speechocean(speechocean, tmp_path / "data"), "0004-000040002", recording.name)
+
+
+@pytest.mark.parametrize("table", ["text", "wav.scp"])
+def test_speechocean_with_missing_lines(speechocean: Path, tmp_path: Path, table: str) -> None:
+    path = speechocean / "train" / table
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert_fails_in_one_line(prepare_speechocean(speechocean, tmp_path / "data"), "000010001", "wav.scp")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's own corpus."""
+    for number, name in enumerate(("train", "dev", "test")):
+        speaker = f"s{number}"
+        write_data_dir(tmp_path / "own" / name, {f"{speaker}-a": "ONE TWO", f"{speaker}-b": "TWO THREE"}, speaker)
+    (tmp_path / "own/dict").mkdir()
+    (tmp_path / "own/dict/lexicon.txt").write_text("ONE W AH N\nTWO T UW\n")
+    return tmp_path / "own"
+
+
+def prepare_own(corpus: Path, data: Path, *options: str):
+    return run("egs/kaldi/prepare.sh", "--corpus-dir", corpus, *options, data)
+
+
+def test_own_corpus(own: Path, tmp_path: Path) -> None:
+    done = prepare_own(own, tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    for name in ("train", "dev", "test"):
+        for table in ("text", "utt2spk", "spk2utt", "wav.scp"):
+            assert (tmp_path / "data" / name / table).read_text() == (own / name / table).read_text()
+    assert "<UNK> SPN" in (tmp_path / "data/local/dict/lexicon.txt").read_text()
+
+
+def test_own_corpus_needs_a_folder(own: Path, tmp_path: Path) -> None:
+    assert_fails_in_one_line(run("egs/kaldi/prepare.sh", tmp_path / "data"), "--corpus-dir")
+    shutil.rmtree(own / "dev")
+    assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "dev/wav.scp")
+
+
+@pytest.mark.parametrize("fault", ["duplicate", "unsorted", "no transcript", "no recording"])
+def test_own_corpus_with_bad_tables(own: Path, tmp_path: Path, fault: str) -> None:
+    table = own / "dev" / ("wav.scp" if fault in ("duplicate", "no recording") else "text")
+    first, second = table.read_text().splitlines(keepends=True)
+    table.write_text({"duplicate": first + second + second, "unsorted": second + first}.get(fault, first))
+    done = prepare_own(own, tmp_path / "data")
+    assert_fails_in_one_line(done, str(own / "dev"))
+    assert "s1-" in done.stderr
+    assert not (tmp_path / "data/dev").exists()
+
+
+def test_own_corpus_can_skip_bad_recordings(own: Path, tmp_path: Path) -> None:
+    (own / "train/s0-b.wav").write_text("no audio")
+    assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "s0-b")
+    assert prepare_own(own, tmp_path / "data", "--kaldi-skip-bad", "true").returncode == 0
+    assert (tmp_path / "data/train/spk2utt").read_text() == "s0 s0-a\n"

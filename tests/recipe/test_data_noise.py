@@ -1,0 +1,108 @@
+"""Noise: disjoint lists, the ratio that was asked for, no clipping, the same draw every time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
+
+from local.add_noise import active_power, add_noise
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data_dir(tmp_path / "clean", {"s1-a": "ONE", "s1-b": "TWO", "s1-c": "THREE"})
+
+
+@pytest.fixture
+def noises(tmp_path: Path) -> Path:
+    folder = tmp_path / "noise"
+    (folder / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        name = f"deeper/n{number}.flac" if number % 2 else f"n{number}.wav"
+        soundfile.write(folder / name, 0.1 * rng.normal(size=(22050, 2)).clip(-3, 3), 22050)
+    (folder / "readme.txt").write_text("not a noise")
+    assert run("local/prepare_noise.sh", "--noise-dir", folder, tmp_path / "lists").returncode == 0
+    return tmp_path / "lists"
+
+
+def test_lists_are_disjoint_and_complete(noises: Path) -> None:
+    lists = [(noises / f"{name}.list").read_text().split() for name in ("train", "dev", "test")]
+    assert [len(paths) for paths in lists] == [3, 1, 1]
+    assert len({path for paths in lists for path in paths}) == 5
+
+
+def test_too_few_noises(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "one.wav", speech_like(1), 16000)
+    assert_fails_in_one_line(run("local/prepare_noise.sh", "--noise-dir", tmp_path, tmp_path / "lists"), "at least 3")
+    assert_fails_in_one_line(run("local/prepare_noise.sh", "--noise-dir", "/no/dir", tmp_path / "lists"), "/no/dir")
+
+
+@pytest.mark.parametrize("snr", [-5.0, 0.0, 15.0])
+def test_ratio_counts_active_speech_only(snr: float) -> None:
+    speech, noise = speech_like(2) * 0.1, speech_like(2, seed=1)
+    added = add_noise(speech, noise, snr) - speech
+    assert 10 * np.log10(active_power(speech) / np.mean(added**2)) == pytest.approx(snr, abs=1e-6)
+    # Half of this signal is pauses, so its speech is 3 dB above the mean of the whole.
+    assert 10 * np.log10(active_power(speech) / np.mean(speech**2)) == pytest.approx(3, abs=0.3)
+
+
+def test_sum_is_scaled_instead_of_clipped() -> None:
+    speech = speech_like(1) * 3
+    noisy = add_noise(speech, speech_like(1, seed=1), -5)
+    assert np.abs(noisy).max() == pytest.approx(0.99)
+
+
+def test_noisy_copy(data: Path, noises: Path, tmp_path: Path) -> None:
+    for target, nj in (("noisy", "1"), ("again", "2")):
+        done = run("local/add_noise.py", "--nj", nj, "--snr-low", "0", "--snr-high", "5", data, noises / "test.list",
+                   tmp_path / target)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    noisy = tmp_path / "noisy"
+    for table in ("text", "utt2spk", "spk2utt"):
+        assert (noisy / table).read_text() == (data / table).read_text()
+    ratios = [float(line.split()[1]) for line in (noisy / "utt2snr").read_text().splitlines()]
+    assert len(set(ratios)) == 3
+    assert all(0 <= ratio <= 5 for ratio in ratios)
+    for utterance in ("s1-a", "s1-b", "s1-c"):
+        assert soundfile.info(noisy / "wav" / f"{utterance}.wav").frames == 16000
+        assert (noisy / f"wav/{utterance}.wav").read_bytes() == (tmp_path / f"again/wav/{utterance}.wav").read_bytes()
+    assert run("utils/validate_data_dir.sh", "--no-feats", noisy).returncode == 0
+
+
+def test_one_ratio(data: Path, noises: Path, tmp_path: Path) -> None:
+    assert run("local/add_noise.py", "--snr", "10", data, noises / "test.list", tmp_path / "n").returncode == 0
+    assert (tmp_path / "n/utt2snr").read_text() == "s1-a 10.00\ns1-b 10.00\ns1-c 10.00\n"
+
+
+def test_bad_recording_stops_or_is_skipped(data: Path, noises: Path, tmp_path: Path) -> None:
+    (data / "s1-b.wav").write_bytes((data / "s1-b.wav").read_bytes()[:1000])
+    command = ["local/add_noise.py", data, noises / "test.list", tmp_path / "n"]
+    assert_fails_in_one_line(run(*command), "s1-b", f"{data}/s1-b.wav")
+    assert not (tmp_path / "n/wav.scp").exists()
+    assert run(*command, "--skip-bad", "true").returncode == 0
+    assert (tmp_path / "n/spk2utt").read_text() == "s1 s1-a s1-c\n"
+    assert run("utils/validate_data_dir.sh", "--no-feats", tmp_path / "n").returncode == 0
+
+
+def test_silent_noise_is_named(data: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
+    (tmp_path / "list").write_text(f"{tmp_path}/silence.wav\n")
+    done = run("local/add_noise.py", data, tmp_path / "list", tmp_path / "n")
+    assert_fails_in_one_line(done, "silence.wav", "silent")
+
+
+def test_synthetic_noises(tmp_path: Path) -> None:
+    command = ["local/make_noise.py", "--files", "1", "--seconds", "2"]
+    assert run(*command, tmp_path / "a").returncode == 0
+    assert run(*command, "--nj", "1", tmp_path / "b").returncode == 0
+    names = sorted(path.name for path in (tmp_path / "a").glob("*.wav"))
+    kinds = ("babble", "classroom", "colour", "door", "hum", "toys")
+    assert names == [f"{kind}01.wav" for kind in kinds]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        samples, rate = soundfile.read(tmp_path / "a" / name)
+        assert (rate, len(samples)) == (16000, 32000)
+        assert 0.01 < np.sqrt(np.mean(samples**2)) <= 0.101
