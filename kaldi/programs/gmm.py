@@ -8,6 +8,7 @@ import numpy as np
 from kaldi.gmm import AmDiagGmm, read_model, write_model
 from kaldi.gmm_accs import GMM_ACCS, Accumulator
 from kaldi.log import KaldiError, done, log, warn
+from kaldi.posterior import Posterior
 from kaldi.table import (
     DOUBLE_MATRIX,
     FLOAT_MATRIX,
@@ -288,16 +289,11 @@ def gmm_acc_stats_twofeats(model_in: str, feats1: str, feats2: str, posteriors: 
         model.check_dim(feats, utterance)
         if accumulator is None:
             accumulator = Accumulator(model, transitions.num_tids, other.shape[1])
-        frames = np.repeat(np.arange(len(feats)), [len(frame) for frame in posterior])
-        pairs = [pair for frame in posterior for pair in frame]
-        tids, weights = np.array([i for i, _ in pairs], int), np.array([w for _, w in pairs], np.float32)
-        transitions.check_alignment(tids, utterance)
-        accumulator.accs.transitions += np.bincount(tids, weights, transitions.num_tids + 1)
-        pdf_rows = frames * transitions.num_pdfs + transitions.id2pdf[tids]
-        rows, member = np.unique(pdf_rows, return_inverse=True)
-        frames, pdfs = np.divmod(rows, transitions.num_pdfs)
-        weights = np.bincount(member, weights, len(rows)).astype(np.float32)
-        accumulator.add(pdfs, feats[frames], weights, other[frames])
+        posterior = Posterior.of(posterior)
+        transitions.check_alignment(posterior.ids, utterance)
+        accumulator.accs.transitions += np.bincount(posterior.ids, posterior.weights, transitions.num_tids + 1)
+        by_pdf = posterior.mapped(transitions.id2pdf)
+        accumulator.add(by_pdf.ids, feats[by_pdf.frames], by_pdf.weights, other[by_pdf.frames])
         count += 1
     if accumulator is None:
         done(0, "files", errors)

@@ -1,0 +1,294 @@
+"""Programs on alignments, posteriors of transition-ids, and transition models."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kaldi.hmm import TRANSITION_MODEL, TransitionModel, read_transition_model
+from kaldi.io import Output, Reader
+from kaldi.log import KaldiError, done, log, warn
+from kaldi.posterior import Posterior
+from kaldi.programs.gmm import phone_list
+from kaldi.table import (
+    DOUBLE_VECTOR,
+    FLOAT,
+    FLOAT_VECTOR,
+    INT_VECTOR,
+    POSTERIOR,
+    Kind,
+    RandomAccess,
+    program,
+    read_table,
+    write_file,
+)
+
+Vectors = Iterator[tuple[str, np.ndarray]]
+
+
+def hmm_info(model: str) -> None:
+    """Print the sizes of a transition model.
+
+    Usage: hmm-info [options] <model-in>
+    """
+    transitions = read_transition_model(model)
+    print(f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
+          f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}")
+
+
+def am_info(model: str) -> None:
+    """Print the sizes of the transition model that any model begins with.
+
+    Usage: am-info [options] <model-in>
+    """
+    hmm_info(model)
+
+
+def copy_transition_model(model_in: str, model_out: str, *, binary: bool = True) -> None:
+    """Copy a transition model, which may be the beginning of a model.
+
+    Usage: copy-transition-model [options] <transition-model or model file> <transition-model-out>
+    """
+    write_file(model_out, TRANSITION_MODEL, read_transition_model(model_in), binary)
+    log("Copied transition model.")
+
+
+def read_alignments(model: TransitionModel, rspecifier: str) -> Vectors:
+    """The alignments of a table. Raises KaldiError for one that was made with another model."""
+    count = 0
+    for utterance, alignment in read_table(rspecifier, INT_VECTOR):
+        model.check_alignment(alignment, utterance)
+        yield utterance, alignment
+        count += 1
+    done(count, "utterances")
+
+
+def split_alignment(model: TransitionModel, utterance: str, alignment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The phones of an alignment and their lengths in frames."""
+    from kaldi.alignment import phone_starts
+
+    starts, ok = phone_starts(model, alignment)
+    if not ok:
+        warn(f"{utterance}: the alignment is not one of whole phones")
+    return model.id2phone[alignment[starts]], np.diff(np.append(starts, len(alignment)))
+
+
+def read_phone_map(rxfilename: str) -> dict[int, int]:
+    """Lines `old-phone new-phone`."""
+    from kaldi.io import open_input
+
+    with open_input(rxfilename) as reader:
+        rows = [line.split() for line in reader.until(b"").decode(errors="replace").splitlines()]
+    if not rows or not all(len(row) == 2 and row[0].isdigit() and row[1].isdigit() for row in rows):
+        raise KaldiError(f"{rxfilename}: expected lines 'old-phone-id new-phone-id'")
+    return {int(old): int(new) for old, new in rows}
+
+
+@program(INT_VECTOR)
+def convert_ali(old_model: str, new_model: str, new_tree: str, alignments: str, out: str, *, reorder: bool = True,
+                phone_map: str = "") -> Vectors:
+    """Convert alignments of one system to those of another tree and model.
+
+    Usage: convert-ali [options] <old-model> <new-model> <new-tree> <old-alignments-rspecifier>
+        <new-alignments-wspecifier>
+    """
+    from kaldi.alignment import AlignmentConverter
+    from kaldi.tree import read_tree
+
+    old = read_transition_model(old_model)
+    converter = AlignmentConverter(old, read_transition_model(new_model), read_tree(new_tree), reorder,
+                                   read_phone_map(phone_map) if phone_map else None)
+    count = errors = 0
+    for utterance, alignment in read_table(alignments, INT_VECTOR):
+        old.check_alignment(alignment, utterance)
+        converted = converter.convert(alignment)
+        if converted is None:
+            warn(f"{utterance}: the alignment is not one of whole phones (possibly truncated); it is left out")
+            errors += 1
+            continue
+        yield utterance, converted
+        count += 1
+    done(count, "utterances", errors)
+
+
+@program(INT_VECTOR)
+def ali_to_pdf(model: str, alignments: str, out: str) -> Vectors:
+    """Convert alignments to sequences of pdf-ids.
+
+    Usage: ali-to-pdf [options] <model> <alignments-rspecifier> <pdfs-wspecifier>
+    """
+    transitions = read_transition_model(model)
+    for utterance, alignment in read_alignments(transitions, alignments):
+        yield utterance, transitions.id2pdf[alignment]
+
+
+def _read_pairs(reader: Reader, binary: bool) -> list[tuple[int, int]]:
+    if binary:
+        return [(reader.integer(True), reader.integer(True)) for _ in range(reader.integer(True))]
+    return [(int(a), int(b)) for a, b in (pair.split() for pair in reader.line().split(";") if pair.strip())]
+
+
+def _write_pairs(out: Output, pairs: list[tuple[int, int]], binary: bool) -> None:
+    if binary:
+        out.integer(len(pairs), True)
+        for pair in pairs:
+            for number in pair:
+                out.integer(number, True)
+    else:
+        out.write((" ; ".join(f"{a} {b}" for a, b in pairs) + " \n").encode())
+
+
+INT_PAIRS = Kind("pairs of integers", _read_pairs, _write_pairs)
+
+
+def _phone_kind(options: dict) -> Kind:
+    return INT_PAIRS if options.get("write_lengths") else INT_VECTOR
+
+
+def _write_ctm(model: str, alignments: str, out: str, *, per_frame: bool = False, write_lengths: bool = False,
+               ctm_output: bool = False, frame_shift: float = 0.01) -> None:
+    if not ctm_output:
+        raise KaldiError(f"{out!r} is not a wspecifier (expected ark:FILE, or a file name with --ctm-output)")
+    transitions = read_transition_model(model)
+    shift = np.float32(frame_shift)
+    digits = 2 if float(shift) >= 0.01 else 3  # the single-precision 0.01 is smaller than 0.01: three, as in Kaldi
+    with Output(out) as output:
+        for utterance, alignment in read_alignments(transitions, alignments):
+            phones, lengths = split_alignment(transitions, utterance, alignment)
+            starts = np.concatenate([[0], np.cumsum(lengths)])
+            for phone, start, length in zip(phones, starts * shift, lengths * shift, strict=False):
+                output.write(f"{utterance} 1 {start:.{digits}f} {length:.{digits}f} {phone}\n".encode())
+
+
+@program(_phone_kind, files=_write_ctm)
+def ali_to_phones(model: str, alignments: str, out: str, *, per_frame: bool = False, write_lengths: bool = False,
+                  ctm_output: bool = False, frame_shift: float = 0.01) -> Iterator[tuple[str, object]]:
+    """Convert alignments to sequences of phone-ids: one a phone, one a frame, with lengths, or as a CTM file.
+
+    Usage: ali-to-phones [options] <model> <alignments-rspecifier> <phone-transcript-wspecifier|ctm-wxfilename>
+    """
+    if per_frame and write_lengths:
+        raise KaldiError("--per-frame and --write-lengths exclude each other")
+    if ctm_output:
+        raise KaldiError(f"--ctm-output writes a file, not a table: {out!r}")
+    transitions = read_transition_model(model)
+    for utterance, alignment in read_alignments(transitions, alignments):
+        phones, lengths = split_alignment(transitions, utterance, alignment)
+        if write_lengths:
+            yield utterance, list(zip(phones.tolist(), lengths.tolist(), strict=True))
+        else:
+            yield utterance, np.repeat(phones, lengths) if per_frame else phones
+
+
+@program(POSTERIOR)
+def ali_to_post(alignments: str, out: str) -> Iterator[tuple[str, Posterior]]:
+    """Convert alignments to posteriors: each frame's integer has the weight one.
+
+    Usage: ali-to-post [options] <alignments-rspecifier> <posteriors-wspecifier>
+    """
+    count = 0
+    for utterance, alignment in read_table(alignments, INT_VECTOR):
+        yield utterance, Posterior(np.arange(len(alignment) + 1), alignment, np.ones(len(alignment)))
+        count += 1
+    done(count, "utterances")
+
+
+@program(POSTERIOR)
+def weight_silence_post(silence_weight: str, silence_phones: str, model: str, posteriors: str, out: str, *,
+                        distribute: bool = False) -> Iterator[tuple[str, Posterior]]:
+    """Scale the posteriors of silence phones; with --distribute, all of a frame by its expected weight.
+
+    Usage: weight-silence-post [options] <silence-weight> <silence-phones> <model> <posteriors-rspecifier>
+        <posteriors-wspecifier>
+    """
+    try:
+        scale = float(silence_weight)
+    except ValueError:
+        raise KaldiError(f"the silence weight must be a number, not {silence_weight!r}") from None
+    phones = phone_list(silence_phones, "silence phones")
+    if not phones:
+        warn("no silence phones given: the posteriors are copied unchanged")
+    transitions = read_transition_model(model)
+    is_silence = np.isin(transitions.id2phone, phones)
+    count = 0
+    for utterance, value in read_table(posteriors, POSTERIOR):
+        posterior = Posterior.of(value)
+        transitions.check_alignment(posterior.ids, utterance)
+        silent = is_silence[posterior.ids]
+        factors = np.where(silent, np.float32(scale), np.float32(1))
+        if distribute:
+            factors = _expected(factors, posterior)
+        kept = factors != 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[posterior.offsets]
+        yield utterance, Posterior(offsets, posterior.ids[kept], (posterior.weights * factors)[kept])
+        count += 1
+    done(count, "posteriors")
+
+
+def _expected(factors: np.ndarray, posterior: Posterior) -> np.ndarray:
+    """For each entry of a posterior, the mean of its frame's factors, weighted by the posterior."""
+    frames = posterior.frames
+    total = np.bincount(frames, posterior.weights, len(posterior))
+    weighted = np.bincount(frames, posterior.weights * factors, len(posterior))
+    return (weighted / np.where(total > 0, total, 1.0))[frames].astype(np.float32)
+
+
+def analyze_counts(alignments: str, counts_out: str, *, binary: bool = False, symbol_table: str = "",
+                   counts_dim: int = 0, frame_weights: str = "", utt_weights: str = "", verbose: int = 0) -> None:
+    """Count the integers of a table, plus a half each, as the priors of a network's outputs.
+
+    Usage: analyze-counts [options] <alignments-rspecifier> <counts-wxfilename>
+    """
+    by_frame = RandomAccess(frame_weights, FLOAT_VECTOR) if frame_weights else None
+    by_utterance = RandomAccess(utt_weights, FLOAT) if utt_weights else None
+    counts = np.zeros(counts_dim)
+    count = errors = 0
+    for utterance, values in read_table(alignments, INT_VECTOR):
+        weights = by_frame.get(utterance) if by_frame else np.ones(len(values))
+        scale = by_utterance.get(utterance) if by_utterance else 1.0
+        if weights is None or scale is None or len(weights) != len(values) or values.min(initial=0) < 0:
+            warn(f"{utterance}: weights are missing or of another length, or an integer is negative; it is left out")
+            errors += 1
+            continue
+        added = np.bincount(values, weights * scale, len(counts))
+        added[: len(counts)] += counts
+        counts = added
+        count += 1
+    for label in np.flatnonzero(counts == 0):
+        warn(f"Zero count for label {label}, this is suspicious.")
+    write_file(counts_out, DOUBLE_VECTOR, counts + 0.5, binary)
+    if symbol_table or verbose >= 1:
+        log("Printing...\n" + _count_table(counts, symbol_table))
+    log(f"Summed {count} int32 vectors to counts, skipped {errors} vectors.")
+
+
+def _count_table(counts: np.ndarray, symbol_table: str) -> str:
+    """Counts in increasing order, with the names of a symbol table."""
+    from kaldi.fst_text import read_symbols
+
+    names = {number: f"({name})" for name, number in read_symbols(symbol_table).items()} if symbol_table else {}
+    total = counts.sum()
+    rows = [f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{names.get(i, '')}"
+            for i in np.argsort(counts, kind="stable").tolist()]
+    return "\n".join(["### The sorted count table,", "count\t(norm),\tid\t(symbol):", *rows,
+                      "", f"#total {total:g} ({total / 360000:g}h)", ""])
+
+
+def show_alignments(phone_symbols: str, model: str, alignments: str) -> None:
+    """Print alignments for people to read: the transition-ids of each phone above its name.
+
+    Usage: show-alignments [options] <phone-syms> <model> <alignments-rspecifier>
+    """
+    from kaldi.fst_text import read_symbols
+
+    names = {number: name for name, number in read_symbols(phone_symbols).items()}
+    transitions = read_transition_model(model)
+    for utterance, alignment in read_alignments(transitions, alignments):
+        phones, lengths = split_alignment(transitions, utterance, alignment)
+        pieces = np.split(alignment, np.cumsum(lengths)[:-1])
+        above = ["[ " + " ".join(map(str, piece.tolist())) + " ] " for piece in pieces if len(piece)]
+        below = [names.get(phone, "") + " " for phone in phones.tolist()]
+        widths = [max(len(a), len(b)) for a, b in zip(above, below, strict=True)]
+        for row in (above, below):
+            print(utterance, "", "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)), sep=" ")
+        print()
