@@ -54,6 +54,8 @@ fi
 mkdir -p "$dir/log"
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
+  # New records: a new training.
+  rm -rf "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
   printf '[train]\nclean = "%s"\nnoisy = "%s"\n' "$clean" "$noisy" >"$dir/records.cfg"
   if [ "$compress" = true ]; then zip=(--compress); else zip=(); fi
   $cmd "$dir/log/make_tfrecords.log" \

@@ -163,24 +163,28 @@ class Training:
 
     def _validate(self, epoch: int) -> float:
         """Mean metrics of the validation pairs, into TensorBoard and validation.tsv; returns the SI-SDR."""
-        config, rows, l1 = self.config, [], []
-        direction = 1 if config.direction == "enhance" else -1
-        read = {name: [r.read(config.rate) for r in pair[::direction]] for name, pair in self.places.dev.items()}
+        rate, order = self.config.rate, 1 if self.config.direction == "enhance" else -1
+        read = {name: [side.read(rate) for side in pair[::order]] for name, pair in self.places.dev.items()}
+        rows = []
         for name, generated in self._enhancer((name, given) for name, (_, given) in read.items()):
-            target = read[name][0]
-            rows.append(measure(target, generated, config.rate))
-            l1.append(float(np.mean(np.abs(target - generated[: len(target)]))))
-        means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]} | {"L1": float(np.mean(l1))}
-        with self._board.as_default(step=epoch * self.steps_per_epoch):
-            for name, value in means.items():
-                tf.summary.scalar(f"validation/{name}", value)
-            for variable_name, variable in self.game.generator.named.items():
-                tf.summary.histogram(variable_name, variable)
-            for kind, samples in (("clean", target), ("noisy", read[name][1]), ("generated", generated)):
-                tf.summary.audio(kind, samples[None, :, None], config.rate)
-        _append_validation(self.places.out / "validation.tsv", epoch, means)
-        log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
+            target, given = read[name]
+            row = measure(target, generated, rate)
+            rows.append(row | {"L1": float(np.mean(np.abs(target - generated[: len(target)])))})
+            heard = {"target": target, "input": given, "generated": generated}
+        means = {metric: float(np.nanmean([row[metric] for row in rows])) for metric in rows[0]}
+        self._write_validation(epoch, means, heard)
+        log.info("epoch %d: %s", epoch, ", ".join(f"{metric} {value:.3f}" for metric, value in means.items()))
         return means["SI-SDR"]
+
+    def _write_validation(self, epoch: int, means: dict[str, float], heard: dict[str, np.ndarray]) -> None:
+        with self._board.as_default(step=epoch * self.steps_per_epoch):
+            for metric, value in means.items():
+                tf.summary.scalar(f"validation/{metric}", value)
+            for name, variable in self.game.generator.named.items():
+                tf.summary.histogram(name, variable)
+            for kind, samples in heard.items():
+                tf.summary.audio(kind, samples[None, :, None], self.config.rate)
+        _append_validation(self.places.out / "validation.tsv", epoch, means)
 
 
 def discriminator_noise(config: Config, epoch: int) -> float:
