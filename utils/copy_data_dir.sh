@@ -23,6 +23,10 @@ if [ ! -s "$source/utt2spk" ]; then
   echo "$0: $source/utt2spk is missing or empty" >&2
   exit 1
 fi
+if [ "$source" -ef "$dest" ]; then
+  echo "$0: source and destination are both $source" >&2
+  exit 1
+fi
 
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh

@@ -36,6 +36,10 @@ if [ ! -s "$source/utt2spk" ]; then
   echo "$0: $source/utt2spk is missing or empty" >&2
   exit 1
 fi
+if [ "$source" -ef "$dest" ]; then
+  echo "$0: source and destination are both $source" >&2
+  exit 1
+fi
 if [ -n "${number:-}" ] && [ "$mode" != per-spk ] && [ "$number" -gt "$(wc -l <"$source/utt2spk")" ]; then
   echo "$0: $source has only $(wc -l <"$source/utt2spk") utterances, not $number" >&2
   exit 1
