@@ -32,6 +32,13 @@ class Posterior:
         entries = [entry for frame in frames for entry in frame]
         return cls(np.cumsum([0, *map(len, frames)]), [i for i, _ in entries], [w for _, w in entries])
 
+    @classmethod
+    def joined(cls, parts: Sequence[Posterior]) -> Posterior:
+        """Posteriors one behind the other in time."""
+        counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        ids, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "weights"))
+        return cls(np.concatenate([[0], np.cumsum(counts)]), ids, weights)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -61,6 +68,14 @@ class Posterior:
         merged, index = np.unique(self.frames * count + ids, return_inverse=True)
         offsets = np.searchsorted(merged, np.arange(len(self) + 1) * count)
         return Posterior(offsets, merged % count, np.bincount(index, self.weights))
+
+
+def prune_randomly(weights: np.ndarray, threshold: float, random: np.random.Generator) -> np.ndarray:
+    """Weights below the threshold become the threshold or zero, so that their expectation stays the same."""
+    if threshold <= 0:
+        return weights
+    kept = np.where(random.random(weights.shape, np.float32) * threshold <= weights, np.float32(threshold), 0)
+    return np.where(weights < threshold, kept, weights)
 
 
 def _frame_starts(reader: Reader, frames: int) -> np.ndarray:
