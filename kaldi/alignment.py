@@ -89,30 +89,44 @@ class AlignmentConverter:
             code = code * base + column
         return code
 
-    def convert(self, alignment: np.ndarray) -> np.ndarray | None:
-        """The new transition-ids, or None if the alignment is not one of whole phones.
+    def convert(self, alignments: list[np.ndarray]) -> list[np.ndarray | None]:
+        """The new transition-ids of each alignment, None for one that is not of whole phones. Many at once are faster.
 
         Raises KaldiError if the new model and tree do not belong together.
         """
-        starts, ok = phone_starts(self.old, alignment)
-        if not ok:
-            return None
-        lengths = np.diff(np.append(starts, len(alignment)))
-        phones = self.phone_map[self.old.id2phone[alignment[starts]]]
-        windows = np.repeat(phone_windows(phones, self.tree.width, self.tree.central), lengths, axis=0)
-        old_state = self.old.id2state[alignment]
-        hmm_state = self.old.id2hmm_state[alignment]
-        pdfs = [self.tree.compute_all(windows, self._classes(np.repeat(phones, lengths), hmm_state, side))
+        starts = [starts if ok and len(alignment) else None
+                  for alignment in alignments for starts, ok in [phone_starts(self.old, alignment)]]
+        good = [(alignment, at) for alignment, at in zip(alignments, starts, strict=True) if at is not None]
+        if not good:
+            return [None] * len(alignments)
+        converted = iter(self._convert(*zip(*good, strict=True)))
+        return [None if at is None else next(converted) for at in starts]
+
+    def _convert(self, alignments: tuple[np.ndarray, ...], starts: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+        pairs = list(zip(alignments, starts, strict=True))
+        phones = [self.phone_map[self.old.id2phone[alignment[at]]] for alignment, at in pairs]
+        ends = np.cumsum([len(alignment) for alignment in alignments])
+        all_starts = np.concatenate([at + end - len(ali) for (ali, at), end in zip(pairs, ends, strict=True)])
+        lengths = np.diff(np.append(all_starts, ends[-1]))
+        windows = np.concatenate([phone_windows(p, self.tree.width, self.tree.central) for p in phones])
+        windows, phone = np.repeat(windows, lengths, axis=0), np.repeat(np.concatenate(phones), lengths)
+        old = np.concatenate(alignments)
+        hmm_state = self.old.id2hmm_state[old]
+        pdfs = [self.tree.compute_all(windows, self._classes(phone, hmm_state, side))
                 for side in ((0,) if self.new.topology.is_hmm else (0, 1))]
-        tuples = np.column_stack([np.repeat(phones, lengths), hmm_state, pdfs[0], pdfs[-1]])
+        tuples = np.column_stack([phone, hmm_state, pdfs[0], pdfs[-1]])
         place = np.searchsorted(self.codes, self._code(tuples))
         if np.any(place >= len(self.codes)) or np.any(self.new.tuples[place] != tuples):
             raise KaldiError("the tree gives a pdf that the model lacks for its phone (are tree and model a pair?)")
-        converted = self.new.state2id[place + 1] + alignment - self.old.state2id[old_state]
-        if len(alignment) and is_reordered(self.old, alignment) != self.reorder:
-            pieces = np.split(converted, starts[1:])
-            converted = np.concatenate([change_reordering(self.new, piece) for piece in pieces])
-        return converted.astype(np.int32)
+        new = (self.new.state2id[place + 1] + old - self.old.state2id[self.old.id2state[old]]).astype(np.int32)
+        converted = np.split(new, ends[:-1])
+        return [self._reordered(before, after, at) for (before, at), after in zip(pairs, converted, strict=True)]
+
+    def _reordered(self, before: np.ndarray, after: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """The converted alignment in the wanted order of self-loops."""
+        if is_reordered(self.old, before) == self.reorder:
+            return after
+        return np.concatenate([change_reordering(self.new, piece) for piece in np.split(after, starts[1:])])
 
     def _classes(self, phones: np.ndarray, hmm_states: np.ndarray, side: int) -> np.ndarray:
         """The forward (side 0) or self-loop (1) pdf classes of HMM states."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from kaldi.table import (
 )
 
 Vectors = Iterator[tuple[str, np.ndarray]]
+BATCH = 200  # alignments that convert-ali converts at once
 
 
 def hmm_info(model: str) -> None:
@@ -99,15 +101,17 @@ def convert_ali(old_model: str, new_model: str, new_tree: str, alignments: str, 
     converter = AlignmentConverter(old, read_transition_model(new_model), read_tree(new_tree), reorder,
                                    read_phone_map(phone_map) if phone_map else None)
     count = errors = 0
-    for utterance, alignment in read_table(alignments, INT_VECTOR):
-        old.check_alignment(alignment, utterance)
-        converted = converter.convert(alignment)
-        if converted is None:
-            warn(f"{utterance}: the alignment is not one of whole phones (possibly truncated); it is left out")
-            errors += 1
-            continue
-        yield utterance, converted
-        count += 1
+    table = read_table(alignments, INT_VECTOR)
+    while batch := list(islice(table, BATCH)):
+        for utterance, alignment in batch:
+            old.check_alignment(alignment, utterance)
+        for (utterance, _), converted in zip(batch, converter.convert([ali for _, ali in batch]), strict=True):
+            if converted is None:
+                warn(f"{utterance}: the alignment is not one of whole phones (possibly truncated); it is left out")
+                errors += 1
+                continue
+            yield utterance, converted
+            count += 1
     done(count, "utterances", errors)
 
 
