@@ -36,9 +36,10 @@ def write_table(function: Callable, arguments: list[str], options: dict) -> None
 def main(name: str, argv: list[str]) -> int:
     """Run a program; returns its exit status: 0, or 1 after an error (the usage text when called without arguments)."""
     log.program = name
+    common: dict[str, object] = {}
     try:
         function = find(name)
-        wanted = not argv and function.__code__.co_argcount > 0
+        wanted = not argv and function.__code__.co_argcount > len(function.__defaults__ or ())
         arguments, options, common = parse(function, argv)
         if wanted or common.get("help"):
             print(usage(name, function), file=sys.stderr if wanted else sys.stdout)
@@ -62,5 +63,9 @@ def main(name: str, argv: list[str]) -> int:
         message = "out of memory"
     except KeyboardInterrupt:
         message = "interrupted"
+    except Exception as error:  # a damaged file that still parses, or a fault of ours: one line, the rest on request
+        if common.get("verbose"):
+            raise
+        message = f"unexpected {type(error).__name__}: {error} (--verbose=1 shows where)"
     print(f"ERROR ({name}[embedded]) {message}", file=sys.stderr)
     return 1
