@@ -20,12 +20,14 @@ from kaldi.programs import MODULE_OF
 from kaldi.table import Piped
 
 LAUNCHER = Path(__file__).parent / "bin" / "embedded-kaldi"
-SHELL_SYNTAX = set(";&<>()$`*?~\\#")
+SHELL_SYNTAX = set(";&<>()$`[~\\#")
+WILDCARDS = set("*?")
 
 
 def split_commands(command: str) -> list[list[str]] | None:
     """The words of each command of a pipe, or None when it needs a shell."""
-    if SHELL_SYNTAX & set(command):
+    wild = WILDCARDS & set(command)
+    if SHELL_SYNTAX & set(command) or (wild and set("'\"") & set(command)):
         return None
     lexer = shlex.shlex(command, posix=True, punctuation_chars="|")
     lexer.whitespace_split = True
@@ -35,10 +37,17 @@ def split_commands(command: str) -> list[list[str]] | None:
             if word == "|":
                 commands.append([])
             else:
-                commands[-1].append(word)
+                commands[-1] += expand(word) if wild else [word]
     except ValueError:
         return None
     return commands if all(commands) else None
+
+
+def expand(word: str) -> list[str]:
+    """The files that a word with wildcards names, or the word itself, as a shell does (`gmm-sum-accs - 1.*.acc |`)."""
+    from glob import glob
+
+    return sorted(glob(word)) or [word]  # noqa: PTH207
 
 
 def embedded(words: list[str]) -> Callable | None:
