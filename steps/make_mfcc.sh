@@ -46,15 +46,15 @@ elif [ -f "$data/utt2warp" ]; then
   vtln_opts="--vtln-map=ark:$data/utt2warp"
 fi
 dur_opts=
-if $write_utt2dur; then dur_opts="--write-utt2dur=ark,t:$logdir/utt2dur.JOB"; fi
+if $write_utt2dur; then dur_opts="--write-utt2dur=ark,t:$logdir/utt2dur_$name.JOB"; fi
 frames_opts=
-if $write_utt2num_frames; then frames_opts="--write-num-frames=ark,t:$logdir/utt2num_frames.JOB"; fi
+if $write_utt2num_frames; then frames_opts="--write-num-frames=ark,t:$logdir/utt2num_frames_$name.JOB"; fi
 
 # With "p" an unreadable recording is told in the log and left out; what is missing is counted below.
 # shellcheck disable=SC2046 # one name a job
 if [ -f "$data/segments" ]; then
-  utils/split_scp.pl "$data/segments" $(files_of_jobs "$logdir/segments.JOB" "$nj")
-  waves="ark:extract-segments scp,p:$data/wav.scp $logdir/segments.JOB ark:- |"
+  utils/split_scp.pl "$data/segments" $(files_of_jobs "$logdir/segments_$name.JOB" "$nj")
+  waves="ark:extract-segments scp,p:$data/wav.scp $logdir/segments_$name.JOB ark:- |"
 else
   utils/split_scp.pl "$data/wav.scp" $(files_of_jobs "$logdir/wav_$name.JOB.scp" "$nj")
   waves="scp,p:$logdir/wav_$name.JOB.scp"
@@ -73,10 +73,10 @@ join() {
   cat $parts >"$data/$2.tmp"
   mv "$data/$2.tmp" "$data/$2"
 }
-if $write_utt2num_frames; then join "$logdir/utt2num_frames.JOB" utt2num_frames; fi
-if $write_utt2dur; then join "$logdir/utt2dur.JOB" utt2dur; fi
+if $write_utt2num_frames; then join "$logdir/utt2num_frames_$name.JOB" utt2num_frames; fi
+if $write_utt2dur; then join "$logdir/utt2dur_$name.JOB" utt2dur; fi
 join "$mfccdir/raw_mfcc_$name.JOB.scp" feats.scp
-rm -f "$logdir"/{wav_"$name".*.scp,segments.*,utt2num_frames.*,utt2dur.*}
+rm -f "$logdir"/{wav,segments,utt2num_frames,utt2dur}_"$name".*
 shift_ms=$(sed -n 's/^--frame-shift=\([0-9.]*\).*/\1/p' "$mfcc_config")
 awk -v ms="${shift_ms:-10}" 'BEGIN { print ms / 1000 }' >"$data/frame_shift"
 

@@ -1,0 +1,199 @@
+"""steps/ and local/score.sh on four synthetic speakers: features, every kind of GMM, alignment, decoding, scoring."""
+import gzip
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ["conf", "egs", "kaldi", "local", "nnet", "steps", "utils", ".venv", "path.sh"]
+CORPUS = """--mini-train-speakers 4 --mini-train-minutes 2 --mini-dev-speakers 2 --mini-dev-minutes 0.3
+    --mini-test-speakers 2 --mini-test-minutes 0.3""".split()
+SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "2 4"]
+
+
+class Recipe:
+    """A copy of the recipe, made of links, to run its scripts in."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for part in PARTS:
+            if (ROOT / part).exists():
+                (directory / part).symlink_to(ROOT / part)
+
+    def __call__(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess:
+        """Run a command, its words separated by blanks or given one by one, and expect success or failure."""
+        words = command[0].split() + list(command[1:])
+        done = subprocess.run(["bash", "-c", '. ./path.sh && "$@"', "test", *words],
+                              cwd=self.directory, capture_output=True, text=True)
+        assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-3000:]
+        return done
+
+    def lines(self, name: str) -> list[str]:
+        path = self.directory / name
+        return (gzip.open(path, "rt") if name.endswith(".gz") else path.open()).read().splitlines()
+
+    def files(self, directory: str) -> set[str]:
+        return {path.name for path in (self.directory / directory).iterdir()}
+
+
+def write_unigrams(words: set[str], path: Path) -> None:
+    """An ARPA model in which all words are equally likely."""
+    cost = -math.log10(len(words) + 1)
+    path.write_text("\n".join(["\\data\\", f"ngram 1={len(words) + 2}", "", "\\1-grams:", "-99 <s>", f"{cost} </s>",
+                               *(f"{cost} {word}" for word in sorted(words)), "", "\\end\\", ""]))
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """The corpus with features and a lang directory."""
+    recipe = Recipe(tmp_path_factory.mktemp("steps"))
+    recipe("egs/mini/prepare.sh --nj 1", *CORPUS, "data")
+    recipe("utils/prepare_lang.sh data/local/dict <UNK> data/local/lang data/lang")
+    vocabulary = {line.split()[0] for line in recipe.lines("data/local/dict/lexicon.txt")}
+    write_unigrams(vocabulary - {"!SIL", "<UNK>"}, recipe.directory / "lm.arpa")
+    recipe("utils/format_lm.sh data/lang lm.arpa data/local/dict/lexicon.txt data/lang_test")
+    for name in ("train", "dev", "test"):
+        recipe(f"steps/make_mfcc.sh --nj 2 data/{name}")
+        recipe(f"steps/compute_cmvn_stats.sh data/{name}")
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def mono(recipe: Recipe) -> Recipe:
+    recipe("steps/train_mono.sh --nj 2 --totgauss 150", *SHORT, "data/train", "data/lang", "exp/mono")
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def tri1(mono: Recipe) -> Recipe:
+    mono("steps/align_si.sh --nj 2 --boost-silence 1.25 data/train data/lang exp/mono exp/mono_ali")
+    mono("steps/train_deltas.sh", *SHORT, "60", "200", "data/train", "data/lang", "exp/mono_ali", "exp/tri1")
+    return mono
+
+
+@pytest.fixture(scope="module")
+def tri3b(tri1: Recipe) -> Recipe:
+    tri1("steps/align_si.sh --nj 2 data/train data/lang exp/tri1 exp/tri1_ali")
+    tri1("steps/train_lda_mllt.sh --dim 20 --splice-opts", "--left-context=3 --right-context=3", "--mllt-iters", "2 3",
+         *SHORT, "60", "200", "data/train", "data/lang", "exp/tri1_ali", "exp/tri2b")
+    tri1("steps/align_si.sh --nj 2 --use-graphs true data/train data/lang exp/tri2b exp/tri2b_ali")
+    tri1("steps/train_sat.sh --fmllr-iters", "2 3", *SHORT, "60", "200", "data/train", "data/lang", "exp/tri2b_ali",
+         "exp/tri3b")
+    tri1("utils/mkgraph.sh data/lang_test exp/tri3b exp/tri3b/graph")
+    return tri1
+
+
+def log_likelihood(recipe: Recipe, system: str, iteration: int) -> float:
+    """The average log-likelihood per frame that the accumulation logs state."""
+    logs = [recipe.lines(f"exp/{system}/log/acc.{iteration}.{job}.log") for job in (1, 2)]
+    stated = [line.split() for log in logs for line in log if "Overall avg like per frame" in line]
+    frames = [float(words[words.index("over") + 1]) for words in stated]
+    values = [float(words[words.index("=") + 1]) for words in stated]
+    return sum(f * v for f, v in zip(frames, values, strict=True)) / sum(frames)
+
+
+def test_features(recipe: Recipe) -> None:
+    utterances = [line.split()[0] for line in recipe.lines("data/train/utt2spk")]
+    for table in ("feats.scp", "utt2num_frames", "utt2dur"):
+        assert [line.split()[0] for line in recipe.lines(f"data/train/{table}")] == utterances
+    assert recipe.lines("data/train/frame_shift") == ["0.01"]
+    assert len(recipe.lines("data/train/cmvn.scp")) == 4
+    recipe("utils/validate_data_dir.sh data/train")
+
+
+def test_unreadable_recording(recipe: Recipe) -> None:
+    directory = recipe.directory
+    recipe("utils/copy_data_dir.sh data/dev data/bad")
+    bad = recipe.lines("data/bad/wav.scp")[0].split()[0]
+    shutil.rmtree(directory / "data/bad/data", ignore_errors=True)
+    (directory / "broken.wav").write_bytes(b"no sound")
+    scp = (directory / "data/bad/wav.scp").read_text().splitlines()
+    (directory / "data/bad/wav.scp").write_text("\n".join([f"{bad} {directory}/broken.wav", *scp[1:]]) + "\n")
+    errors = recipe("steps/make_mfcc.sh --nj 1 data/bad", fails=True).stderr
+    assert "no features for 1 of" in errors and bad in errors
+    assert not (directory / "data/bad/feats.scp").exists()
+    recipe("steps/make_mfcc.sh --nj 1 --skip-unreadable true data/bad")
+    assert bad not in (directory / "data/bad/text").read_text()
+
+
+def test_mono(mono: Recipe) -> None:
+    files = mono.files("exp/mono")
+    assert {"final.mdl", "final.occs", "tree", "phones.txt", "num_jobs", "cmvn_opts", "ali.2.gz", "fsts.1.gz"} <= files
+    assert not [name for name in files if name.endswith(".acc")]
+    assert log_likelihood(mono, "mono", 4) > log_likelihood(mono, "mono", 1)
+
+
+def test_training_goes_on_from_a_stage(mono: Recipe) -> None:
+    """As after a kill: three passes, then from pass 3 on to the end."""
+    options = ["--nj", "2", "--max-iter-inc", "3", "--realign-iters", "2 4", "data/train", "data/lang", "exp/resumed"]
+    mono("steps/train_mono.sh --totgauss 150 --num-iters 3", *options)
+    assert (mono.directory / "exp/resumed/final.mdl").readlink().name == "3.mdl"
+    mono("steps/train_mono.sh --totgauss 150 --num-iters 5 --stage 3", *options)
+    assert (mono.directory / "exp/resumed/final.mdl").readlink().name == "5.mdl"
+    assert log_likelihood(mono, "resumed", 4) == pytest.approx(log_likelihood(mono, "mono", 4), abs=0.5)
+
+
+def test_tri1(tri1: Recipe) -> None:
+    assert {"final.mdl", "tree", "questions.qst", "ali.2.gz"} <= tri1.files("exp/tri1")
+    assert log_likelihood(tri1, "tri1", 4) > log_likelihood(tri1, "mono", 4)
+
+
+def test_tri3b(tri3b: Recipe) -> None:
+    files = tri3b.files("exp/tri3b")
+    assert {"final.mdl", "final.alimdl", "final.mat", "full.mat", "splice_opts", "trans.1", "trans.2"} <= files
+    assert {"final.mat", "full.mat"} <= tri3b.files("exp/tri2b_ali")
+    assert "tmp_trans.1" not in files
+
+
+def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
+    tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph")
+    assert "up to date" in tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph").stdout
+    sweep = "--min-lmwt 8 --max-lmwt 10 --word-ins-penalty 0.0,1.0"
+    tri1("steps/decode.sh --nj 2 --max-active 1000 --scoring-opts", sweep, "exp/tri1/graph", "data/dev",
+         "exp/tri1/decode_dev")
+    scoring = "exp/tri1/decode_dev/scoring_kaldi"
+    assert {"penalty_0.0", "penalty_1.0", "best_wer", "wer_details", "test_filt.txt"} <= tri1.files(scoring)
+    rates = {}
+    for weight in (8, 9, 10):
+        for penalty in ("0.0", "1.0"):
+            assert len(tri1.lines(f"{scoring}/penalty_{penalty}/{weight}.txt")) == len(tri1.lines("data/dev/text"))
+            rates[weight, penalty] = float(tri1.lines(f"exp/tri1/decode_dev/wer_{weight}_{penalty}")[0].split()[1])
+    best = tri1.lines(f"{scoring}/best_wer")[0].split()
+    weight, penalty = tri1.lines(f"{scoring}/wer_details/lmwt")[0], tri1.lines(f"{scoring}/wer_details/wip")[0]
+    assert best[-1] == f"exp/tri1/decode_dev/wer_{weight}_{penalty}"
+    assert float(best[1]) == min(rates.values()) == rates[int(weight), penalty] < 70
+
+    tri1("steps/decode.sh --nj 1 --max-active 1000 --scoring-opts", "--tuned-on exp/tri1/decode_dev",
+         "exp/tri1/graph", "data/test", "exp/tri1/decode_test")
+    assert {n for n in tri1.files("exp/tri1/decode_test") if n.startswith("wer")} == {f"wer_{weight}_{penalty}"}
+
+
+def test_score_needs_a_tuned_decoding(tri1: Recipe) -> None:
+    errors = tri1("local/score.sh --tuned-on exp/nosuch data/dev data/lang exp/tri1/nosuch", fails=True).stderr
+    assert errors.count("\n") == 1 and "exp/tri1/nosuch/lat.1.gz is missing" in errors
+
+
+def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
+    tri3b("steps/decode_fmllr.sh --nj 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
+          "exp/tri3b/decode_dev")
+    assert {"lat.1.gz", "lat.2.gz", "trans.1", "trans.2", "num_jobs"} <= tri3b.files("exp/tri3b/decode_dev")
+    assert not [n for n in tri3b.files("exp/tri3b/decode_dev") if "tmp" in n or n.startswith("pre_trans")]
+    tri3b("steps/align_fmllr.sh --nj 1 data/dev data/lang exp/tri3b exp/tri3b_ali_dev")
+    assert {"ali.1.gz", "trans.1", "final.alimdl"} <= tri3b.files("exp/tri3b_ali_dev")
+
+    # Features by two jobs from the transforms of one.
+    tri3b("steps/make_fmllr_feats.sh --nj 2 --transform-dir exp/tri3b_ali_dev data-fmllr/dev data/dev exp/tri3b "
+          "data-fmllr/log data-fmllr/ark")
+    assert len(tri3b.lines("data-fmllr/dev/feats.scp")) == len(tri3b.lines("data/dev/feats.scp"))
+    assert not (tri3b.directory / "data-fmllr/dev/cmvn.scp").exists()
+    assert tri3b("feat-to-dim scp:data-fmllr/dev/feats.scp -").stdout.strip() == "20"
+
+
+def test_unknown_option_and_missing_input(recipe: Recipe) -> None:
+    for script in ("train_mono", "train_sat", "align_si", "decode_fmllr", "make_mfcc"):
+        assert "unknown option --nosuch" in recipe(f"steps/{script}.sh --nosuch 1", fails=True).stderr
+    errors = recipe("steps/train_mono.sh data/nosuch data/lang exp/x", fails=True).stderr
+    assert errors == "steps/train_mono.sh: data/nosuch/feats.scp is missing or empty\n"
