@@ -1,7 +1,6 @@
 """Decoding of utterances to lattices, and what a decoding program writes and logs (Kaldi: decoder/decoder-wrappers.cc)."""
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,8 +12,10 @@ from kaldi.decoding_graph import DecodingGraph
 from kaldi.determinize import phone_determinized
 from kaldi.hmm import TransitionModel
 from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, Strings
+from kaldi.lattice_minimize import minimized
 from kaldi.log import KaldiError, log, warn
-from kaldi.table import INT_VECTOR, TOKEN, TableWriter, read_table
+from kaldi.symbols import print_words, read_symbols
+from kaldi.table import INT_VECTOR, TableWriter
 
 INT32_MAX = 2**31 - 1
 
@@ -65,16 +66,6 @@ def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndar
                    final_weights, Strings(np.zeros(len(ends) + 1), np.zeros(0))), final
 
 
-def read_word_symbols(rxfilename: str) -> dict[int, str]:
-    """The words of a symbol table by their number."""
-    symbols = {}
-    for word, number in read_table(f"ark:{rxfilename}", TOKEN):
-        if not number.isdigit():
-            raise KaldiError(f"{rxfilename}: not a symbol table (words and numbers): {word} {number[:40]}")
-        symbols[int(number)] = word
-    return symbols
-
-
 class LatticeOutput:
     """Decodes utterances, writes their lattices, words and alignments, and keeps the figures of the summary."""
 
@@ -84,9 +75,7 @@ class LatticeOutput:
         self.model, self.options = model, options
         self.acoustic_scale, self.allow_partial = acoustic_scale, allow_partial
         self.pdf_of = np.ascontiguousarray(model.id2pdf, np.int32)
-        self.symbols = None
-        if word_symbol_table:
-            self.symbols = read_word_symbols(word_symbol_table)
+        self.symbols = read_symbols(word_symbol_table) if word_symbol_table else None
         self.lattices = TableWriter(lattices, COMPACT_LATTICE if options.determinize_lattice else LATTICE)
         self.words = TableWriter(words, INT_VECTOR) if words else None
         self.alignments = TableWriter(alignments, INT_VECTOR) if alignments else None
@@ -123,6 +112,8 @@ class LatticeOutput:
                                                    self.options.word_determinize)
             if not complete:
                 warn(f"Determinization finished earlier than the beam for utterance {utterance}")
+            if self.options.minimize:
+                lattice = minimized(lattice)
         path = lattice.best_path()
         words, weight = path.words, path.weight
         if self.words:
@@ -130,7 +121,7 @@ class LatticeOutput:
         if self.alignments:
             self.alignments.write(utterance, path.alignment)
         if self.symbols:
-            print(utterance, *(self.symbols.get(word, f"<word {word}>") for word in words.tolist()), file=sys.stderr)
+            print_words(utterance, words, self.symbols)
         scale = np.diag([1.0, 1.0 / self.acoustic_scale if self.acoustic_scale else 1.0])
         self.lattices.write(utterance, lattice.scaled(scale))
         frames = len(loglikes)

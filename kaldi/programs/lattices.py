@@ -1,0 +1,518 @@
+"""Programs on lattices: scaling, pruning, best paths, determinisation, posteriors, word alignment, n-best lists."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import numpy as np
+
+from kaldi.io import Output
+from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, linear_lattice
+from kaldi.log import KaldiError, done, log, warn
+from kaldi.symbols import print_words, read_symbols
+from kaldi.table import FLOAT, FLOAT_MATRIX, INT, INT_VECTOR, POSTERIOR, Kind, RandomAccess, TableWriter, program, read_table
+
+Lattices = Iterator[tuple[str, Lattice]]
+
+
+def _form(options: dict) -> Kind:
+    """The file form that --write-compact asks for."""
+    return COMPACT_LATTICE if options.get("write_compact", True) else LATTICE
+
+
+def _acoustic_scale(acoustic_scale: float, inv_acoustic_scale: float) -> float:
+    if acoustic_scale != 1.0 and inv_acoustic_scale != 1.0:
+        raise KaldiError("give either --acoustic-scale or --inv-acoustic-scale")
+    return 1.0 / inv_acoustic_scale if inv_acoustic_scale != 1.0 else acoustic_scale
+
+
+def _invertible(acoustic_scale: float, lm_scale: float = 1.0) -> np.ndarray:
+    """The scaling matrix diag(lm_scale, acoustic_scale); zero scales are an error, as they cannot be undone."""
+    if acoustic_scale == 0.0 or lm_scale == 0.0:
+        raise KaldiError("acoustic and LM scales of zero cannot be undone: use a small value")
+    return np.diag([lm_scale, acoustic_scale])
+
+
+class _Outputs:
+    """Tables that a program writes, those with an empty name left out."""
+
+    def __init__(self, *tables: tuple[str, Kind]):
+        self.stack = ExitStack()
+        self.writers = [self.stack.enter_context(TableWriter(name, kind)) if name else None for name, kind in tables]
+
+    def write(self, key: str, *values: object) -> None:
+        """Write one value a table."""
+        for writer, value in zip(self.writers, values, strict=True):
+            if writer:
+                writer.write(key, value)
+
+    def __enter__(self) -> _Outputs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.__exit__(*error)
+
+
+def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
+    """Add a word insertion penalty to the graph cost of each arc with a word."""
+    weights = lattice.weights.copy()
+    weights[lattice.words != 0, 0] += np.float32(penalty)
+    return lattice.with_weights(weights, lattice.final_weights)
+
+
+@program(_form)
+def lattice_scale(lattices: str, out: str, *, write_compact: bool = True, acoustic_scale: float = 1.0,
+                  inv_acoustic_scale: float = 1.0, lm_scale: float = 1.0, acoustic2lm_scale: float = 0.0,
+                  lm2acoustic_scale: float = 0.0) -> Lattices:
+    """Scale the graph and acoustic costs of lattices.
+
+    Usage: lattice-scale [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    scale = np.array([[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, _acoustic_scale(acoustic_scale, inv_acoustic_scale)]])
+    count = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        count += 1
+        yield key, lattice.scaled(scale)
+    done(count, "lattices")
+
+
+@program(COMPACT_LATTICE)
+def lattice_add_penalty(lattices: str, out: str, *, word_ins_penalty: float = 0.0) -> Lattices:
+    """Add a word insertion penalty to lattices, as a part of the graph cost.
+
+    Usage: lattice-add-penalty [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    count = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        count += 1
+        yield key, _with_penalty(lattice, word_ins_penalty)
+    done(count, "lattices")
+
+
+def lattice_best_path(lattices: str, transcriptions: str = "", alignments: str = "", *, acoustic_scale: float = 1.0,
+                      lm_scale: float = 1.0, word_symbol_table: str = "") -> None:
+    """Write the words and alignments of the best paths of lattices.
+
+    Usage: lattice-best-path [options] <lattice-rspecifier> [<transcriptions-wspecifier> [<alignments-wspecifier>]]
+    """
+    scale = np.diag([lm_scale, acoustic_scale])
+    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    count = failed = frames = 0
+    total = np.zeros(2)
+    with _Outputs((transcriptions, INT_VECTOR), (alignments, INT_VECTOR)) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            path = lattice.scaled(scale).best_path()
+            if path is None:
+                warn(f"Best-path failed for key {key}")
+                failed += 1
+                continue
+            words, alignment, weight = path.words, path.alignment, path.weight
+            log(f"For utterance {key}, best cost {weight[0]:.6g} + {weight[1]:.6g} = {weight.sum():.6g} "
+                f"over {len(alignment)} frames.")
+            outputs.write(key, words, alignment)
+            if symbols:
+                print_words(key, words, symbols)
+            count += 1
+            frames += len(alignment)
+            total += weight
+    per_frame = total / max(frames, 1)
+    log(f"Overall cost per frame is {per_frame.sum():.6g} = {per_frame[0]:.6g} [graph] + {per_frame[1]:.6g} [acoustic] "
+        f"over {frames} frames.")
+    done(count, "lattices", failed)
+
+
+@program(COMPACT_LATTICE)
+def lattice_1best(lattices: str, out: str, *, acoustic_scale: float = 1.0, lm_scale: float = 1.0,
+                  word_ins_penalty: float = 0.0) -> Lattices:
+    """Keep only the best path of each lattice.
+
+    Usage: lattice-1best [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    scale = _invertible(acoustic_scale, lm_scale)
+    count = failed = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        scaled = lattice.scaled(scale)
+        path = (_with_penalty(scaled, word_ins_penalty) if word_ins_penalty > 0 else scaled).best_path()
+        if path is None:
+            warn(f"the lattice of {key} is empty or reaches no final state")
+            failed += 1
+            continue
+        best = path.lattice_of_path()
+        if word_ins_penalty > 0:
+            best = _with_penalty(best, -word_ins_penalty)
+        count += 1
+        yield key, best.scaled(np.linalg.inv(scale))
+    done(count, "lattices", failed)
+
+
+@program(COMPACT_LATTICE)
+def lattice_prune(lattices: str, out: str, *, acoustic_scale: float = 1.0, inv_acoustic_scale: float = 1.0,
+                  beam: float = 10.0) -> Lattices:
+    """Remove what no path within the beam of the best path uses.
+
+    Usage: lattice-prune [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.lattice_paths import pruned
+
+    scale = _invertible(_acoustic_scale(acoustic_scale, inv_acoustic_scale))
+    sizes = np.zeros(4)
+    count = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        result = pruned(lattice.scaled(scale), beam)
+        here = (lattice.num_states, result.num_states, len(lattice.words), len(result.words))
+        log(f"For utterance {key}, pruned #states from {here[0]} to {here[1]} and #arcs from {here[2]} to {here[3]}")
+        sizes += here
+        count += 1
+        yield key, result.scaled(np.linalg.inv(scale))
+    mean = sizes / max(count, 1)
+    log(f"Overall, pruned from on average {mean[0]:.6g} to {mean[1]:.6g} states, and from {mean[2]:.6g} to {mean[3]:.6g} "
+        f"arcs, over {count} utterances.")
+    done(count, "lattices")
+
+
+@program(_form)
+def lattice_copy(lattices: str, out: str, *, write_compact: bool = True, include: str = "", exclude: str = "",
+                 ignore_missing: bool = False) -> Lattices:
+    """Copy lattices, to change the form or to choose utterances; --include and --exclude name lists of utterances.
+
+    Usage: lattice-copy [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    if include and exclude:
+        raise KaldiError("give either --include or --exclude")
+    listed = _first_words(include or exclude)
+    count = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        if not listed or (key in listed) == bool(include):
+            count += 1
+            yield key, lattice
+    if count or not ignore_missing:
+        done(count, "lattices")
+
+
+def _first_words(rxfilename: str) -> set[str]:
+    from kaldi.io import open_input
+
+    if not rxfilename:
+        return set()
+    with open_input(rxfilename) as reader:
+        return {line.split()[0] for line in reader.until(b"").decode().splitlines() if line.strip()}
+
+
+@program(_form)
+def lattice_determinize_pruned(lattices: str, out: str, *, write_compact: bool = True, acoustic_scale: float = 1.0,
+                               beam: float = 10.0, minimize: bool = False, delta: float = 0.0009765625,
+                               max_mem: int = 50000000) -> Lattices:
+    """Determinise lattices on words: for each word sequence within the beam, its best path.
+
+    Usage: lattice-determinize-pruned [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.determinize import determinized
+    from kaldi.lattice_minimize import minimized
+
+    scale = _invertible(acoustic_scale)
+    count = early = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        result, complete = determinized(lattice.scaled(scale), beam, delta, max_mem)
+        if not complete:
+            warn(f"For key {key}, determinization did not succeed (the output is pruned tighter than the beam)")
+        if not result.num_states:
+            warn(f"For key {key}, the determinized lattice is empty")
+        early += not complete or not result.num_states
+        count += 1
+        yield key, (minimized(result) if minimize else result).scaled(np.linalg.inv(scale))
+    log(f"{early} lattices were determinized less than to the beam, or are empty")
+    done(count, "lattices")
+
+
+def lattice_to_post(lattices: str, posteriors: str, loglikes: str = "", *, acoustic_scale: float = 1.0,
+                    lm_scale: float = 1.0) -> None:
+    """Posteriors of transition-ids by forward-backward over lattices.
+
+    Usage: lattice-to-post [options] <lattice-rspecifier> <posterior-wspecifier> [<loglikes-wspecifier>]
+    """
+    from kaldi.lattice_paths import frame_posteriors
+
+    scale = _invertible(acoustic_scale, lm_scale)
+    count = failed = frames = 0
+    total = total_acoustic = 0.0
+    with _Outputs((posteriors, POSTERIOR), (loglikes, FLOAT)) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            lattice = lattice.scaled(scale).connected()
+            if not lattice.num_states:
+                warn(f"the lattice of {key} is empty or reaches no final state")
+                failed += 1
+                continue
+            post, loglike, acoustic = frame_posteriors(lattice)
+            outputs.write(key, post, loglike)
+            count += 1
+            frames += len(post)
+            total += loglike
+            total_acoustic += acoustic
+    log(f"Overall average log-like/frame is {total / max(frames, 1):.6g} over {frames} frames.  "
+        f"Average acoustic like/frame is {total_acoustic / max(frames, 1):.6g}")
+    done(count, "lattices", failed)
+
+
+def lattice_depth_per_frame(lattices: str, depths: str, copies: str = "") -> None:
+    """How many arcs of a lattice cross each frame.
+
+    Usage: lattice-depth-per-frame [options] <lattice-rspecifier> <depth-wspecifier> [<lattice-wspecifier>]
+    """
+    from kaldi.lattice_paths import depth_per_frame
+
+    count = 0
+    with _Outputs((depths, INT_VECTOR), (copies, COMPACT_LATTICE)) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            lattice = lattice.sorted()
+            outputs.write(key, depth_per_frame(lattice), lattice)
+            count += 1
+    done(count, "lattices")
+
+
+def lattice_mbr_decode(lattices: str, transcriptions: str, risks: str = "", sausages: str = "", times: str = "", *,
+                       acoustic_scale: float = 1.0, lm_scale: float = 1.0, word_symbol_table: str = "",
+                       one_best_times: bool = False) -> None:
+    """Minimum Bayes risk decoding of lattices: words, expected errors, confusion networks, times in frames.
+
+    Usage: lattice-mbr-decode [options] <lattice-rspecifier> <transcriptions-wspecifier> [<bayes-risk-wspecifier>
+    [<sausage-stats-wspecifier> [<times-wspecifier>]]]
+    """
+    from kaldi.mbr import TIMES, MinimumBayesRisk
+
+    scale = np.diag([lm_scale, acoustic_scale])
+    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    count = failed = words = 0
+    risk = 0.0
+    tables = ((transcriptions, INT_VECTOR), (risks, FLOAT), (sausages, POSTERIOR), (times, TIMES))
+    with _Outputs(*tables) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            lattice = lattice.scaled(scale).connected()
+            if not lattice.num_states:
+                warn(f"the lattice of {key} is empty or reaches no final state")
+                failed += 1
+                continue
+            mbr = MinimumBayesRisk(lattice)
+            outputs.write(key, mbr.words, mbr.risk, mbr.sausage, mbr.one_best_times if one_best_times else mbr.sausage_times)
+            if symbols:
+                print_words(key, mbr.words, symbols)
+            count += 1
+            words += len(mbr.words)
+            risk += mbr.risk
+    log(f"Average Bayes Risk per sentence is {risk / max(count, 1):.6g} and per word, {risk / max(words, 1):.6g}")
+    done(count, "lattices", failed)
+
+
+@program(COMPACT_LATTICE)
+def lattice_align_words(word_boundary: str, model: str, lattices: str, out: str, *, output_error_lats: bool = True,
+                        max_expand: float = 0.0, silence_label: int = 0, partial_word_label: int = 0,
+                        reorder: bool = True) -> Lattices:
+    """Make the arcs of lattices begin and end with their words; silences get arcs of their own.
+
+    Usage: lattice-align-words [options] <word-boundary-file> <model> <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.hmm import read_transition_model
+    from kaldi.lattice_align import Aligner, WordBoundaries, read_word_boundaries
+
+    info = WordBoundaries(read_transition_model(model), read_word_boundaries(word_boundary), reorder)
+    count = failed = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        aligner = Aligner(info, silence_label, partial_word_label)
+        aligned = aligner.align(lattice, 1000 + int(max_expand * lattice.num_states) if max_expand > 0 else 0)
+        count += aligner.ok and aligned.num_states > 0
+        failed += not aligner.ok or not aligned.num_states
+        if not aligned.num_states:
+            warn(f"Empty aligned lattice for {key}, producing no output.")
+        elif aligner.ok:
+            yield key, aligned
+        elif output_error_lats:
+            warn(f"Outputting partial lattice for {key}")
+            yield key, aligned
+        else:
+            warn(f"Lattice for {key} did not align correctly, producing no output.")
+    log(f"Successfully aligned {count} lattices; {failed} had errors.")
+    if count <= failed:
+        raise KaldiError("most lattices could not be aligned (is this the lang directory of the model?)")
+
+
+def lattice_oracle(lattices: str, references: str, transcriptions: str, distances: str = "", *, word_symbol_table: str = "",
+                   wildcard_symbols: str = "", write_lattices: str = "") -> None:
+    """Find the paths with the fewest errors against references.
+
+    Usage: lattice-oracle [options] <lattice-rspecifier> <reference-rspecifier> <transcriptions-wspecifier>
+    [<edit-distance-wspecifier>]
+    """
+    from kaldi.lattice_oracle import oracle
+
+    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    wildcards = np.array([0, *(int(word) for word in wildcard_symbols.split(":") if word)])
+    table = RandomAccess(references, INT_VECTOR)
+    errors = np.zeros(3, int)
+    count = failed = words = 0
+    with _Outputs((transcriptions, INT_VECTOR), (distances, INT), (write_lattices, COMPACT_LATTICE)) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            reference = table.get(key)
+            result = None if reference is None else oracle(lattice, reference, wildcards)
+            if result is None:
+                warn(f"No reference present for utterance {key}" if reference is None else f"Best-path failed for key {key}")
+                failed += 1
+                continue
+            length = int(np.count_nonzero(~np.isin(reference, wildcards)))
+            here = np.array([result.insertions, result.deletions, result.substitutions])
+            log(f"{_wer(here, length)} sub ]")
+            outputs.write(key, result.words, result.errors, result.path.lattice_of_path())
+            if symbols:
+                print_words(f"{key} (oracle)", result.words, symbols)
+                print_words(f"{key} (reference)", reference, symbols)
+            errors += here
+            words += length
+            count += 1
+    log(f"Overall {_wer(errors, words)} substitutions ]")
+    log(f"Scored {count} lattices, {failed} not present in ref.")
+    done(count, "lattices", failed)
+
+
+def _wer(errors: np.ndarray, words: int) -> str:
+    """The beginning of a line as compute-wer's; errors: insertions, deletions, substitutions."""
+    rate = 100.0 * errors.sum() / words if words else float("nan")
+    return f"%WER {rate:.6g} [ {errors.sum()} / {words}, {errors[0]} insertions, {errors[1]} deletions, {errors[2]}"
+
+
+@program(COMPACT_LATTICE)
+def linear_to_nbest(alignments: str, transcriptions: str, lm_costs: str, ac_costs: str, out: str) -> Lattices:
+    """Make linear lattices of alignments, words and costs ('' for costs of zero).
+
+    Usage: linear-to-nbest [options] <alignments-rspecifier> <transcriptions-rspecifier> <lm-cost-rspecifier|''>
+    <ac-cost-rspecifier|''> <nbest-wspecifier>
+    """
+    words = RandomAccess(transcriptions, INT_VECTOR)
+    costs = [RandomAccess(name, FLOAT) if name else None for name in (lm_costs, ac_costs)]
+    count = 0
+    for key, alignment in read_table(alignments, INT_VECTOR):
+        graph, acoustic = (table[key] if table else 0.0 for table in costs)
+        count += 1
+        yield key, linear_lattice(words[key], alignment, graph, acoustic)
+    done(count, "n-best entries")
+
+
+def nbest_to_linear(lattices: str, alignments: str, transcriptions: str = "", lm_costs: str = "", ac_costs: str = "") -> None:
+    """Write alignments, words and costs of lattices of a single path.
+
+    Usage: nbest-to-linear [options] <nbest-rspecifier> <alignments-wspecifier> [<transcriptions-wspecifier>
+    [<lm-cost-wspecifier> [<ac-cost-wspecifier>]]]
+    """
+    count = failed = 0
+    with _Outputs((alignments, INT_VECTOR), (transcriptions, INT_VECTOR), (lm_costs, FLOAT), (ac_costs, FLOAT)) as outputs:
+        for key, lattice in read_table(lattices, COMPACT_LATTICE):
+            path = lattice.best_path() if _is_linear(lattice) else None
+            if path is None:
+                warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
+                failed += 1
+                continue
+            outputs.write(key, path.alignment, path.words, *path.weight)
+            count += 1
+    done(count, "n-best entries", failed)
+
+
+def _is_linear(lattice: Lattice) -> bool:
+    ends = (lattice.final_weights.sum(axis=1) < np.inf).astype(int)
+    return lattice.num_states > 0 and bool((np.diff(lattice.offsets) + ends <= 1).all())
+
+
+def _linear_lattices(lattices: str) -> Iterator[tuple[str, Lattice | None]]:
+    """(utterance, sorted lattice of a single path, or None after a warning)."""
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        ok = _is_linear(lattice)
+        if not ok:
+            warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
+        elif len(lattice.final_strings.labels):
+            warn(f"the lattice of {key} ends with transition-ids that belong to no word: was it made by lattice-align-words?")
+        yield key, lattice.connected() if ok else None
+
+
+def nbest_to_ctm(lattices: str, ctm: str, *, print_silence: bool = False, frame_shift: float = 0.01,
+                 precision: int = 2) -> None:
+    """Write the times of words: lines `utterance 1 begin length word`. Needs word-aligned lattices of a single path.
+
+    Usage: nbest-to-ctm [options] <aligned-linear-lattice-rspecifier> <ctm-wxfilename>
+    """
+    if frame_shift < 0.01:
+        precision = max(precision, 3 if frame_shift >= 0.001 else 4)
+    count = failed = 0
+    with Output(ctm) as out:
+        for key, lattice in _linear_lattices(lattices):
+            if lattice is None:
+                failed += 1
+                continue
+            rows = zip(lattice.words.tolist(), lattice.state_times.tolist(), lattice.strings.lengths.tolist(), strict=False)
+            out.write("".join(f"{key} 1 {frame_shift * begin:.{precision}f} {frame_shift * length:.{precision}f} {word}\n"
+                              for word, begin, length in rows if word or print_silence).encode())
+            count += 1
+    log(f"Converted {count} linear lattices to ctm format; {failed} had errors.")
+    if not count:
+        raise KaldiError("no lattice could be converted")
+
+
+def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_phone: bool = False) -> None:
+    """Write the pronunciations of words: lines `utterance begin length word phone1 phone2 ...`, times in frames. Needs
+    word-aligned lattices of a single path.
+
+    Usage: nbest-to-prons [options] <model> <aligned-linear-lattice-rspecifier> <output-wxfilename>
+    """
+    from kaldi.alignment import phone_starts
+    from kaldi.hmm import read_transition_model
+
+    transitions = read_transition_model(model)
+    count = failed = 0
+    with Output(prons) as out:
+        for key, lattice in _linear_lattices(lattices):
+            if lattice is None:
+                failed += 1
+                continue
+            for arc, word in enumerate(lattice.words.tolist()):
+                ids = lattice.strings[arc]
+                starts, whole = phone_starts(transitions, ids)
+                if not whole:
+                    warn(f"{key}: the arc of word {word} does not hold whole phones: was it made by lattice-align-words?")
+                lengths = np.diff(np.append(starts, len(ids)))
+                shown = ",".join(map(str, lengths.tolist())) if print_lengths_per_phone else str(len(ids))
+                phones = "".join(f" {phone}" for phone in transitions.id2phone[ids[starts]].tolist())
+                out.write(f"{key} {lattice.state_times[arc]} {shown} {word}{phones}\n".encode())
+            count += 1
+    log(f"Printed prons for {count} linear lattices; {failed} had errors.")
+    if not count:
+        raise KaldiError("no lattice could be converted")
+
+
+@program(COMPACT_LATTICE)
+def gmm_rescore_lattice(model: str, lattices: str, feats: str, out: str, *, old_acoustic_scale: float = 0.0) -> Lattices:
+    """Replace the acoustic costs of lattices by those of a model; the old ones are added with --old-acoustic-scale.
+
+    Usage: gmm-rescore-lattice [options] <model> <lattice-rspecifier> <features-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.gmm import read_model
+    from kaldi.lattice_paths import frame_spans, with_acoustic_scores
+
+    transitions, mixtures = read_model(model)
+    table = RandomAccess(feats, FLOAT_MATRIX)
+    count = failed = frames = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        matrix = table.get(key)
+        if matrix is None:
+            warn(f"No feature found for utterance {key}. Skipping")
+            failed += 1
+            continue
+        mixtures.check_dim(matrix, key)
+        lattice = lattice.scaled(np.diag([1.0, old_acoustic_scale])).connected()
+        at, ids, _ = frame_spans(lattice)
+        if not len(ids) or int(at.max()) + 1 != len(matrix) or ids.max() > transitions.num_tids:
+            warn(f"{key}: the lattice does not fit the features ({len(matrix)} frames) or the model "
+                 f"({transitions.num_tids} transition-ids)")
+            failed += 1
+            continue
+        pdfs, column = np.unique(transitions.id2pdf[ids], return_inverse=True)
+        scores = mixtures.log_likelihoods(matrix, pdfs)[at, column]
+        count += 1
+        frames += len(matrix)
+        yield key, with_acoustic_scores(lattice, scores)
+    log(f"Rescored {frames} frames")
+    done(count, "lattices", failed)

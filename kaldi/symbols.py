@@ -1,0 +1,30 @@
+"""Symbol tables in text form (words.txt, phones.txt) and words printed for the reader of a log."""
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from kaldi.io import open_input
+from kaldi.log import KaldiError
+
+
+def read_symbols(rxfilename: str) -> dict[int, str]:
+    """The symbols by their number. Raises KaldiError for lines that are not a symbol and a number."""
+    with open_input(rxfilename) as reader:
+        lines = reader.until(b"").decode(errors="replace").splitlines()
+    symbols = {}
+    for count, line in enumerate(lines, 1):
+        words = line.split()
+        if len(words) != 2 or not words[1].isdigit():
+            raise KaldiError(f"{rxfilename}: line {count} is not 'symbol number': {line[:60]!r}")
+        symbols[int(words[1])] = words[0]
+    return symbols
+
+
+def print_words(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> None:
+    """The utterance and its words on stderr. Raises KaldiError for a word that the table lacks."""
+    unknown = next((word for word in words.tolist() if word not in symbols), None)
+    if unknown is not None:
+        raise KaldiError(f"utterance {utterance}: word {unknown} is not in the symbol table")
+    print(utterance, *(symbols[word] for word in words.tolist()), file=sys.stderr)
