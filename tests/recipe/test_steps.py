@@ -171,6 +171,27 @@ def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     assert {n for n in tri1.files("exp/tri1/decode_test") if n.startswith("wer")} == {f"wer_{weight}_{penalty}"}
 
 
+def test_decoding_with_a_network(mono: Recipe) -> None:
+    """A GMM in the place of the network: the same words as by steps/decode.sh."""
+    mono("utils/mkgraph.sh data/lang_test exp/mono exp/mono/graph")
+    network = mono.directory / "exp/network"
+    network.mkdir()
+    shutil.copy(mono.directory / "exp/mono/final.mdl", network / "final.mdl")
+    (network / "cmvn_opts").write_text("\n")
+    forward = mono.directory / "forward.sh"
+    forward.write_text("""#!/usr/bin/env bash
+[ "$1 $2" = "--use-gpu false" ] && gmm-compute-likes "$3/final.mdl" "$4 add-deltas ark:- ark:- |" "$5"
+""")
+    forward.chmod(0o755)
+    options = "--nj 2 --acwt 0.08 --beam 13 --lattice-beam 6 --max-active 1000 --scoring-opts".split()
+    weights = "--min-lmwt 10 --max-lmwt 10 --word-ins-penalty 0.0"
+    mono("steps/decode.sh", *options, weights, "exp/mono/graph", "data/dev", "exp/mono/decode_dev")
+    mono("steps/nnet/decode.sh --use-gpu false --forward-cmd ./forward.sh", *options, weights,
+         "exp/mono/graph", "data/dev", "exp/network", "exp/network/decode_dev")
+    words = "scoring_kaldi/penalty_0.0/10.txt"
+    assert mono.lines(f"exp/network/decode_dev/{words}") == mono.lines(f"exp/mono/decode_dev/{words}")
+
+
 def test_score_needs_a_tuned_decoding(tri1: Recipe) -> None:
     errors = tri1("local/score.sh --tuned-on exp/nosuch data/dev data/lang exp/tri1/nosuch", fails=True).stderr
     assert errors.count("\n") == 1 and "exp/tri1/nosuch/lat.1.gz is missing" in errors

@@ -3,9 +3,9 @@
 set -euo pipefail
 export LC_ALL=C
 
-nj=2
+nj=1
 cmd=run.pl
-help_message="Usage: $0 [--nj 2] [--cmd run.pl] <data-dir>"
+help_message="Usage: $0 [--nj 1] [--cmd run.pl] <data-dir>"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
