@@ -20,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.audio import RATE, write_audio
+from local.data_dir import Utterance, write_data_dir, write_table
 from local.synthetic_child import draw_speaker, open_voice, speak
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -85,32 +86,16 @@ def record_speaker(task: tuple[Path, int, int, float]) -> str:
             samples = speak(voice, speaker, words, rng)
             utterance = f"{folder.name}-{len(lines) + 1:03d}"
             write_audio(folder / f"{utterance}.wav", samples)
-            lines.append(f"{utterance} {' '.join(words)}\n")
+            lines.append(f"{utterance} {' '.join(words)}")
             spoken += len(samples) / RATE
-    write_text(transcripts, lines)
+    write_table(transcripts, lines)
     return folder.name
 
 
-def write_text(path: Path, lines: list[str]) -> None:
-    """Write lines to a file, complete or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text("".join(lines))
-    unfinished.replace(path)
-
-
-def write_data_dir(data_dir: Path, speaker_dirs: list[Path]) -> None:
-    """Write wav.scp, text, utt2spk and spk2utt, in C order because all numbers in the ids are padded."""
-    text = [line for folder in speaker_dirs for line in (folder / "text").read_text().splitlines(keepends=True)]
-    utterances = [(line.split()[0], folder) for folder in speaker_dirs
-                  for line in (folder / "text").read_text().splitlines()]  # fmt: skip
-    data_dir.mkdir(parents=True, exist_ok=True)
-    write_text(data_dir / "wav.scp", [f"{name} {folder.resolve() / name}.wav\n" for name, folder in utterances])
-    write_text(data_dir / "text", text)
-    write_text(data_dir / "utt2spk", [f"{name} {folder.name}\n" for name, folder in utterances])
-    by_speaker = [
-        f"{folder.name} {' '.join(name for name, of in utterances if of == folder)}\n" for folder in speaker_dirs
-    ]
-    write_text(data_dir / "spk2utt", by_speaker)
+def read_speaker(folder: Path) -> list[Utterance]:
+    """The utterances of a recorded speaker."""
+    lines = [line.split(maxsplit=1) for line in (folder / "text").read_text().splitlines()]
+    return [Utterance(name, folder.name, folder / f"{name}.wav", words) for name, words in lines]
 
 
 def fingerprint(seed: int, seconds: dict[str, list[float]]) -> str:
@@ -121,7 +106,7 @@ def fingerprint(seed: int, seconds: dict[str, list[float]]) -> str:
         *(REPOSITORY / "local" / name for name in ("espeak.py", "synthetic_child.py", "audio.py")),
     ):
         digest.update(program.read_bytes())
-    return digest.hexdigest() + "\n"
+    return digest.hexdigest()
 
 
 def plan_sets(arguments: argparse.Namespace) -> dict[str, list[float]]:
@@ -160,17 +145,18 @@ def main() -> None:
     arguments = parse_arguments()
     sets = plan_sets(arguments)
     marker, current = arguments.corpus_dir / "fingerprint", fingerprint(arguments.seed, sets)
-    if not marker.exists() or marker.read_text() != current:
+    if not marker.exists() or marker.read_text().strip() != current:
         shutil.rmtree(arguments.corpus_dir / "wav", ignore_errors=True)
         arguments.corpus_dir.mkdir(parents=True, exist_ok=True)
-        write_text(marker, [current])
+        write_table(marker, [current])
     plan = list(plan_speakers(arguments.corpus_dir, sets, arguments.seed))
     with multiprocessing.Pool(arguments.nj, maxtasksperchild=1) as pool:
         for count, _ in enumerate(pool.imap(record_speaker, [task for _, task in plan], chunksize=1), 1):
             if count % 10 == 0 or count == len(plan):
                 log.info("recorded %d of %d speakers", count, len(plan))
     for name in sets:
-        write_data_dir(arguments.data_dir / name, [task[0] for of, task in plan if of == name])
+        folders = [task[0] for of, task in plan if of == name]
+        write_data_dir(arguments.data_dir / name, [one for folder in folders for one in read_speaker(folder)])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.audio import read_scp
+from local.data_dir import Utterance, spread, write_data_dir
 
 TABLES = ("text", "utt2spk", "wav.scp", "spk2age", "spk2gender")
 
@@ -35,25 +36,13 @@ def children(tables: dict[str, dict[str, str]], oldest: int) -> list[str]:
     return sorted(speaker for speaker, age in tables["spk2age"].items() if int(age) <= oldest)
 
 
-def write_set(data_dir: Path, corpus_dir: Path, tables: dict[str, dict[str, str]], speakers: set[str]) -> None:
-    """Write the data directory of some speakers; wav.scp comes last."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    utterances = sorted(
-        (f"{speaker}-{utterance}", utterance, speaker)
-        for utterance, speaker in tables["utt2spk"].items()
+def utterances_of(corpus_dir: Path, tables: dict[str, dict[str, str]], speakers: set[str]) -> list[Utterance]:
+    """The utterances of some speakers."""
+    return [
+        Utterance(f"{speaker}-{name}", speaker, corpus_dir / tables["wav.scp"][name], tables["text"][name].upper())
+        for name, speaker in tables["utt2spk"].items()
         if speaker in speakers
-    )
-    columns = {
-        "text": [f"{new} {' '.join(tables['text'][old].upper().split())}" for new, old, _ in utterances],
-        "utt2spk": [f"{new} {speaker}" for new, _, speaker in utterances],
-        "spk2utt": [
-            " ".join([speaker, *(new for new, _, of in utterances if of == speaker)]) for speaker in sorted(speakers)
-        ],
-        "spk2gender": [f"{speaker} {tables['spk2gender'][speaker]}" for speaker in sorted(speakers)],
-        "wav.scp": [f"{new} {corpus_dir / tables['wav.scp'][old]}" for new, old, _ in utterances],
-    }
-    for name, lines in columns.items():
-        (data_dir / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    ]
 
 
 def main() -> None:
@@ -68,10 +57,11 @@ def main() -> None:
     young, tested = children(train, arguments.oldest_child), children(test, arguments.oldest_child)
     if not tested or len(young) <= arguments.dev_speakers:
         raise ValueError(f"{corpus_dir}: {len(young)} children in train and {len(tested)} in test are too few")
-    dev = {young[number * len(young) // arguments.dev_speakers] for number in range(arguments.dev_speakers)}
-    write_set(arguments.data_dir / "train", corpus_dir, train, set(train["utt2spk"].values()) - dev)
-    write_set(arguments.data_dir / "dev", corpus_dir, train, dev)
-    write_set(arguments.data_dir / "test", corpus_dir, test, set(tested))
+    dev = set(spread(young, arguments.dev_speakers))
+    train_speakers = set(train["utt2spk"].values()) - dev
+    for name, tables, speakers in (("train", train, train_speakers), ("dev", train, dev), ("test", test, set(tested))):
+        chosen = utterances_of(corpus_dir, tables, speakers)
+        write_data_dir(arguments.data_dir / name, chosen, tables["spk2gender"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""egs/speechocean762 and egs/kaldi: what they make of a small tree in the right layout, and of wrong ones."""
+"""egs/{speechocean762,kaldi,cmu_kids,myst}: what they make of a small tree in the right layout, and of wrong ones."""
 
 import shutil
 from pathlib import Path
@@ -117,3 +117,83 @@ def test_own_corpus_can_skip_bad_recordings(own: Path, tmp_path: Path) -> None:
     assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "s0-b")
     assert prepare_own(own, tmp_path / "data", "--kaldi-skip-bad", "true").returncode == 0
     assert (tmp_path / "data/train/spk2utt").read_text() == "s0 s0-a\n"
+
+
+CMUDICT = """;;; a comment
+a AH0
+a(2) EY1
+dog D AO1 G
+don't D OW1 N T
+the DH AH0 # a remark
+zebra Z IY1 B R AH0
+"""
+
+
+@pytest.fixture
+def cmudict(tmp_path: Path) -> Path:
+    (tmp_path / "cmudict").write_text(CMUDICT)
+    return tmp_path / "cmudict"
+
+
+@pytest.fixture
+def cmu_kids(tmp_path: Path) -> Path:
+    """Five speakers with two utterances each, as LDC97S63 lays them out."""
+    corpus = tmp_path / "cmu_kids"
+    (corpus / "tables").mkdir(parents=True)
+    lines = []
+    for speaker in ("fabm", "facs", "fafm", "mbmt", "mcel"):
+        (corpus / "kids" / speaker / "signal").mkdir(parents=True)
+        for name, words in ((f"{speaker}1aa1", "The dog don't"), (f"{speaker}2bb2", "[noise] a do- /D AO K/ the")):
+            recording = corpus / "kids" / speaker / "signal" / f"{name}.sph"
+            soundfile.write(recording, speech_like(0.3), 16000, format="NIST", subtype="PCM_16")
+            lines.append(f"{name} {words}\n")
+    (corpus / "tables/transcrp.tbl").write_text("".join(lines))
+    return corpus
+
+
+def test_cmu_kids(cmu_kids: Path, cmudict: Path, tmp_path: Path) -> None:
+    options = ("--cmu-kids-dev-speakers", "1", "--cmu-kids-test-speakers", "1", "--cmu-kids-lexicon", cmudict)
+    data = tmp_path / "data"
+    done = run("egs/cmu_kids/prepare.sh", "--corpus-dir", cmu_kids, *options, data)
+    assert done.returncode == 0, done.stderr
+    sets = [{line.split()[0] for line in (data / name / "spk2utt").read_text().splitlines()}
+            for name in ("train", "dev", "test")]  # fmt: skip
+    assert [len(speakers) for speakers in sets] == [3, 1, 1]
+    assert len(set.union(*sets)) == 5
+    text = (data / "train/text").read_text().splitlines()
+    assert text[0].endswith("1aa1 THE DOG DON'T")
+    assert text[1].endswith("2bb2 A <UNK> <UNK> THE")
+    lexicon = (data / "local/dict/lexicon.txt").read_text().splitlines()
+    assert lexicon == ["!SIL SIL", "<UNK> SPN", "A AH", "A EY", "DOG D AO G", "DON'T D OW N T", "THE DH AH"]
+    wav = (data / "train/wav.scp").read_text().split()[1]
+    assert soundfile.info(wav).format == "WAV"
+
+
+def test_cmu_kids_needs_its_folder_and_a_lexicon(cmu_kids: Path, tmp_path: Path) -> None:
+    program = "egs/cmu_kids/prepare.sh"
+    assert_fails_in_one_line(run(program, tmp_path / "data"), "--corpus-dir")
+    assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids / "kids", tmp_path / "data"), "is not CMU Kids")
+    assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids, tmp_path / "data"), "lexicon")
+
+
+def test_myst(cmudict: Path, tmp_path: Path) -> None:
+    transcripts = {"a": "the <BREATH> dog (*) a-", "b": "(don\u2019t) the dog.", "c": "<SILENCE>", "d": None}
+    for name, student in (("train", "002001"), ("development", "002002"), ("test", "002003")):
+        session = tmp_path / "myst" / "data" / name / student / f"myst_{student}_2009-01-01_00-00-00_EE_1.1"
+        session.mkdir(parents=True)
+        for part, words in transcripts.items():
+            recording = session / f"{session.name}_{part}.flac"
+            soundfile.write(recording, speech_like(0.3), 16000)
+            if words:
+                recording.with_suffix(".trn").write_text(f"{words}\n", encoding="utf-8")
+    data = tmp_path / "data"
+    done = run("egs/myst/prepare.sh", "--corpus-dir", tmp_path / "myst", "--myst-lexicon", cmudict, data)
+    assert done.returncode == 0, done.stderr
+    words = [line.split(maxsplit=1)[1] for line in (data / "dev/text").read_text().splitlines()]
+    assert words == ["THE DOG <UNK> <UNK>", "DON'T THE DOG"]
+    assert (data / "test/spk2utt").read_text().startswith("002003 002003-myst_002003_")
+
+
+def test_not_myst(tmp_path: Path) -> None:
+    done = run("egs/myst/prepare.sh", "--corpus-dir", tmp_path, tmp_path / "data")
+    assert_fails_in_one_line(done, str(tmp_path), "is not MyST")

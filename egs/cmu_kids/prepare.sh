@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Makes Kaldi data directories and the dictionary from CMU Kids (LDC97S63), sentences read by children of 6 to 11 years.
+set -euo pipefail
+
+nj=2
+corpus_dir=
+
+# shellcheck source=egs/cmu_kids/corpus.conf
+. egs/cmu_kids/corpus.conf
+
+help_message="Usage: egs/cmu_kids/prepare.sh --corpus-dir <dir> --cmu-kids-lexicon <cmudict> [options] <data-dir>
+ e.g.: egs/cmu_kids/prepare.sh --corpus-dir /corpora/cmu_kids --cmu-kids-lexicon cmudict.dict data
+Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
+Options:
+  --corpus-dir <dir>         # folder with kids and tables
+  --cmu-kids-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none)
+  --nj <n>                   # processes (default $nj)
+  and the other variables of egs/cmu_kids/corpus.conf"
+
+# shellcheck disable=SC1091
+[ -f ./path.sh ] && . ./path.sh
+. utils/parse_options.sh
+if [ $# -ne 1 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+data=$1
+
+fail() { echo "prepare.sh: $1" >&2; exit 1; }
+
+[ -n "$corpus_dir" ] || fail "the corpus 'cmu_kids' needs --corpus-dir, the folder of LDC97S63"
+[ ! -d "$corpus_dir/cmu_kids" ] || corpus_dir=$corpus_dir/cmu_kids
+for file in kids tables/transcrp.tbl; do
+  [ -e "$corpus_dir/$file" ] || fail "$corpus_dir is not CMU Kids, it has no $file"
+done
+[ -f "$cmu_kids_lexicon" ] || fail "no lexicon '$cmu_kids_lexicon': set cmu_kids_lexicon to a file like CMUdict"
+
+egs/cmu_kids/prepare_data.py --dev-speakers "$cmu_kids_dev_speakers" --test-speakers "$cmu_kids_test_speakers" \
+  "$corpus_dir" "$data"
+local/select_lexicon.sh "$cmu_kids_lexicon" "$data/train/text" "$data/local/lexicon.txt"
+local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
+for set in train dev test; do
+  local/prepare_recordings.py --nj "$nj" "$data/$set" "$data/local/wav/$set"
+  utils/validate_data_dir.sh --no-feats "$data/$set"
+  local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"
+done

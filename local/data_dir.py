@@ -1,0 +1,53 @@
+"""Kaldi data directories from a list of utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Utterance(NamedTuple):
+    """One recorded utterance; its id starts with the speaker-id."""
+
+    name: str
+    speaker: str
+    recording: Path
+    words: str
+
+
+def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[str, str] | None = None) -> None:
+    """Write wav.scp, text, utt2spk, spk2utt and, where genders (m or f) are known, spk2gender, sorted in C order.
+
+    wav.scp comes last: a data directory without it is not finished. Raises ValueError where there are no utterances.
+    """
+    ordered = sorted(utterances)
+    if not ordered:
+        raise ValueError(f"no utterances for {folder}")
+    speakers: dict[str, list[str]] = {}
+    for utterance in ordered:
+        speakers.setdefault(utterance.speaker, []).append(utterance.name)
+    tables = {
+        "text": [f"{utterance.name} {utterance.words}" for utterance in ordered],
+        "utt2spk": [f"{utterance.name} {utterance.speaker}" for utterance in ordered],
+        "spk2utt": [f"{speaker} {' '.join(names)}" for speaker, names in sorted(speakers.items())],
+        "wav.scp": [f"{utterance.name} {utterance.recording.resolve()}" for utterance in ordered],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "wav.scp").unlink(missing_ok=True)
+    if genders is not None:
+        write_table(folder / "spk2gender", [f"{speaker} {genders[speaker]}" for speaker in sorted(speakers)])
+    for name, lines in tables.items():
+        write_table(folder / name, lines)
+
+
+def write_table(path: Path, lines: list[str]) -> None:
+    """Write lines to a file, complete or not at all."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def spread(items: list[str], count: int) -> list[str]:
+    """So many of the items, evenly spread over their list."""
+    return [items[number * len(items) // count] for number in range(count)]
