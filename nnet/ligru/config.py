@@ -65,6 +65,8 @@ class Config:
         for name in ("layers", "units", "epochs", "batch_frames", "stop_after"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 1")
+        if self.precision != "float32" and self.network in ("gru", "lstm"):
+            raise ValueError(f"precision {self.precision}: not for {self.network}")
         if self.directions not in (1, 2):
             raise ValueError(f"directions {self.directions}: 1 (forwards) or 2 (both)")
         if not self.max_frames or min(self.max_frames) < 0:

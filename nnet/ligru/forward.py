@@ -35,9 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
+        from nnet.ligru.memory import keep_freed_memory
         from nnet.ligru.scorer import Scorer  # PyTorch takes seconds to import
         from nnet.ligru.tables import MatrixWriter, read_matrices
 
+        keep_freed_memory()
         scorer = Scorer(args.directories, args.use_gpu)
         utterances = frames = 0
         with MatrixWriter(args.wspecifier) as writer:

@@ -6,12 +6,27 @@ All of them take and give packed frames (see packing.py): [frames, dim] with the
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from nnet.ligru.config import Config
 from nnet.ligru.norm import FrameBatchNorm
 from nnet.ligru.recurrence import light_recurrence
+
+
+class Product(nn.Linear):
+    """A linear layer that multiplies in float32 or, with float32 in and out, in bfloat16."""
+
+    def __init__(self, inputs: int, outputs: int, precision: str, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, bias)
+        self.product_type = getattr(torch, precision)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.product_type in (x.dtype, torch.float32):
+            return super().forward(x)
+        y = F.linear(x.to(self.product_type), self.weight.to(self.product_type)).to(x.dtype)
+        return y if self.bias is None else y + self.bias
 
 
 class LightLayer(nn.Module):
@@ -26,7 +41,7 @@ class LightLayer(nn.Module):
         self.units, self.directions = config.units, config.directions
         self.dropout, self.activation = config.dropout, config.activation
         self.stabilised = config.network == "sligru"
-        self.W = nn.Linear(inputs, 2 * self.units, bias=False)
+        self.W = Product(inputs, 2 * self.units, config.precision)
         self.norm = FrameBatchNorm(2 * self.units) if config.normalisation == "batch" else nn.LayerNorm(2 * self.units)
         self.U = nn.Parameter(torch.empty(2 * self.units, self.units))
         for gate in self.U.data.chunk(2):
@@ -44,11 +59,11 @@ class LightLayer(nn.Module):
         if self.training and self.dropout > 0:
             kept = torch.empty(sizes[0], self.units, device=x.device, dtype=gates.dtype)
             mask = kept.bernoulli_(1 - self.dropout).div_(1 - self.dropout)
-        if self.directions == 1:
-            return light_recurrence(gates, self.U, sizes, mask, self.activation, self.stabilised)
-        states = light_recurrence(_BothWays.apply(gates, reverse), self.U, sizes, mask, self.activation,
-                                  self.stabilised)
-        return _Together.apply(states, reverse)
+        if self.directions == 2:
+            gates = _BothWays.apply(gates, reverse)
+        U = self.U if self.W.product_type == torch.float32 else self.U.to(self.W.product_type)
+        states = light_recurrence(gates, U, sizes, mask, self.activation, self.stabilised)
+        return _Together.apply(states, reverse) if self.directions == 2 else states
 
 
 class _BothWays(torch.autograd.Function):
@@ -114,7 +129,7 @@ class FrameLayer(nn.Module):
 
     def __init__(self, inputs: int, config: Config) -> None:
         super().__init__()
-        self.W = nn.Linear(inputs, config.units, bias=False)
+        self.W = Product(inputs, config.units, config.precision)
         self.norm = FrameBatchNorm(config.units) if config.normalisation == "batch" else nn.LayerNorm(config.units)
         self.activation = torch.relu if config.activation == "relu" else torch.tanh
         self.dropout = nn.Dropout(config.dropout)
@@ -139,8 +154,8 @@ class AcousticModel(nn.Module):
         for _ in range(config.layers):
             self.layers.append(LAYERS[config.network](width, config))
             width = self.layers[-1].outputs
-        self.pdfs = nn.Linear(width, num_pdfs)
-        self.phones = nn.Linear(width, num_phones) if num_phones else None
+        self.pdfs = Product(width, num_pdfs, config.precision, bias=True)
+        self.phones = Product(width, num_phones, config.precision, bias=True) if num_phones else None
 
     def forward(self, feats: Tensor, sizes: list[int], reverse: Tensor) -> tuple[Tensor, Tensor | None]:
         """Packed features [frames, dim] to what the softmax over pdfs [frames, pdfs] and over phones is taken of."""

@@ -23,7 +23,8 @@ def light_recurrence(gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | 
     """Run h_t = z_t h_{t-1} + (1 - z_t) c_t, z_t = sigmoid(g_z + U_z h_{t-1}), c_t = act(g_c + U_c h_{t-1}) mask.
 
     gates: [sum(sizes), 2 * units] the input products g_z | g_c, packed.
-    U: [2 * units, units] the recurrent weights of z and of the candidate.
+    U: [2 * units, units] the recurrent weights of z and of the candidate. In bfloat16 the recurrent products are
+        computed in it; gates, states and gradients stay what they are.
     sizes: how many sequences run at each step, never rising; the state before step 0 is zero.
     mask: [sizes[0], units] dropout of the candidate, the same at all steps of a sequence.
     normalise: layer-normalise U h_{t-1} over the 2 * units (SLi-GRU).
@@ -52,13 +53,15 @@ class _LightRecurrence(torch.autograd.Function):
             begin += size
             state, act, out = state[:size], acts[rows], states[rows]
             if normalise:
-                raw = torch.mm(state, Ut)
+                raw = torch.mm(state.to(U.dtype), Ut).to(gates.dtype)
                 product, _, inverse = torch.native_layer_norm(raw, raw.shape[1:], None, None, LAYER_NORM_EPS)
                 products[rows] = product
                 inverse_deviations[rows] = inverse
                 torch.add(gates[rows], product, out=act)
-            else:
+            elif U.dtype == gates.dtype:
                 torch.addmm(gates[rows], state, Ut, out=act)
+            else:
+                torch.add(gates[rows], torch.mm(state.to(U.dtype), Ut), out=act)
             update, candidate = act[:, :units], act[:, units:]
             torch.sigmoid_(update)
             squash(candidate)
@@ -96,9 +99,12 @@ class _LightRecurrence(torch.autograd.Function):
                 product = grad_products[rows]
                 _layer_norm_backward(local, products[rows], inverse_deviations[rows], out=product)
             grad.mul_(acts[rows, :units])
-            grad.addmm_(product, U)
+            if U.dtype == grad.dtype:
+                grad.addmm_(product, U)
+            else:
+                grad.add_(torch.mm(product.to(U.dtype), U))
         first = sizes[0]  # the state before step 0 is zero and adds nothing to U
-        grad_U = torch.mm(grad_products[first:].t(), before[first:])
+        grad_U = torch.mm(grad_products[first:].to(U.dtype).t(), before[first:].to(U.dtype))
         return grad_gates, grad_U, None, None, None, None
 
 

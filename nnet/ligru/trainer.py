@@ -34,6 +34,7 @@ from nnet.ligru.data import (
 )
 from nnet.ligru.device import choose_device
 from nnet.ligru.masking import mask_features
+from nnet.ligru.memory import keep_freed_memory
 from nnet.ligru.model import AcousticModel
 from nnet.ligru.records import Records
 
@@ -49,6 +50,7 @@ CMVN_OPTIONS = {  # of apply-cmvn, for those who prepare features for the forwar
 def run_training(args: argparse.Namespace, config: Config) -> None:
     """Train what the command line of train.py asks for, alone or as one of the processes of torchrun."""
     device = choose_device(args.use_gpu)
+    keep_freed_memory()
     if "RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -135,7 +137,7 @@ class Training:
         plan = self._plan()
         planned = sum(segment.frames for segments in plan for segment in segments)
         done = sum(segment.frames for segments in plan[: progress.batch] for segment in segments)
-        saved = time.monotonic()
+        saved = said = time.monotonic()
         bad = 0
         self.model.train()
         with self._bar(planned, done) as bar:
@@ -148,7 +150,12 @@ class Training:
                                     f"network = \"sligru\" ({self.directory / checkpoint.LAST} is from before)")
                 progress.batch = number + 1
                 self.totals.seconds += time.monotonic() - began
-                bar.update(sum(segment.frames for segment in plan[number]))
+                frames = sum(segment.frames for segment in plan[number])
+                done += frames
+                bar.update(frames)
+                if time.monotonic() - said > 60:
+                    self._say_progress(done / planned)
+                    said = time.monotonic()
                 if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
@@ -321,11 +328,16 @@ class Training:
         log.info("%s: going on from epoch %d, batch %d", self.directory, self.progress.epoch + 1, self.progress.batch)
 
     def _bar(self, planned: int, done: int) -> tqdm:
-        """Progress in frames: a bar on a terminal, a line a minute in a log."""
-        on_terminal = os.isatty(2)
-        return tqdm(total=planned, initial=done, unit="frame", unit_scale=True, disable=self.rank != 0,
-                    desc=f"epoch {self.progress.epoch + 1}", mininterval=0.5 if on_terminal else 60, miniters=1,
-                    ascii=not on_terminal, dynamic_ncols=on_terminal)
+        """Progress in frames on a terminal; a log has the lines of _say_progress."""
+        return tqdm(total=planned, initial=done, unit="frame", unit_scale=True, dynamic_ncols=True,
+                    disable=self.rank != 0 or not os.isatty(2), desc=f"epoch {self.progress.epoch + 1}")
+
+    def _say_progress(self, part: float) -> None:
+        totals = self.totals
+        if self.rank == 0 and totals.frames and not os.isatty(2):
+            log.info("epoch %d: %.0f %% done, loss %.4f, frame error %.2f %%, %.0f frames/s", self.progress.epoch + 1,
+                     100 * part, totals.loss / totals.frames, 100 * totals.errors / totals.frames,
+                     totals.frames / totals.seconds)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
