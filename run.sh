@@ -39,6 +39,11 @@ done
 . "egs/$corpus/corpus.conf"
 . utils/parse_options.sh
 [ $# -eq 0 ] || fail "unexpected argument '$1' (see --help)"
+# What the corpus' prepare.sh is to know of corpus.conf and of the options that changed it.
+corpus_options=()
+while IFS= read -r name; do
+  corpus_options+=("--${name//_/-}" "${!name}")
+done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
 
@@ -92,7 +97,7 @@ score() {
 }
 
 if begin 0 data; then
-  "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} data
+  "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
   local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   for set in train dev test; do
     python3 local/add_noise.py --nj "$nj" "data/$set" "data/local/noise/$set.list" "data/${set}_noisy"
