@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FST_MAGIC, SYMBOLS_MAGIC = 2125659606, 2125658996
 EXPANDED, MUTABLE = 1, 2
 ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
-CONST_STATE = np.dtype({"names": ["final", "first", "arcs", "iepsilons", "oepsilons"], "formats": ["<f4"] + 4 * ["<u4"]})
+CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("ieps", "<u4"), ("oeps", "<u4")])
 HAS_ISYMBOLS, HAS_OSYMBOLS, ALIGNED = 1, 2, 4
 
 
@@ -214,7 +214,7 @@ def const_bytes(fst: Fst) -> bytes:
     """The FST as OpenFst's `const` file (without alignment)."""
     states = np.zeros(fst.num_states, CONST_STATE)
     states["final"], states["first"], states["arcs"] = fst.final, fst.offsets[:-1], np.diff(fst.offsets)
-    for name, labels in (("iepsilons", fst.ilabel), ("oepsilons", fst.olabel)):
+    for name, labels in (("ieps", fst.ilabel), ("oeps", fst.olabel)):
         zeros = np.concatenate(([0], np.cumsum(labels == 0)))
         states[name] = np.diff(zeros[fst.offsets])
     return _header("const", 2, EXPANDED, fst) + states.tobytes() + _arcs(fst).tobytes()

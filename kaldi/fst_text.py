@@ -1,4 +1,4 @@
-"""FSTs as text, as OpenFst: an arc a line, `source destination ilabel olabel [weight]`, or a final state, `state [weight]`."""
+"""FSTs as text, as OpenFst: an arc is `source target ilabel olabel [weight]`, a final state `state [weight]`."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator

@@ -1,0 +1,37 @@
+"""Training graphs: HCLG of one transcript (Kaldi: decoder/training-graph-compiler.h)."""
+from __future__ import annotations
+
+import kaldifst
+import numpy as np
+
+from kaldi.fst import Fst, from_native, to_native
+from kaldi.fst_ops import arcsort, remove_eps_local, remove_symbols
+from kaldi.graph_hmm import HmmGraphs, add_self_loops, h_transducer
+from kaldi.hmm import TransitionModel
+from kaldi.tree import ContextDependency
+
+
+class TrainGraphCompiler:
+    """Makes the graph of a transcript from a tree, a transition model and a lexicon transducer."""
+
+    def __init__(self, tree: ContextDependency, model: TransitionModel, lexicon: Fst, symbols: np.ndarray,
+                 transition_scale: float, self_loop_scale: float, remove_epsilons: bool):
+        self.tree, self.model, self.symbols = tree, model, symbols.tolist()
+        self.lexicon = to_native(arcsort(lexicon, "olabel"))
+        self.hmms = HmmGraphs(tree, model, transition_scale)
+        self.self_loop_scale, self.remove_epsilons = self_loop_scale, remove_epsilons
+
+    def compile(self, words: np.ndarray) -> Fst | None:
+        """The graph over transition-ids and words; None if the lexicon lacks a word."""
+        phones = kaldifst.compose(self.lexicon, kaldifst.make_linear_acceptor(words.tolist()))
+        if phones.num_states == 0:
+            return None
+        in_context, contexts = kaldifst.compose_context(self.symbols, self.tree.width, self.tree.central, phones)
+        h, symbols = h_transducer([tuple(context) for context in contexts], self.hmms)
+        graph = kaldifst.compose(to_native(h), in_context)
+        kaldifst.determinize_star(graph, use_log=True)
+        if symbols:
+            without = remove_symbols(from_native(graph), np.array(symbols))
+            graph = to_native(remove_eps_local(without) if self.remove_epsilons else without)
+        kaldifst.minimize_encoded(graph)
+        return add_self_loops(from_native(graph), self.model, self.self_loop_scale)
