@@ -16,7 +16,7 @@ class Handler(BaseHTTPRequestHandler):
 
     ranges: list[str] = []
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         asked = self.headers.get("Range")
         Handler.ranges.append(asked or "all")
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
