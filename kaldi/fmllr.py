@@ -1,7 +1,7 @@
 """Feature-space maximum likelihood linear regression: fMLLR or CMLLR (Gales 1998; Kaldi: transform/fmllr-diag-gmm.h).
 
-For the transform W = [A b] of x+ = (x, 1) the statistics are beta (the weight of all frames),
-K = sum posterior * mean / variance * x+^T [D, D + 1], and for each dimension i G_i = sum posterior / variance_i * x+ x+^T.
+For the transform W = [A b] of x+ = (x, 1) the statistics are beta, the weight of all frames,
+K = sum posterior * mean / variance * x+^T [D, D + 1], and G_i = sum posterior / variance_i * x+ x+^T for dimension i.
 """
 from __future__ import annotations
 

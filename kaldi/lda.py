@@ -38,7 +38,7 @@ class LdaStats:
     def add(self, other: LdaStats, name: str) -> None:
         """Add other statistics. Raises KaldiError, naming where they came from, when they are of another shape."""
         if self.sums.shape != other.sums.shape:
-            raise KaldiError(f"{name}: LDA statistics of {other.sums.shape} classes and dimensions, not {self.sums.shape}")
+            raise KaldiError(f"{name}: LDA statistics of shape {other.sums.shape}, expected {self.sums.shape}")
         self.counts += other.counts
         self.sums += other.sums
         self.moments += other.moments

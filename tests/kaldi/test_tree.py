@@ -82,14 +82,14 @@ def test_clustering():
     gain, assignments = k_means(points, 3, 0.01, np.random.default_rng(0), tries=10)
     assert gain > 0 and len({*assignments[:2]}) == len({*assignments[2:4]}) == len({*assignments[4:]}) == 1
     nodes = cluster_top_down(points, 0.01)
-    assert sorted(nodes[0]) == [0, 1, 2, 3, 4, 5] and len(nodes) == 11
+    assert len(nodes) == 10 and [len(node) for node in nodes[-6:]] == [1] * 6
     assert {(0, 1), (2, 3), (4, 5)} <= {tuple(sorted(node)) for node in nodes}
 
 
 def test_questions(tmp_path):
     stats = stats_of([[1, 0, phone, 0] for phone in (1, 2, 3, 4)], [0, 0.1, 7, 7.2])
     sets = cluster_into_questions(stats, [[1], [2], [3], [4]], [1], 1)
-    assert sets[0] == [1, 2, 3, 4] and [1, 2] in sets and [3, 4] in sets and [1] in sets
+    assert len(sets) == 6 and {(1, 2), (3, 4)} == set(map(tuple, sets[:2]))
     questions = compile_sets(topology(4), sets, 3, 0, "questions")
     assert sorted(questions) == [-1, 0, 1, 2] and questions[-1].sets == [[0], [0, 1]]
     write_file(str(tmp_path / "qst"), QUESTIONS, questions)

@@ -1,0 +1,42 @@
+"""What the tests of the embedded Kaldi share: running its programs, and the outputs of real Kaldi to compare with."""
+from __future__ import annotations
+
+import lzma
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BIN = Path(__file__).resolve().parents[2] / "kaldi" / "bin"
+GOLDEN = Path(__file__).parent / "golden"
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def kaldi() -> Run:
+    """kaldi(command, cwd, **variables) runs a shell command with the embedded programs on PATH; its output is bytes."""
+
+    def run(command: str, cwd: Path, **variables: object) -> subprocess.CompletedProcess:
+        path = os.pathsep.join([str(BIN), str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = {**os.environ, "PATH": path, "LC_ALL": "C", **{k: str(v) for k, v in variables.items()}}
+        return subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=cwd, env=environment,
+                              capture_output=True, timeout=300)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden folder, unpacked."""
+    target = tmp_path_factory.mktemp("golden")
+    for file in GOLDEN.rglob("*"):
+        if file.is_file():
+            copy = target / file.relative_to(GOLDEN)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            packed = file.suffix == ".xz"
+            (copy.with_suffix("") if packed else copy).write_bytes(
+                lzma.decompress(file.read_bytes()) if packed else file.read_bytes())
+    return target

@@ -1,0 +1,39 @@
+"""Every program writes what real Kaldi wrote (see golden/README.md)."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from comparisons import assert_close, compare
+from conftest import GOLDEN, Run
+
+CASES = sorted(file.parent.name for file in GOLDEN.glob("out/*/cmd"))
+LATTICES = ("lat.ark", "1best.ark")  # compared by their best paths
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: str, golden: Path, kaldi: Run, tmp_path: Path) -> None:
+    folder = golden / "out" / case
+    done = kaldi((folder / "cmd").read_text(), golden, IN=golden / "out", OUT=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    (tmp_path / "stdout").write_bytes(done.stdout)
+    for wanted in sorted(folder.iterdir()):
+        if wanted.name != "cmd" and wanted.name not in LATTICES and not wanted.name.startswith("lat."):
+            compare(wanted, tmp_path / wanted.name, case, golden)
+    for wanted in sorted(folder.glob("lat.best.*")):
+        compare_best_paths(wanted, tmp_path / "lat.ark", golden, kaldi)
+
+
+def compare_best_paths(wanted: Path, lattices: Path, golden: Path, kaldi: Run) -> None:
+    """Words and costs of the best paths at the acoustic scale that the name of the golden file ends with."""
+    scale = wanted.name.removeprefix("lat.best.")
+    done = kaldi(f"lattice-1best --acoustic-scale={scale} ark:{lattices} ark:- | "
+                 "nbest-to-linear ark:- ark:/dev/null ark,t:words ark,t:lmcost ark,t:accost", lattices.parent)
+    assert done.returncode == 0, done.stderr.decode()
+    found = [line.split() for line in (lattices.parent / "words").read_text().splitlines()]
+    transcripts = sorted([words[0].removesuffix("-1"), *words[1:]] for words in found)
+    assert transcripts == sorted(line.split() for line in wanted.read_text().splitlines())
+    for kind in ("lmcost", "accost"):
+        costs = [(file.read_text().split())[1::2]
+                 for file in (wanted.with_name(f"lat.{kind}.{scale}"), lattices.parent / kind)]
+        assert_close(*costs, 2e-3, kind)
