@@ -117,7 +117,7 @@ def k_means(points: np.ndarray, count: int, var_floor: float, generator: np.rand
 
 
 def cluster_top_down(points: np.ndarray, var_floor: float, seed: int = 0) -> list[list[int]]:
-    """A binary tree over the points by repeated 2-means: the sets of points of its nodes, the root first.
+    """A binary tree over the points by repeated 2-means: the sets of points of its nodes but the root.
 
     Nodes are in the order of Kaldi's questions: inner nodes as they were split, then leaves, the newest first.
     """
@@ -142,4 +142,4 @@ def cluster_top_down(points: np.ndarray, var_floor: float, seed: int = 0) -> lis
         leaves.append(members[sides == 1].tolist())
         look(leaf)
         look(len(leaves) - 1)
-    return inner + leaves[::-1]
+    return inner[1:] + leaves[::-1]
