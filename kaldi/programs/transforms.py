@@ -209,7 +209,8 @@ def estimate_transform(speaker: str, stats: FmllrStats, update_type: str, min_co
 
 def estimate_transforms(
     gmm: AmDiagGmm, speakers: Iterator[tuple[str, Iterator[Utterance]]],
-    chunks: Callable[[Iterator[Utterance]], Chunks], fmllr_update_type: str, fmllr_min_count: float, fmllr_num_iters: int,
+    chunks: Callable[[Iterator[Utterance]], Chunks],
+    fmllr_update_type: str, fmllr_min_count: float, fmllr_num_iters: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What the two fMLLR programs share; `chunks` divides a speaker's utterances."""
     if fmllr_update_type not in UPDATE_TYPES:
