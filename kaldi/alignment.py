@@ -32,9 +32,8 @@ def phone_starts(model: TransitionModel, alignment: np.ndarray) -> tuple[np.ndar
     changed = np.append(phone[1:] != phone[:-1], True)
     ok = ok and not np.any(changed & ~ends)
     starts = np.concatenate([[0], np.flatnonzero((ends | changed)[:-1]) + 1])
-    first_emits = np.array([states[0].forward_pdf_class >= 0 for states in model.topology.entries])
     begins = model.id2hmm_state[alignment[starts]] == 0
-    ok = ok and bool(np.all(begins | ~first_emits[model.topology.entry_of[phone[starts]]]))
+    ok = ok and bool(np.all(begins | ~model.topology.first_emits[phone[starts]]))
     inside = np.ones(count, bool)
     inside[starts] = False
     swapped = loop[1:] & (state[1:] != state[:-1]) & inside[1:] & leaves[:-1]

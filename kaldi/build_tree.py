@@ -88,16 +88,20 @@ class Splitter:
         question = self.questions[key]
         if (values == UNKNOWN).any() or not question.sets:
             return None
-        present, member = np.unique(values, return_inverse=True)
-        sums = sum_by(member, self.stats.sums[rows], len(present))
-        yes = self.masks[key][:, present] @ sums
-        floor = self.stats.var_floor
-        # single precision, as Kaldi: questions that divide the data equally must tie, so that the first one wins
-        gains = objf(yes, floor).astype(np.float32) + objf(sums.sum(axis=0) - yes, floor).astype(np.float32) - total
-        choice = int(np.argmax(gains))
-        gain, chosen = float(gains[choice]), question.sets[choice]
-        if gain <= 0:
-            gain, chosen = 0.0, []
+        counts = np.bincount(values)
+        present = np.flatnonzero(counts)
+        starts = np.cumsum(counts[present]) - counts[present]
+        sums = np.add.reduceat(self.stats.sums[rows[np.argsort(values, kind="stable")]], starts, axis=0)
+        answers = self.masks[key][:, present]
+        numbers = np.flatnonzero(answers.any(axis=1) & ~answers.all(axis=1))  # the others divide nothing
+        gain, chosen, floor = 0.0, [], self.stats.var_floor
+        if len(numbers):
+            yes = answers[numbers] @ sums
+            # single precision, as Kaldi: questions that divide the data equally must tie, so that the first one wins
+            gains = objf(np.stack([yes, sums.sum(axis=0) - yes]), floor).astype(np.float32).sum(axis=0) - total
+            best = int(np.argmax(gains))
+            if gains[best] > 0:
+                gain, chosen = float(gains[best]), question.sets[numbers[best]]
         if question.refine_iterations:
             sides = np.isin(present, chosen).astype(int)
             gain += refine(sums, sides, 2, floor, question.refine_iterations)
@@ -130,7 +134,7 @@ def split_leaves(stub: Node, num_leaves: int, stats: TreeStats, questions: Quest
     while queue and -queue[0][0] > threshold and (max_leaves <= 0 or num_leaves < max_leaves):
         loss, _, leaf, root = heapq.heappop(queue)
         best, rows = best_of[leaf], rows_of[leaf]
-        inside = np.isin(stats.events[rows, best.key + 1], best.values)
+        inside = np.bincount(best.values, minlength=splitter.size)[stats.events[rows, best.key + 1]] > 0
         new, num_leaves = num_leaves, num_leaves + 1
         rows_of[leaf], rows_of[new] = rows[inside], rows[~inside]
         history.setdefault(leaf, []).append((best, new))

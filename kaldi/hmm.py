@@ -44,6 +44,11 @@ class HmmTopology:
         return 1 + max(max(s.forward_pdf_class, s.self_loop_pdf_class) for s in self.states(phone))
 
     @cached_property
+    def first_emits(self) -> np.ndarray:
+        """Whether the first state of each phone has a pdf; False for numbers that are no phones."""
+        return np.array([entry >= 0 and self.entries[entry][0].forward_pdf_class != NO_PDF for entry in self.entry_of])
+
+    @cached_property
     def is_hmm(self) -> bool:
         """Whether every state has the same pdf on its self-loop as on its other transitions."""
         return all(s.forward_pdf_class == s.self_loop_pdf_class for entry in self.entries for s in entry)

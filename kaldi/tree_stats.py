@@ -72,13 +72,18 @@ def sum_by(groups: np.ndarray, sums: np.ndarray, count: int) -> np.ndarray:
     return total
 
 
-def merge(events: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of equal events summed, in Kaldi's order of events."""
+def group_events(events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows in Kaldi's order of events, and where in that order each distinct event starts."""
     sortable = np.where(events == UNKNOWN, np.int32(np.iinfo(np.int32).max), events)  # a missing key comes last
     order = np.lexsort(sortable.T[::-1])
-    events = events[order]
-    starts = np.flatnonzero(np.concatenate([[True], np.any(events[1:] != events[:-1], axis=1)])) if len(events) else []
-    return events[starts], np.add.reduceat(sums[order], starts, axis=0) if len(events) else sums
+    changes = np.any(np.diff(events[order], axis=0) != 0, axis=1)
+    return order, np.flatnonzero(np.concatenate([[True], changes]))
+
+
+def merge(events: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of equal events summed, in Kaldi's order of events."""
+    order, starts = group_events(events)
+    return events[order[starts]], np.add.reduceat(sums[order], starts, axis=0)
 
 
 class TreeAccumulator:
@@ -86,7 +91,8 @@ class TreeAccumulator:
 
     def __init__(self, model: TransitionModel, width: int, central: int, ci_phones: list[int], var_floor: float):
         self.model, self.width, self.central, self.var_floor = model, width, central, var_floor
-        self.ci_phones = np.array(ci_phones, np.int32)
+        self.independent = np.isin(np.arange(1 + int(model.tuples[:, 0].max())), ci_phones)
+        self.beside = np.arange(width) != central
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.count = 0
         self.total: tuple[np.ndarray, np.ndarray] | None = None
@@ -98,8 +104,7 @@ class TreeAccumulator:
             return False
         phones = self.model.id2phone[alignment[starts]]
         windows = phone_windows(phones, self.width, self.central)
-        independent = np.isin(phones, self.ci_phones)
-        windows[np.ix_(independent, np.arange(self.width) != self.central)] = UNKNOWN
+        windows = np.where(self.independent[phones, None] & self.beside, np.int32(UNKNOWN), windows)
         rows = np.repeat(windows, np.diff(np.append(starts, len(alignment))), axis=0)
         self.waiting.append((np.column_stack([self.model.id2pdf_class[alignment], rows]), feats))
         self.count += len(feats)
@@ -111,9 +116,12 @@ class TreeAccumulator:
         if not self.count:
             return
         events = np.concatenate([events for events, _ in self.waiting])
-        feats = np.concatenate([feats for _, feats in self.waiting]).astype(np.float64)
-        sums = np.hstack([feats, feats * feats, np.ones((len(feats), 1))])
-        chunk = merge(events, sums)
+        order, starts = group_events(events)
+        feats = np.concatenate([feats for _, feats in self.waiting])[order].astype(np.float64)
+        first = np.add.reduceat(feats, starts, axis=0)
+        second = np.add.reduceat(np.square(feats, out=feats), starts, axis=0)
+        counts = np.diff(starts, append=len(events))
+        chunk = events[order[starts]], np.column_stack([first, second, counts])
         if self.total is not None:
             chunk = merge(*(np.concatenate(pair) for pair in zip(self.total, chunk, strict=True)))
         self.total = chunk
