@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -16,6 +17,9 @@ from local.audio import AudioError, read_audio, read_scp, write_audio
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.recordings import find_recordings
+
+if TYPE_CHECKING:
+    from nnet.segan.enhancer import Enhancer
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -123,21 +127,26 @@ def open_source(source: Path, target: Path, rate: int) -> Files | Scp:
     return Files(source, target, rate)
 
 
+def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float = 0.0, draw: int = 0) -> None:
+    """Enhance and write all recordings, and log the real-time factor."""
+    began, seconds = time.monotonic(), 0.0
+    for name, enhanced in enhancer(recordings.signals(), draw):
+        seconds += recordings.write(name, enhanced, dry)
+    spent = time.monotonic() - began
+    log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))
+
+
 @stop_on_errors(ValueError, AudioError, OSError)
 def main() -> None:
     arguments = parse_arguments()
-    recordings = open_source(arguments.source, arguments.target, load_config(arguments.model).rate)
+    config = load_config(arguments.model)
+    recordings = open_source(arguments.source, arguments.target, config.rate)
 
     from nnet.segan.device import choose_strategy
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy(arguments.use_gpu, arguments.threads)
-    enhancer = load_enhancer(arguments.model)
-    began, seconds = time.monotonic(), 0.0
-    for name, enhanced in enhancer(recordings.signals(), arguments.draw):
-        seconds += recordings.write(name, enhanced, arguments.dry)
-    spent = time.monotonic() - began
-    log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))
+    enhance(load_enhancer(config, arguments.model / "generator"), recordings, arguments.dry, arguments.draw)
 
 
 if __name__ == "__main__":

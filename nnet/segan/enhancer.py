@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from nnet.segan.config import Config, load_config
+from nnet.segan.config import Config
 from nnet.segan.model import Generator, latent
 from nnet.segan.signal import cut_windows, deemphasise, overlap_add, preemphasise
+from nnet.segan.weights import load_weights
 
 BATCH = 32
 
@@ -73,35 +74,8 @@ class Enhancer:
         return name, np.clip(deemphasise(joined, self.config.preemphasis), -1.0, 1.0)
 
 
-def load_enhancer(directory: Path, batch: int = BATCH) -> Enhancer:
-    """The best generator that was trained into `directory`; ValueError says what is missing or does not fit."""
-    generator = Generator(load_config(directory))
-    load_weights(generator, directory / "generator")
+def load_enhancer(config: Config, weights: Path, batch: int = BATCH) -> Enhancer:
+    """The generator of a configuration with these weights; ValueError says what is missing or does not fit."""
+    generator = Generator(config)
+    load_weights(generator, weights)
     return Enhancer(generator, batch)
-
-
-def load_weights(network: tf.Module, prefix: Path) -> None:
-    """Read the variables of a network that save_weights wrote; ValueError names the variable that does not fit."""
-    if not prefix.with_name(prefix.name + ".index").is_file():
-        there = sorted(path.name.removesuffix(".index") for path in prefix.parent.glob("*.index"))
-        raise ValueError(f"{prefix}: no such weights; in {prefix.parent} there are: {', '.join(there) or 'none'}")
-    reader = tf.train.load_checkpoint(str(prefix))
-    shapes = reader.get_variable_to_shape_map()
-    for name, variable in network.named.items():
-        key = f"weights/{name.replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE"
-        if key not in shapes:
-            raise ValueError(f"{prefix}: weights of another configuration: {name} is missing")
-        if shapes[key] != variable.shape.as_list():
-            raise ValueError(
-                f"{prefix}: weights of another configuration: {name} has the shape {shapes[key]} there, "
-                f"but {variable.shape.as_list()} here"
-            )
-        variable.assign(reader.get_tensor(key))
-
-
-def save_weights(network: tf.Module, prefix: Path) -> None:
-    """Write the variables of a network as a TensorFlow checkpoint, complete or not at all."""
-    partial = prefix.with_name(prefix.name + ".tmp")
-    tf.train.Checkpoint(weights=network.named).write(str(partial))
-    for suffix in (".data-00000-of-00001", ".index"):
-        partial.with_name(partial.name + suffix).replace(prefix.with_name(prefix.name + suffix))

@@ -7,9 +7,9 @@ channels, which is what a CPU is fast at, and the numbers are the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from nnet.segan.config import Config
@@ -92,7 +92,7 @@ class _Variables:
         self.all[name] = tf.Variable(value, name=name.replace("/", "_"))
 
     def weight(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
-        std = self._config.init_std or np.sqrt(2.0 / fan_in)
+        std = self._config.init_std or math.sqrt(2.0 / fan_in)
         seed = (self._seed[0], 1000 * self._seed[1] + len(self.all))
         self._add(name, tf.random.stateless_truncated_normal(shape, seed, stddev=std))
 
@@ -123,6 +123,8 @@ class Generator(tf.Module):
         self._decoder_depths = (*config.g_depths[-2::-1], 1)
         for layer, depth in enumerate(self._decoder_depths):
             fan_in = config.kernel * inputs // config.stride
+            if config.input_skip and depth == 1:  # begin as the identity
+                fan_in = math.inf
             table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), fan_in)
             if config.bias_deconv:
                 table.constant(f"g_ae/dec_{layer}/b", depth)

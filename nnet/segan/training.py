@@ -12,13 +12,16 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from nnet.segan.classifier import Classifier, save_classifier
 from nnet.segan.config import Config, load_config
-from nnet.segan.enhancer import Enhancer, save_weights
+from nnet.segan.enhancer import Enhancer
 from nnet.segan.game import LOSSES, Game
 from nnet.segan.log import log
 from nnet.segan.metrics import measure
+from nnet.segan.pictures import draw_losses, draw_spectrograms
 from nnet.segan.recordings import Recording
 from nnet.segan.records import count_pairs, training_batches
+from nnet.segan.weights import save_weights
 
 RESUMABLE = ("epochs", "d_pretrain_epochs", "l1_remove_epoch")  # may differ from the run that is gone on with
 SCALARS_EVERY = 10  # steps
@@ -100,9 +103,13 @@ class Training:
                     bar.update()
                     if int(self.game.pretrain_step) % self.places.save_every == 0:
                         self._manager.save()
-        save_weights(self.game.discriminator, self.places.out / "classifier")
-        np.save(self.places.out / "classifier_reference.npy", self.game.classifier_reference().numpy())
         self._manager.save()
+        reference = self.game.classifier_reference()
+        save_classifier(self.places.out, self.game.discriminator, reference)
+        if self.places.dev:
+            read = [[side.read(self.config.rate) for side in pair] for pair in self.places.dev.values()]
+            accuracy = Classifier(self.game.discriminator, reference).accuracy(*zip(*read, strict=True))
+            log.info("the discriminator tells clean from noisy in %.1f %% of the validation recordings", 100 * accuracy)
 
     def run(self) -> None:
         """Play the remaining epochs."""
@@ -115,6 +122,7 @@ class Training:
         if not (self.places.out / "generator.index").is_file():
             self._end_epoch(done // self.steps_per_epoch)
         self._losses.close()
+        draw_losses(self.places.out)
 
     def _run_epoch(self, epoch: int, bar: tqdm, total: int) -> int:
         l1_weight = tf.constant(self.config.l1_weight if epoch < self.config.l1_remove_epoch else 0.0)
@@ -170,7 +178,7 @@ class Training:
             target, given = read[name]
             row = measure(target, generated, rate)
             rows.append(row | {"L1": float(np.mean(np.abs(target - generated[: len(target)])))})
-            heard = {"target": target, "input": given, "generated": generated}
+            heard = {"given": given, "generated": generated, "target": target}
         means = {metric: float(np.nanmean([row[metric] for row in rows])) for metric in rows[0]}
         self._write_validation(epoch, means, heard)
         log.info("epoch %d: %s", epoch, ", ".join(f"{metric} {value:.3f}" for metric, value in means.items()))
@@ -184,6 +192,7 @@ class Training:
                 tf.summary.histogram(name, variable)
             for kind, samples in heard.items():
                 tf.summary.audio(kind, samples[None, :, None], self.config.rate)
+        draw_spectrograms(heard, self.config.rate, self.places.out / "spectrograms.png")
         _append_validation(self.places.out / "validation.tsv", epoch, means)
 
 

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Cleans one recording with a trained SEGAN, or with the published weights.
+set -euo pipefail
+
+save_path=exp/segan     # directory of the weights
+weights=generator       # their name there
+g_nl=prelu
+
+help_message="Usage: local/clean_wav.sh [options] <wav> [<directory>]
+ e.g.: local/clean_wav.sh noisy.wav cleaned
+       local/clean_wav.sh --save-path segan_v1.1 --weights SEGAN-41700 noisy.wav cleaned
+Writes <directory>/<name of wav>; <directory> is the current one if it is left out.
+Options:
+  --save-path <dir>    # directory of the weights (default $save_path)
+  --weights <name>     # name of the weights there (default $weights)
+  --g-nl prelu|leaky   # activation of published weights (default $g_nl)"
+
+# shellcheck disable=SC1091
+. ./path.sh
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+  echo "$help_message" >&2
+  exit 1
+fi
+
+python3 -m nnet.segan --init_noise_std 0. --save_path "$save_path" --batch_size 100 --g_nl "$g_nl" --weights "$weights" \
+  --preemph 0.95 --bias_deconv True --bias_downconv True --bias_D_conv True \
+  --test_wav "$1" --save_clean_path "${2:-.}"
