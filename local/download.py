@@ -14,7 +14,13 @@ TIMEOUT_SECONDS = 60
 
 
 def download(url: str, target: Path, size: int) -> None:
-    """Fetch url into target unless it is there with its size in bytes. Raises OSError; ValueError for another size."""
+    """Fetch url into target unless it is there with its size in bytes. Raises OSError; ValueError for another size.
+
+    A size of 0 is what the server says it is.
+    """
+    if not size:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT_SECONDS) as response:
+            size = int(response.headers["Content-Length"])
     if target.exists() and target.stat().st_size == size:
         return
     partial = target.with_name(target.name + ".part")
@@ -36,7 +42,7 @@ def download(url: str, target: Path, size: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, required=True, help="size of the complete file in bytes")
+    parser.add_argument("--size", type=int, default=0, help="bytes of the complete file (default: as the server says)")
     parser.add_argument("url")
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
