@@ -178,6 +178,8 @@ def gmm_est(model_in: str, stats_in: str, model_out: str, *, binary: bool = True
     flags = parse_flags(update_flags)
     transitions, model = read_model(model_in)
     accs = read_file(stats_in, GMM_ACCS)
+    if len(accs.transitions) != transitions.num_tids + 1 or not np.array_equal(accs.offsets, model.offsets):
+        raise KaldiError(f"{stats_in}: statistics of another model than {model_in}: transition-ids or Gaussians differ")
     if "t" in flags:
         transitions.mle_update(accs.transitions, transition_floor, transition_min_count, share_for_pdfs)
     model = update_gmms(model, accs, flags, min_gaussian_weight=min_gaussian_weight,
