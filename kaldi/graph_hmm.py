@@ -97,8 +97,8 @@ def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst,
     for label, context in enumerate(contexts[1:], 1):
         if disambiguation[label]:
             symbols.append(hmms.model.num_tids + 1 + len(symbols))
-            arcs += [(0, states + 1, symbols[-1], label, 0.0), (states + 1, 0, 0, 0, 0.0)]
-            states += 2
+            arcs += [(0, states, symbols[-1], label, 0.0), (states, 0, 0, 0, 0.0)]
+            states += 1
             continue
         hmm = hmms.index[context]
         if hmm not in entries:

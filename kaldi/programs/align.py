@@ -1,0 +1,108 @@
+"""Kaldi's programs that align utterances to their training graphs."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import numpy as np
+
+from kaldi.fst import FST, Fst
+from kaldi.log import KaldiError, log, warn
+from kaldi.table import FLOAT, FLOAT_MATRIX, FLOAT_VECTOR, INT_VECTOR, Kind, RandomAccess, TableWriter, read_table
+
+
+def _utterances(graphs: str, feats: str) -> Iterator[tuple[str, Fst, np.ndarray | None]]:
+    """(utterance, graph, features), the features None after a warning when something is missing."""
+    table = RandomAccess(feats, FLOAT_MATRIX)
+    for utterance, graph in read_table(graphs, FST):
+        matrix = table.get(utterance)
+        if matrix is None:
+            warn(f"No features for utterance {utterance}")
+        elif not len(matrix):
+            warn(f"Zero-length utterance: {utterance}")
+            matrix = None
+        elif graph.start < 0:
+            warn(f"Empty decoding graph for {utterance}")
+            matrix = None
+        yield utterance, graph, matrix
+
+
+def align_equal_compiled(graphs: str, feats: str, alignments: str) -> None:
+    """Align utterances evenly to a random path through their graphs, for a flat start.
+
+    Usage: align-equal-compiled [options] <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
+    """
+    from kaldi.forced_alignment import equal_alignment
+    from kaldi.glibc_random import Random, string_seed
+
+    done = errors = 0
+    with TableWriter(alignments, INT_VECTOR) as writer:
+        for utterance, graph, matrix in _utterances(graphs, feats):
+            alignment = None
+            if matrix is not None:
+                alignment = equal_alignment(graph, len(matrix), Random(string_seed(utterance)))
+            if alignment is None:
+                warn(f"{utterance} was not aligned")
+                errors += 1
+                continue
+            writer.write(utterance, alignment)
+            done += 1
+    log(f"Success: done {done} utterances." if not errors else f"Computed {done} alignments; {errors} had errors.")
+    if not done:
+        raise KaldiError(f"{graphs}: no utterance was aligned (see the warnings above)")
+
+
+def gmm_align_compiled(model: str, graphs: str, feats: str, alignments: str, scores: str = "", *, beam: float = 200.0,
+                       retry_beam: float = 0.0, careful: bool = False, transition_scale: float = 1.0,
+                       acoustic_scale: float = 1.0, self_loop_scale: float = 1.0,
+                       write_per_frame_acoustic_loglikes: str = "") -> None:
+    """Align utterances to their graphs by Viterbi search with a GMM system.
+
+    Usage: gmm-align-compiled [options] <model> <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
+        [<scores-wspecifier>]
+    """
+    from kaldi.forced_alignment import Aligner, careful_graph
+    from kaldi.gmm import read_model
+
+    if beam <= 0 or retry_beam and retry_beam <= beam:
+        raise KaldiError(f"--beam={beam:g} must be above 0, and --retry-beam={retry_beam:g} above it (or 0: no retry)")
+    aligner = Aligner(*read_model(model), acoustic_scale, transition_scale, self_loop_scale)
+    done = errors = retried = frames = 0
+    likelihood = 0.0
+    with ExitStack() as stack:
+        def writer(wspecifier: str, kind: Kind) -> TableWriter | None:
+            return stack.enter_context(TableWriter(wspecifier, kind)) if wspecifier else None
+
+        ali, score = writer(alignments, INT_VECTOR), writer(scores, FLOAT)
+        per_frame = writer(write_per_frame_acoustic_loglikes, FLOAT_VECTOR)
+        for utterance, graph, matrix in _utterances(graphs, feats):
+            if matrix is None:
+                errors += 1
+                continue
+            searched = careful_graph(graph) if careful else graph
+            try:
+                found = aligner.align(searched, matrix, beam)
+                if found is None and retry_beam:
+                    retried += 1
+                    warn(f"Retrying utterance {utterance} with beam {retry_beam:g}")
+                    found = aligner.align(searched, matrix, retry_beam)
+            except KaldiError as error:
+                raise KaldiError(f"{utterance}: {error}") from None
+            if found is None:
+                warn(f"Did not successfully decode file {utterance}, len = {len(matrix)}")
+                errors += 1
+                continue
+            ali.write(utterance, found.transition_ids)
+            if score:
+                score.write(utterance, -found.cost)
+            if per_frame:
+                per_frame.write(utterance, found.acoustic)
+            done += 1
+            frames += len(matrix)
+            likelihood -= found.cost / acoustic_scale
+    average = likelihood / frames if frames else float("nan")
+    log(f"Overall log-likelihood per frame is {average:.6g} over {frames} frames.")
+    log(f"Retried {retried} out of {done + errors} utterances.")
+    log(f"Done {done}, errors on {errors}")
+    if not done:
+        raise KaldiError(f"{graphs}: no utterance was aligned (see the warnings above)")
