@@ -101,7 +101,7 @@ sub heredoc_text {
   return $text;
 }
 
-# Tells which jobs failed, with the end of the first one's log; returns the exit status.
+# Tells which jobs failed, with the end (and the first error) of the first one's log; returns the exit status.
 sub report_failures {
   my ($array, @failed) = @_;
   return 0 unless @failed;
@@ -112,7 +112,9 @@ sub report_failures {
   print STDERR "$program: $which, log is in $log\n";
   if (open(my $file, '<', $log)) {
     my @lines = <$file>;
-    print STDERR map { "  $_" } @lines > 15 ? @lines[-15 .. -1] : @lines;
+    my @end = splice(@lines, @lines > 15 ? -15 : 0);
+    my ($first_error) = grep { m/^ERROR/ } @lines;    # of a pipe, the program that failed first says why
+    print STDERR map { "  $_" } defined $first_error ? ($first_error, "...\n") : (), @end;
   } else {
     print STDERR "$program: cannot read $log: $!\n";
   }
