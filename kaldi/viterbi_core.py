@@ -69,7 +69,7 @@ def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, paramete
 
     final, offsets, ilabel, weight, target: as in kaldi.fst.Fst, weights with transition probabilities; pdf: int32[A],
     of each arc with an input label; frames: float32[T, 2 dim + 1], (x, x * x, 1); parameters: float32[G, 2 dim + 1] of
-    all Gaussians, those of pdf p being the rows gaussians[p]:gaussians[p + 1]; scale: of log-likelihoods; beam: of costs.
+    all Gaussians, those of pdf p being rows gaussians[p]:gaussians[p + 1]; scale: of log-likelihoods; beam: of costs.
     Returns (cost of the path, its arcs int64[L], the acoustic costs float32[L] of its arcs); the cost is inf, and the
     path empty, when no final state was reached at the last frame.
     """
