@@ -1,0 +1,270 @@
+"""Training: it learns, goes on after any interruption with the same numbers, and survives bad batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from ligru_task import make_task
+
+from nnet.ligru import checkpoint, train
+from nnet.ligru.config import Config, read_config
+from nnet.ligru.data import Corpus, DataError, load_batch
+from nnet.ligru.trainer import Training
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return make_task(tmp_path_factory.mktemp("ligru") / "task")
+
+
+def small(**changes) -> Config:
+    settings = {"layers": 1, "units": 16, "batch_frames": 300, "epochs": 2, "max_frames": (30, 0)} | changes
+    return dataclasses.replace(read_config(ROOT / "conf/ligru.toml", "small"), **{"learning_rate": 3e-3} | settings)
+
+
+def corpora(task: Path, config: Config, **changes) -> list[Corpus]:
+    settings = {"cmvn": config.cmvn, "context": config.context, "tolerance": 5, "num_pdfs": 12} | changes
+    phones = settings.get("num_phones")
+    return [Corpus([task / f"data-{name}"], task / f"{name}_pdf.scp", task / f"{name}_phone.scp" if phones else None,
+                   **settings) for name in ("train", "dev")]
+
+
+def training(task: Path, directory: Path, config: Config, **changes) -> Training:
+    directory.mkdir(exist_ok=True)
+    return Training(config, *corpora(task, config, **changes), directory, torch.device("cpu"))
+
+
+def weights(directory: Path, name: str = checkpoint.LAST) -> dict[str, torch.Tensor]:
+    return checkpoint.load(directory / name)["weights"]
+
+
+def assert_same(one: dict, other: dict) -> None:
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"network": "sligru"}, {"network": "mlp", "context": (2, 2)}, {"network": "gru"},
+    {"label_smoothing": 0.1, "time_masks": 1, "time_mask_frames": 5, "feature_masks": 1, "weight_average": 0.9,
+     "monophone_weight": 1.0}], ids=["ligru", "sligru", "mlp", "gru", "options"])
+def test_learns(task, tmp_path, changes):
+    config = small(epochs=5, dropout=0.0, learning_rate=1e-2, **changes)
+    training(task, tmp_path, config, num_phones=5 if "monophone_weight" in changes else 0).run()
+    header, *rows = [line.split("\t") for line in (tmp_path / "log.tsv").read_text().splitlines()]
+    assert header == ["epoch", "train_loss", "train_frame_error", "dev_loss", "dev_frame_error", "frames_per_second",
+                      "learning_rate"]
+    errors = [float(row[4]) for row in rows]
+    assert len(rows) == 5 and min(errors) < min(0.35, errors[0])
+    assert checkpoint.load(tmp_path / checkpoint.FINAL)["error"] == pytest.approx(min(errors), abs=1e-5)
+    assert (tmp_path / "learning_curves.png").stat().st_size > 0 and list((tmp_path / "tensorboard").iterdir())
+
+
+def test_learning_rate_is_halved_without_improvement(task, tmp_path):
+    run = training(task, tmp_path, small(epochs=4, min_improvement=0.99, stop_after=9))
+    run.run()
+    assert run.progress.learning_rate == pytest.approx(3e-3 / 2**3)
+
+
+def test_stops_when_nothing_is_gained(task, tmp_path):
+    run = training(task, tmp_path, small(epochs=9, learning_rate=0.0, stop_after=2))
+    run.run()
+    assert run.progress.epoch < 9 and run.progress.epochs_since_best == 2
+
+
+def command(task: Path, directory: Path, config: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "nnet.ligru.train", "--config", str(config), "--num-pdfs", "12", "--use-gpu", "false",
+            *more, f"{task}/data-train", f"{task}/train_pdf.scp", f"{task}/data-dev", f"{task}/dev_pdf.scp",
+            str(directory)]
+
+
+def write_config(path: Path, **changes) -> Path:
+    lines = ["[small]"]
+    for name, value in dataclasses.asdict(small(**changes)).items():
+        value = list(value) if isinstance(value, tuple) else value
+        lines.append(f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
+    """Killed after some batches of the second epoch; ends with the numbers of an unbroken training."""
+    changes = {"checkpoint_minutes": 0.0, "batch_frames": 40, "epochs": 3, "weight_average": 0.5, "time_masks": 1}
+    config = write_config(tmp_path / "c.toml", **changes)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    process = subprocess.Popen(command(task, broken, config), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        time.sleep(0.1)
+        if (broken / checkpoint.LAST).exists():
+            progress = checkpoint.load_last(broken)["progress"]
+            if progress["epoch"] >= 1 and progress["batch"] > 3:
+                break
+    assert process.poll() is None, "the training was over too soon"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run(command(task, broken, config), cwd=ROOT, env=environment, check=True, capture_output=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    training(task, unbroken, small(**changes)).run()
+    torch.set_num_threads(threads)
+    for name in (checkpoint.LAST, checkpoint.FINAL):
+        assert_same(weights(broken, name), weights(unbroken, name))
+    speed = "frames_per_second"
+    for ours, theirs in zip(*(checkpoint.load_last(d)["records"] for d in (broken, unbroken)), strict=True):
+        assert {k: v for k, v in ours.items() if k != speed} == {k: v for k, v in theirs.items() if k != speed}
+
+
+def test_damaged_checkpoint(task, tmp_path, caplog):
+    training(task, tmp_path, small()).run()
+    last = tmp_path / checkpoint.LAST
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    run = training(task, tmp_path, small())
+    assert run.progress.epoch == 1
+    assert "last.pt: is damaged or not a checkpoint; going back to the one before" in caplog.text
+    (tmp_path / checkpoint.PREVIOUS).write_bytes(b"nothing")
+    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint can be read: remove"):
+        training(task, tmp_path, small())
+
+
+def test_checkpoint_of_something_else(task, tmp_path):
+    training(task, tmp_path, small(epochs=1)).run()
+    with pytest.raises(DataError, match="of dimension 24, those of the checkpoints in .* had 8"):
+        training(task, tmp_path, small(context=(1, 1)))
+    with pytest.raises(DataError, match="of another configuration"):
+        training(task, tmp_path, small(units=8))
+    training(task, tmp_path, small(epochs=2)).run()
+    assert len((tmp_path / "log.tsv").read_text().splitlines()) == 3
+
+
+def test_checkpoints_run_no_code(tmp_path):
+    torch.save({"x": Path("/")}, tmp_path / "x.pt")
+    with pytest.raises(checkpoint.CheckpointError):
+        checkpoint.load(tmp_path / "x.pt")
+
+
+def test_bad_batches_are_skipped_and_named(task, tmp_path, caplog, monkeypatch):
+    run = training(task, tmp_path, small(max_bad_batches=3))
+    loss = run._loss
+    bad = [2, 3]
+    calls = []
+
+    def sometimes(network, batch):
+        calls.append(batch.ids)
+        value, errors = loss(network, batch)
+        return (value * float("nan") if network.training and len(calls) - 1 in bad else value), errors
+
+    monkeypatch.setattr(run, "_loss", sometimes)
+    run._train_epoch()
+    assert caplog.text.count("not finite; skipped the batch with") == 2 and " ".join(calls[2]) in caplog.text
+    assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
+    bad += range(len(calls), len(calls) + 9)
+    run.progress.batch = 0
+    with pytest.raises(DataError, match="the loss of 3 batches in a row is not finite: lower learning_rate"):
+        run._train_epoch()
+
+
+def test_out_of_memory_halves_the_batches(task, tmp_path, caplog, monkeypatch):
+    run = training(task, tmp_path, small())
+    step = run._step
+    sizes = []
+
+    def limited(number, batch):
+        if len(batch.pdfs) > 160:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        sizes.append(len(batch.pdfs))
+        return step(number, batch)
+
+    monkeypatch.setattr(run, "_step", limited)
+    run._train_epoch()
+    total = sum(utterance.frames for utterance in run.train.utterances)
+    assert sum(sizes) == total == run.totals.frames
+    assert caplog.text.count("out of memory with") == 1 and run.progress.batch_frames <= 160
+    run._end_epoch()
+    assert run.progress.planned_frames == run.progress.batch_frames
+
+
+def test_other_errors_are_not_taken_for_memory(task, tmp_path, monkeypatch):
+    run = training(task, tmp_path, small())
+
+    def broken(number, batch):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(run, "_step", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        run._train_epoch()
+
+
+def _one_of_two(rank: int, task: Path, directory: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    _gradients(task, directory / f"gradients{rank}.pt")
+    dist.destroy_process_group()
+
+
+def _gradients(task: Path, path: Path) -> None:
+    """Gradients of the first batch, in float64."""
+    processes = dist.get_world_size() if dist.is_initialized() else 1
+    config = small(dropout=0.0, batch_frames=400 // processes, max_gradient=1e9, layers=2)
+    path.parent.mkdir(exist_ok=True)
+    torch.set_default_dtype(torch.float64)
+    run = training(task, path.parent, config)
+    torch.set_default_dtype(torch.float32)
+    batch = load_batch(run.train, run._plan()[0][run.rank :: processes], set())
+    run.optimizer.step = lambda: None
+    assert run._step(0, dataclasses.replace(batch, feats=batch.feats.double()))
+    checkpoint.save(path, {name: parameter.grad for name, parameter in run.model.named_parameters()}
+                    | {"statistics": run.model.layers[0].norm.running_variance, "loss": torch.tensor(run.totals.loss)})
+
+
+def test_two_processes_have_the_gradients_of_one(task, tmp_path):
+    torch.multiprocessing.spawn(_one_of_two, (task, tmp_path), nprocs=2)
+    _gradients(task, tmp_path / "gradients.pt")
+    one = checkpoint.load(tmp_path / "gradients.pt")
+    for rank in (0, 1):
+        for name, value in checkpoint.load(tmp_path / f"gradients{rank}.pt").items():
+            torch.testing.assert_close(value, one[name], rtol=1e-9, atol=1e-12)
+
+
+def test_torchrun(task, tmp_path):
+    config = write_config(tmp_path / "c.toml", epochs=1)
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(run + command(task, tmp_path / "exp", config)[1:], cwd=ROOT, check=True, capture_output=True,
+                   env=os.environ | {"OMP_NUM_THREADS": "1"})
+    (row,) = checkpoint.load_last(tmp_path / "exp")["records"]
+    assert row["epoch"] == 1 and np.isfinite(row["dev_loss"])
+
+
+def arguments(task: Path, directory: Path, **changes) -> list[str]:
+    fields = {"pdfs": "12", "data": f"{task}/data-train", "targets": f"{task}/train_pdf.scp"} | changes
+    return ["--config", str(ROOT / "conf/ligru.toml"), "--num-pdfs", fields["pdfs"], fields["data"], fields["targets"],
+            f"{task}/data-dev", f"{task}/dev_pdf.scp", str(directory)]
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"data": "/none"}, "/none/feats.scp: no such file"), ({"targets": "/none.scp"}, "/none.scp: no such file"),
+    ({"pdfs": "3"}, "the model only 3 pdfs")])
+def test_bad_input_is_one_line(task, tmp_path, capsys, changes, message):
+    assert train.main(arguments(task, tmp_path / "exp", **changes)) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("error:") == 1 and "Traceback" not in error
+    assert not list((tmp_path / "exp").glob("*.pt"))
+
+
+def test_help_does_not_wait_for_pytorch():
+    code = ("import sys; sys.argv = ['x', '--help']\nfrom nnet.ligru import {0}\n"
+            "try:\n    {0}.main()\nexcept SystemExit:\n    print('torch' in sys.modules)")
+    for program in ("train", "forward"):
+        result = subprocess.run([sys.executable, "-c", code.format(program)], cwd=ROOT, capture_output=True, text=True)
+        assert result.stdout.endswith("False\n") and "usage: python3 -m nnet.ligru" in result.stdout
