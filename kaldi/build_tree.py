@@ -191,10 +191,13 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
     if listed - seen:
         warn(f"no statistics for the phones {' '.join(map(str, sorted(listed - seen)))}")
     fixed = [phone for root in roots if not root.split for phone in root.phones]
-    splits = split_leaves(stub, num_leaves, stats.subset(~np.isin(stats.key(central), fixed)), questions, threshold,
-                          max_leaves)
-    log(f"After decision tree split, num-leaves = {splits.num_leaves}, like-impr = "
-        f"{splits.gain / stats.sums[:, -1].sum():.7g} per frame over {stats.sums[:, -1].sum():.7g} frames.")
+    split_stats = stats.subset(~np.isin(stats.key(central), fixed))
+    splits = split_leaves(stub, num_leaves, split_stats, questions, threshold, max_leaves)
+    frames, split_frames = stats.sums[:, -1].sum(), split_stats.sums[:, -1].sum()
+    log(f"After decision tree split, num-leaves = {splits.num_leaves}, like-impr = {splits.gain / frames:.7g} "
+        f"per frame over {frames:.7g} frames.")
+    log(f"Including just phones that were split, improvement is {splits.gain / max(split_frames, 1.0):.7g} per frame "
+        f"over {split_frames:.7g} frames.")
     root = replace_leaves(stub, lambda leaf: splits.nodes.get(leaf, Leaf(leaf)))
     num_leaves = splits.num_leaves
     if cluster_threshold:
