@@ -36,8 +36,9 @@ mkdir -p "$logdir" "$mfccdir"
 mfccdir=$(cd "$mfccdir" && pwd)
 
 require_files "$data/wav.scp" "$mfcc_config"
+remove_results() { rm -f "$data"/{feats.scp,cmvn.scp,utt2num_frames,utt2dur}; }
+remove_results
 utils/validate_data_dir.sh --no-text --no-feats "$data"
-rm -f "$data"/{feats.scp,cmvn.scp}
 
 vtln_opts=
 if [ -f "$data/spk2warp" ]; then
@@ -86,7 +87,7 @@ if [ -n "$missing" ]; then
   echo "$0: no features for $count of $(wc -l <"$data/utt2spk") utterances of $data: $(head -n 5 <<<"$missing" | paste -s -d " ")" >&2
   grep -h -E '^(WARNING|ERROR)' "$logdir/make_mfcc_$name".*.log | head -n 5 >&2 || true
   if ! $skip_unreadable || [ ! -s "$data/feats.scp" ]; then
-    rm "$data/feats.scp"
+    remove_results
     echo "$0: repair these recordings or go without them by --skip-unreadable true; logs are $logdir/make_mfcc_$name.*.log" >&2
     exit 1
   fi

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ["conf", "egs", "kaldi", "local", "nnet", "steps", "utils", ".venv", "path.sh"]
 CORPUS = """--mini-train-speakers 4 --mini-train-minutes 2 --mini-dev-speakers 2 --mini-dev-minutes 0.3
     --mini-test-speakers 2 --mini-test-minutes 0.3""".split()
-SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "2 4"]
+SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "1 2 4"]
 
 
 class Recipe:
@@ -128,7 +128,7 @@ def test_mono(mono: Recipe) -> None:
 
 def test_training_goes_on_from_a_stage(mono: Recipe) -> None:
     """As after a kill: three passes, then from pass 3 on to the end."""
-    options = ["--nj", "2", "--max-iter-inc", "3", "--realign-iters", "2 4", "data/train", "data/lang", "exp/resumed"]
+    options = ["--nj", "2", "--max-iter-inc", "3", "--realign-iters", "1 2 4", "data/train", "data/lang", "exp/resumed"]
     mono("steps/train_mono.sh --totgauss 150 --num-iters 3", *options)
     assert (mono.directory / "exp/resumed/final.mdl").readlink().name == "3.mdl"
     mono("steps/train_mono.sh --totgauss 150 --num-iters 5 --stage 3", *options)
