@@ -24,25 +24,36 @@ ACCENTS = ["en-us", "en-us", "en-us", "en-us", "en-us-nyc", "en", "en-gb-x-rp", 
 RESAMPLE_UP, RESAMPLE_DOWN = 320, 441
 
 
+# How young children say words, spelled for espeak-ng: gliding of r and l, fronting of k, g and th, clusters reduced.
+CHILD_FORMS = {
+    "three": "fwee", "thirty": "firty", "thirteen": "firteen", "red": "wed", "right": "white", "green": "gween",
+    "brown": "bwown", "bring": "bwing", "left": "weft", "black": "back", "blue": "bwoo", "please": "peas",
+    "stop": "top", "cat": "tat", "car": "tar", "cup": "tup", "go": "doe", "close": "cose", "zero": "zewo",
+    "six": "sit", "box": "bot", "the": "duh", "fifty": "fitty", "turn": "tun", "bird": "bud", "put": "pup",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Speaker:
-    """A synthetic child: formants are `stretch` times an adult man's, rate in words a minute, level in dB."""
+    """A synthetic child: formants are `stretch` times an adult man's, rate in words a minute, levels in dB."""
 
     accent: str
     variant: str
     stretch: float
     rate: float
     pause_probability: float
+    child_form_probability: float
     level: float
+    floor: float
 
 
 def draw_speaker(rng: np.random.Generator) -> Speaker:
     """A random child of 5 to 12 years."""
     age = rng.uniform(5, 12)
-    stretch = round(RESAMPLE_DOWN * np.clip(1.47 - 0.03 * (age - 5) + rng.normal(0, 0.04), 1.15, 1.6)) / RESAMPLE_DOWN
+    stretch = round(RESAMPLE_DOWN * np.clip(1.47 - 0.03 * (age - 5) + rng.normal(0, 0.07), 1.1, 1.7)) / RESAMPLE_DOWN
     pitch = np.clip(330 - 11 * (age - 5) + rng.normal(0, 18), 200, 400)
     formants = "".join(
-        f"formant {n} {round(100 * rng.normal(1, 0.05))} {rng.integers(75, 126)} {rng.integers(85, 131)}\n"
+        f"formant {n} {round(100 * rng.normal(1, 0.09))} {rng.integers(75, 126)} {rng.integers(85, 131)}\n"
         for n in range(1, 6)
     )
     variant = (
@@ -58,7 +69,9 @@ def draw_speaker(rng: np.random.Generator) -> Speaker:
         stretch=stretch,
         rate=np.clip(135 + 7 * (age - 5) + rng.normal(0, 12), 115, 210),
         pause_probability=rng.uniform(0.02, 0.15),
+        child_form_probability=rng.uniform(0, 0.06) * (12 - age),
         level=rng.uniform(-34, -22),
+        floor=rng.uniform(-62, -48),
     )
 
 
@@ -71,12 +84,13 @@ def open_voice(speaker: Speaker) -> Iterator[Espeak]:
 
 def speak(voice: Espeak, speaker: Speaker, words: list[str], rng: np.random.Generator) -> np.ndarray:
     """One utterance as samples in [-1, 1] at RATE: hesitations, silence around it, the floor of a microphone."""
-    ssml = words[0].lower()
-    for word in words[1:]:
-        pause = f'<break time="{rng.integers(80, 400)}ms"/> ' if rng.random() < speaker.pause_probability else ""
-        ssml += f" {pause}{word.lower()}"
+    ssml = ""
+    for number, word in enumerate(word.lower() for word in words):
+        if number > 0 and rng.random() < speaker.pause_probability:
+            ssml += f'<break time="{rng.integers(80, 400)}ms"/> '
+        ssml += (CHILD_FORMS.get(word, word) if rng.random() < speaker.child_form_probability else word) + " "
     delivery = Delivery(
-        rate=max(80, round(speaker.rate * rng.uniform(0.85, 1.2) / speaker.stretch)),
+        rate=max(80, round(speaker.rate * rng.uniform(0.8, 1.5) / speaker.stretch)),
         pitch=int(rng.integers(35, 66)),
         pitch_range=int(rng.integers(25, 85)),
     )
@@ -84,5 +98,6 @@ def speak(voice: Espeak, speaker: Speaker, words: list[str], rng: np.random.Gene
     spoken = resample_poly(spoken, RESAMPLE_UP, round(RESAMPLE_DOWN * speaker.stretch))
     spoken *= 10 ** ((speaker.level + rng.normal(0, 2.5)) / 20) / np.sqrt(np.mean(spoken**2))
     before, after = rng.integers(RATE // 10, RATE // 3, size=2)
-    utterance = np.pad(spoken, (before, after)) + rng.normal(0, 10 ** (-68 / 20), len(spoken) + before + after)
+    utterance = np.pad(spoken, (before, after))
+    utterance += rng.normal(0, 10 ** (speaker.floor / 20), len(utterance))
     return utterance * min(1.0, 0.95 / np.abs(utterance).max())
