@@ -140,7 +140,7 @@ init_model() {
 # convert_alignments: those of alidir to the transition-ids of the new tree.
 convert_alignments() {
   echo "$0: converting the alignments of $alidir to the new tree"
-  rm -f "$dir"/ali.*.gz
+  rm -f "$dir"/ali.*.gz "$dir/treeacc" # the tree and the first model are made
   $cmd JOB=1:"$nj" "$dir/log/convert.JOB.log" \
     convert-ali "$alidir/final.mdl" "$dir/1.mdl" "$dir/tree" \
     "ark:gunzip -c $alidir/ali.JOB.gz|" "ark:|gzip -c >$dir/ali.JOB.gz"
