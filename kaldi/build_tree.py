@@ -142,7 +142,7 @@ def split_leaves(stub: Node, num_leaves: int, stats: TreeStats, questions: Quest
             best_of[child] = splitter.best(rows_of[child])
             heapq.heappush(queue, (-best_of[child].gain, -root, child, root))
         gain, smallest, count = gain - loss, min(smallest, -loss), count + 1
-    log(f"DoDecisionTreeSplit: split {count} times, #leaves now {num_leaves}")
+    log(f"{count} splits, {num_leaves} leaves")
 
     def node(leaf: int, step: int) -> Node:
         steps = history.get(leaf, [])
@@ -183,7 +183,7 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
     """
     sets, shared = [root.phones for root in roots], [root.shared for root in roots]
     stub, num_leaves = stub_tree(central, sets, topology.num_pdf_classes, shared)
-    log(f"BuildTree: before building trees, map has {num_leaves} leaves.")
+    log(f"{num_leaves} leaves before any split")
     listed = {phone for phones in sets for phone in phones}
     seen = set(stats.key(central).tolist())
     if seen - listed:
@@ -194,8 +194,7 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
     split_stats = stats.subset(~np.isin(stats.key(central), fixed))
     splits = split_leaves(stub, num_leaves, split_stats, questions, threshold, max_leaves)
     frames, split_frames = stats.sums[:, -1].sum(), split_stats.sums[:, -1].sum()
-    log(f"After decision tree split, num-leaves = {splits.num_leaves}, like-impr = {splits.gain / frames:.7g} "
-        f"per frame over {frames:.7g} frames.")
+    log(f"log-likelihood per frame rises by {splits.gain / frames:.7g} over {frames:.7g} frames")
     log(f"Including just phones that were split, improvement is {splits.gain / max(split_frames, 1.0):.7g} per frame "
         f"over {split_frames:.7g} frames.")
     root = replace_leaves(stub, lambda leaf: splits.nodes.get(leaf, Leaf(leaf)))
@@ -203,15 +202,15 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
     if cluster_threshold:
         if cluster_threshold < 0:
             cluster_threshold = splits.smallest
-            log(f"Setting clustering threshold to smallest split {cluster_threshold:.7g}")
+            log(f"leaves are merged up to a loss of {cluster_threshold:.7g}, what the last split gained")
         root, removed = merge_leaves(root, stub, stats, cluster_threshold, 0)
         num_leaves -= removed
-        log(f"BuildTree: removed {removed} leaves.")
+        log(f"{removed} leaves merged with others")
     if round_num_leaves:
         unseen = num_leaves - len(np.unique(map_events(root, stats.events)))
         root, removed = merge_leaves(root, stub, stats, np.inf, num_leaves // 8 * 8 - unseen)
         if removed:
-            log(f"BuildTree: Rounded num leaves to multiple of 8 by removing {removed} leaves.")
+            log(f"{removed} more leaves merged, for a multiple of 8")
     root, num_leaves = renumber(root)
-    log(f"Num-leaves is now {num_leaves}")
+    log(f"{num_leaves} leaves in the end")
     return ContextDependency(width, central, root)

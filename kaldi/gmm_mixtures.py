@@ -82,8 +82,7 @@ def mix_down(model: AmDiagGmm, occupancy: np.ndarray, target: int, power: float 
         piece = model.weights[rows].astype(float), means[rows], variances[rows] + means[rows] ** 2
         pieces.append(_merged(*piece, count) if count < model.sizes[pdf] else piece)
     weights, means, squares = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
-    log(f"Merged {model.num_pdfs} states with target = {target}, power = {power:g} and min_count = {min_count:g}, "
-        f"merged from {model.num_gauss} to {len(weights)}")
+    log(f"{model.num_gauss} Gaussians of {model.num_pdfs} pdfs merged to {len(weights)}, wanted {target}")
     return AmDiagGmm.from_means(weights, means, squares - means**2, np.concatenate([[0], np.cumsum(wanted)]))
 
 

@@ -54,10 +54,8 @@ def update_gmms(model: AmDiagGmm, accs: GmmAccs, flags: set[str], *, min_gaussia
         f"out of {model.num_gauss}")
     if remove_low_count_gaussians:
         updated = _remove(updated, ~enough)
-        log(f"Removed {model.num_gauss - updated.num_gauss} Gaussians due to counts < "
-            f"--min-gaussian-occupancy={min_gaussian_occupancy:g} and --remove-low-count-gaussians=true")
-    log(f"GMM update: Overall {change / max(frames, 1e-10):.7g} objective function improvement per frame "
-        f"over {frames:.7g} frames")
+        log(f"Removed {model.num_gauss - updated.num_gauss} Gaussians due to counts < {min_gaussian_occupancy:g}")
+    log(f"GMM update: auxiliary function per frame rises by {change / max(frames, 1e-10):.7g} over {frames:.7g} frames")
     log(f"GMM update: Overall avg like per frame = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
         f"over {accs.total_frames:.7g} frames.")
     return updated

@@ -312,9 +312,8 @@ class TransitionModel:
             row = np.cumsum(enough) - 1
             self.log_probs[ids[enough[member]]] = np.log(new)[row[member[enough[member]]]]
         change = improvement / total if total else 0.0
-        log(f"TransitionModel::Update, objf change is {change:.7g} per frame over {total:.7g} frames. ")
-        log(f"{floored} probabilities floored, {skipped} out of {self.num_states} transition-states "
-            "skipped due to insuffient data (it is normal to have some skipped.)")
+        log(f"transition probabilities: log-likelihood per frame rises by {change:.7g} over {total:.7g} frames; {floored} "
+            f"floored; {skipped} of {self.num_states} states kept theirs for want of data (some always do)")
 
 
 def _floored(probs: np.ndarray, floor: float) -> np.ndarray:

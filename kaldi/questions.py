@@ -42,7 +42,7 @@ def compile_sets(topology: HmmTopology, sets: list[list[int]], width: int, refin
     if known - asked:
         warn(f"{name}: no question asks about the phones {sorted(known - asked)}")
     classes = max(topology.num_pdf_classes(phone) for phone in known)
-    log(f"Max # pdf classes is {classes}")
+    log(f"questions about {classes} pdf classes and {len(unique)} sets of phones")
     questions = {PDF_CLASS: QuestionsForKey([list(range(i + 1)) for i in range(classes - 1)], refine_iterations)}
     for position in range(width):
         questions[position] = QuestionsForKey([list(phones) for phones in unique], refine_iterations)

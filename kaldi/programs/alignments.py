@@ -52,7 +52,6 @@ def copy_transition_model(model_in: str, model_out: str, *, binary: bool = True)
     Usage: copy-transition-model [options] <transition-model or model file> <transition-model-out>
     """
     write_file(model_out, TRANSITION_MODEL, read_transition_model(model_in), binary)
-    log("Copied transition model.")
 
 
 def read_alignments(model: TransitionModel, rspecifier: str) -> Vectors:
@@ -259,11 +258,11 @@ def analyze_counts(alignments: str, counts_out: str, *, binary: bool = False, sy
         counts = added
         count += 1
     for label in np.flatnonzero(counts == 0):
-        warn(f"Zero count for label {label}, this is suspicious.")
+        warn(f"label {label} was never seen")
     write_file(counts_out, DOUBLE_VECTOR, counts + 0.5, binary)
     if symbol_table or verbose >= 1:
-        log("Printing...\n" + _count_table(counts, symbol_table))
-    log(f"Summed {count} int32 vectors to counts, skipped {errors} vectors.")
+        log("\n" + _count_table(counts, symbol_table))
+    log(f"{count} utterances counted, {errors} left out")
 
 
 def _count_table(counts: np.ndarray, symbol_table: str) -> str:
@@ -274,8 +273,7 @@ def _count_table(counts: np.ndarray, symbol_table: str) -> str:
     total = counts.sum()
     rows = [f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{names.get(i, '')}"
             for i in np.argsort(counts, kind="stable").tolist()]
-    return "\n".join(["### The sorted count table,", "count\t(norm),\tid\t(symbol):", *rows,
-                      "", f"#total {total:g} ({total / 360000:g}h)", ""])
+    return "\n".join(["count\t(share),\tid\t(symbol)", *rows, f"total {total:g} ({total / 360000:g} h)"])
 
 
 def show_alignments(phone_symbols: str, model: str, alignments: str) -> None:

@@ -99,7 +99,7 @@ def gmm_init_model(tree: str, tree_stats: str, topo: str, model_out: str, old_tr
     if bool(old_tree) != bool(old_model):
         raise KaldiError("an old tree needs an old model: give both or none")
     new_tree, stats = read_tree(tree), read_tree_stats(tree_stats)
-    log(f"Number of separate statistics is {len(stats)}")
+    log(f"statistics of {len(stats)} events")
     transitions = init_transition_model(new_tree, read_topology(topo))
     if old_tree:
         model = model_from_old(new_tree, stats, read_tree(old_tree), read_model(old_model)[1], var_floor)
@@ -201,7 +201,7 @@ def gmm_sum_accs(stats_out: str, stats_in: str, *more_stats: str, binary: bool =
     for name in more_stats:
         total.add(read_file(name, GMM_ACCS), name)
     write_file(stats_out, GMM_ACCS, total, binary)
-    log(f"Summed {1 + len(more_stats)} stats, total count {total.total_frames:.7g}, avg like/frame "
+    log(f"{1 + len(more_stats)} files, {total.total_frames:.7g} frames, log-likelihood per frame "
         f"{total.total_like / max(total.total_frames, 1e-10):.7g}")
 
 
@@ -217,7 +217,7 @@ def gmm_boost_silence(silence_phones: str, model_in: str, model_out: str, *, bin
     transitions, model = read_model(model_in)
     pdfs = transitions.pdfs_of_phones(np.array(phones, int))
     weights = np.where(np.isin(model.pdf_of, pdfs), np.float32(boost) * model.weights, model.weights)
-    log(f"Boosted weights for {len(pdfs)} pdfs, by factor of {boost:g}")
+    log(f"weights of {len(pdfs)} pdfs multiplied by {boost:g}")
     write_model(model_out, transitions, AmDiagGmm(weights, model.means_invvars, model.inv_vars, model.offsets), binary)
 
 
@@ -268,7 +268,6 @@ def finish_stats(accumulator: Accumulator, count: int, errors: int, stats_out: s
     log(f"Overall avg like per frame (Gaussian only) = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
         f"over {accs.total_frames:.10g} frames.")
     write_file(stats_out, GMM_ACCS, accs, binary)
-    log("Written accs.")
 
 
 def gmm_acc_stats_twofeats(model_in: str, feats1: str, feats2: str, posteriors: str, stats_out: str, *,

@@ -40,7 +40,7 @@ def acc_tree_stats(model: str, feats_in: str, alignments: str, stats_out: str, *
     done(count, "files", errors)
     stats = accumulator.stats()
     write_file(stats_out, TREE_STATS, stats, binary)
-    log(f"Number of separate stats (context-dependent states) is {len(stats)}")
+    log(f"statistics of {len(stats)} events")
 
 
 def sum_tree_stats(stats_out: str, stats_in: str, *more_stats: str, binary: bool = True) -> None:
@@ -60,7 +60,7 @@ def sum_tree_stats(stats_out: str, stats_in: str, *more_stats: str, binary: bool
         merged = merge(np.concatenate([total.events, stats.events]), np.concatenate([total.sums, stats.sums]))
         total = TreeStats(*merged, total.var_floor)
     write_file(stats_out, TREE_STATS, total, binary)
-    log(f"Wrote summed accs ({len(total)} individual stats)")
+    log(f"statistics of {len(total)} events")
 
 
 def cluster_phones(stats_in: str, phone_sets: str, out: str, *, central_position: int = 1, context_width: int = 3,
@@ -84,7 +84,6 @@ def cluster_phones(stats_in: str, phone_sets: str, out: str, *, central_position
         raise KaldiError(f"--mode={mode}: expected questions or k-means")
     with Output(out) as output:
         output.write("".join(" ".join(map(str, phones)) + "\n" for phones in clusters).encode())
-    log(f"Wrote questions to {out}")
 
 
 def compile_questions(topo: str, questions_in: str, questions_out: str, *, binary: bool = True,
@@ -98,7 +97,6 @@ def compile_questions(topo: str, questions_in: str, questions_out: str, *, binar
     questions = compile_sets(read_topology(topo), read_phone_sets(questions_in), context_width, num_iters_refine,
                              questions_in)
     write_file(questions_out, QUESTIONS, questions, binary)
-    log(f"Wrote questions to {questions_out}")
 
 
 def build_tree(stats_in: str, roots: str, questions: str, topo: str, tree_out: str, *, binary: bool = True,
@@ -118,12 +116,11 @@ def build_tree(stats_in: str, roots: str, questions: str, topo: str, tree_out: s
     with open_input(roots) as reader:
         parsed = builder.parse_roots(reader.until(b"").decode(errors="replace").splitlines(), roots)
     stats = read_tree_stats(stats_in)
-    log(f"Number of separate statistics is {len(stats)}")
+    log(f"statistics of {len(stats)} events")
     tree = builder.build_tree(stats, parsed, read_file(questions, QUESTIONS), read_topology(topo), width=context_width,
                               central=central_position, threshold=thresh, max_leaves=max_leaves,
                               cluster_threshold=cluster_thresh, round_num_leaves=round_num_leaves)
     write_file(tree_out, TREE, tree, binary)
-    log("Wrote tree")
 
 
 def tree_info(tree_in: str) -> None:
