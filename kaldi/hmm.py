@@ -312,8 +312,8 @@ class TransitionModel:
             row = np.cumsum(enough) - 1
             self.log_probs[ids[enough[member]]] = np.log(new)[row[member[enough[member]]]]
         change = improvement / total if total else 0.0
-        log(f"transition probabilities: log-likelihood per frame rises by {change:.7g} over {total:.7g} frames; {floored} "
-            f"floored; {skipped} of {self.num_states} states kept theirs for want of data (some always do)")
+        log(f"transition probabilities: log-likelihood per frame rises by {change:.7g} over {total:.7g} frames; "
+            f"{floored} floored; {skipped} of {self.num_states} states kept theirs for want of data (some always do)")
 
 
 def _floored(probs: np.ndarray, floor: float) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 from kaldi.hmm import TRANSITION_MODEL, TransitionModel, read_transition_model
 from kaldi.io import Output, Reader
 from kaldi.log import KaldiError, done, log, warn
+from kaldi.phones import phone_list, read_phone_map
 from kaldi.posterior import Posterior
-from kaldi.programs.gmm import phone_list
 from kaldi.table import (
     DOUBLE_VECTOR,
     FLOAT,
@@ -72,17 +72,6 @@ def split_alignment(model: TransitionModel, utterance: str, alignment: np.ndarra
     if not ok:
         warn(f"{utterance}: the alignment is not one of whole phones")
     return model.id2phone[alignment[starts]], np.diff(np.append(starts, len(alignment)))
-
-
-def read_phone_map(rxfilename: str) -> dict[int, int]:
-    """Lines `old-phone new-phone`."""
-    from kaldi.io import open_input
-
-    with open_input(rxfilename) as reader:
-        rows = [line.split() for line in reader.until(b"").decode(errors="replace").splitlines()]
-    if not rows or not all(len(row) == 2 and row[0].isdigit() and row[1].isdigit() for row in rows):
-        raise KaldiError(f"{rxfilename}: expected lines 'old-phone-id new-phone-id'")
-    return {int(old): int(new) for old, new in rows}
 
 
 @program(INT_VECTOR)

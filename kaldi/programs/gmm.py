@@ -8,6 +8,7 @@ import numpy as np
 from kaldi.gmm import AmDiagGmm, read_model, write_model
 from kaldi.gmm_accs import GMM_ACCS, Accumulator
 from kaldi.log import KaldiError, done, log, warn
+from kaldi.phones import phone_list, read_phone_sets
 from kaldi.posterior import Posterior
 from kaldi.table import (
     DOUBLE_MATRIX,
@@ -21,14 +22,6 @@ from kaldi.table import (
     read_table,
     write_file,
 )
-
-
-def phone_list(text: str, name: str) -> list[int]:
-    """The phones of a colon-separated list."""
-    try:
-        return sorted({int(word) for word in text.split(":") if word})
-    except ValueError:
-        raise KaldiError(f"{name}: expected phone-ids separated by colons, found {text!r}") from None
 
 
 def gmm_init_mono(topo: str, dim: str, model_out: str, tree_out: str, *, binary: bool = True, train_feats: str = "",
@@ -72,18 +65,6 @@ def global_moments(rspecifier: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
     if variance.min() <= 0:
         raise KaldiError(f"--train-feats={rspecifier}: a dimension has no variance, so no Gaussian can model it")
     return total / count, variance
-
-
-def read_phone_sets(rxfilename: str) -> list[list[int]]:
-    """Lines of phone-ids, sorted within the line."""
-    from kaldi.io import open_input
-
-    with open_input(rxfilename) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
-    try:
-        return [sorted(int(word) for word in line.split()) for line in lines if line.strip()]
-    except ValueError:
-        raise KaldiError(f"{rxfilename}: expected lines of phone-ids") from None
 
 
 def gmm_init_model(tree: str, tree_stats: str, topo: str, model_out: str, old_tree: str = "", old_model: str = "", *,

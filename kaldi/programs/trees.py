@@ -4,7 +4,7 @@ from __future__ import annotations
 from kaldi.hmm import read_topology, read_transition_model
 from kaldi.io import Output, open_input
 from kaldi.log import KaldiError, done, log, warn
-from kaldi.programs.gmm import phone_list, read_phone_sets
+from kaldi.phones import phone_list, read_phone_sets
 from kaldi.table import FLOAT_MATRIX, INT_VECTOR, RandomAccess, read_file, read_table, write_file
 
 
