@@ -72,7 +72,12 @@ if [ "$stage" -le 0 ]; then
   done
 fi
 
-grep WER "$dir"/wer_*_* /dev/null | utils/best_wer.sh >"$scoring/best_wer.tmp"
+# In this order a tie goes to the smallest penalty, then to the smallest weight.
+scored=()
+for penalty in ${word_ins_penalty//,/ }; do
+  for ((weight = min_lmwt; weight <= max_lmwt; weight++)); do scored+=("$dir/wer_${weight}_$penalty"); done
+done
+grep WER "${scored[@]}" /dev/null | utils/best_wer.sh >"$scoring/best_wer.tmp"
 mv "$scoring/best_wer.tmp" "$scoring/best_wer"
 best=$(awk '{ print $NF }' "$scoring/best_wer")
 mkdir -p "$scoring/wer_details"
