@@ -5,14 +5,15 @@ K = sum posterior * mean / variance * x+^T [D, D + 1], and G_i = sum posterior /
 """
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kaldi.gaussian_posterior import GaussianPosterior
 from kaldi.gmm import AmDiagGmm, frames_by_pdf
 from kaldi.log import KaldiError
-from kaldi.mllt import invert, replace_row
+from kaldi.mllt import BLOCK, invert, products, replace_row
 
-BLOCK = 2048  # frames whose products of dimensions are in memory at a time
 UPDATE_TYPES = ("full", "diag", "offset", "none")
 
 
@@ -32,9 +33,9 @@ class FmllrStats:
         self.beta += float(posterior.weights.sum(dtype=np.float64))
         for start in range(0, len(features), BLOCK):
             block = slice(start, start + BLOCK)
-            x = np.hstack([features[block], np.ones((len(features[block]), 1))]).astype(np.float64)
-            self.K += linear[block].T.astype(np.float64) @ x
-            self.packed += quadratic[block].T.astype(np.float64) @ (x[:, self.rows] * x[:, self.columns])
+            x = np.vstack([features[block].T, np.ones(len(features[block]))]).astype(np.float64)
+            self.K += (x @ linear[block]).T
+            self.packed += (products(x) @ quadratic[block]).T
 
     def matrices(self) -> np.ndarray:
         """G as full matrices [D, D + 1, D + 1]."""
@@ -75,8 +76,8 @@ class FmllrStats:
             for i in range(dimension):
                 cofactors = inverse[:, i]
                 direction = inverses[i] @ cofactors
-                e1 = cofactors @ direction[:dimension]
-                e2 = cofactors @ towards_means[i, :dimension]
+                e1 = float(cofactors @ direction[:dimension])
+                e2 = float(cofactors @ towards_means[i, :dimension])
                 transform[i] = self._best_step(e1, e2) * direction + towards_means[i]
                 replace_row(square, inverse, i, transform[i, :dimension])
             inverse = np.linalg.inv(square)
@@ -84,9 +85,9 @@ class FmllrStats:
 
     def _best_step(self, e1: float, e2: float) -> float:
         """The better root of e1 step^2 + e2 step - beta = 0."""
-        root = np.sqrt(e2 * e2 + 4 * e1 * self.beta)
-        steps = np.array([(-e2 + root) / (2 * e1), (-e2 - root) / (2 * e1)])
-        return steps[np.argmax(self.beta * np.log(np.abs(steps * e1 + e2)) - 0.5 * steps**2 * e1)]
+        root = math.sqrt(e2 * e2 + 4 * e1 * self.beta)
+        steps = ((-e2 + root) / (2 * e1), (-e2 - root) / (2 * e1))
+        return max(steps, key=lambda step: self.beta * math.log(abs(step * e1 + e2)) - 0.5 * step**2 * e1)
 
     def _diagonal_terms(self) -> tuple[np.ndarray, ...]:
         """G_i at (i, i), (i, last), (last, last), and K at (i, i), (i, last): [D] each."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import subprocess
 import sys
 from io import BytesIO
@@ -59,6 +60,12 @@ class Reader:
             raise KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
         start, self.position = self.position, self.position + count
         return self.buffer[start : self.position]
+
+    def look(self, form: struct.Struct, offset: int) -> tuple:
+        """The numbers that lie `offset` bytes ahead, without moving."""
+        if not self._fill(offset + form.size):
+            raise KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
+        return form.unpack_from(self.buffer, self.position + offset)
 
     def array(self, dtype: np.dtype | type, count: int) -> np.ndarray:
         """`count` numbers as they lie in memory; a copy, so writable."""

@@ -13,7 +13,7 @@ from kaldi.io import Output, Reader
 from kaldi.log import KaldiError, log, warn
 from kaldi.table import Kind
 
-BLOCK = 2048  # frames whose products of dimensions are in memory at a time
+BLOCK = 512  # frames whose products of dimensions are in memory, or rather in the processor's cache, at a time
 ITERATIONS = 200
 
 
@@ -33,7 +33,7 @@ class MlltStats:
         for start in range(0, len(features), BLOCK):
             x = features[start : start + BLOCK].astype(np.float64)
             gamma = posteriors[start : start + BLOCK].astype(np.float64)
-            scatter = gamma.T @ (x[:, self.rows] * x[:, self.columns])
+            scatter = (products(x.T) @ gamma).T
             sums, weights = gamma.T @ x, gamma.sum(axis=0)[:, None]
             from_mean = sums - weights * means
             scatter -= sums[:, self.rows] * means[:, self.columns] + means[:, self.rows] * from_mean[:, self.columns]
@@ -80,6 +80,17 @@ class MlltStats:
         return self.count * np.linalg.slogdet(transform)[1] - 0.5 * quadratic
 
 
+def products(x: np.ndarray) -> np.ndarray:
+    """Products of all pairs of the rows of x[D, T], in the order of a lower triangle: [D (D + 1) / 2, T]."""
+    dimension, frames = x.shape
+    result = np.empty((dimension * (dimension + 1) // 2, frames))
+    x = np.ascontiguousarray(x)
+    for i in range(dimension):
+        start = i * (i + 1) // 2
+        np.multiply(x[: i + 1], x[i], out=result[start : start + i + 1])
+    return result
+
+
 def invert(matrices: np.ndarray, purpose: str) -> np.ndarray:
     """Inverses of symmetric positive matrices [..., D, D]. Raises KaldiError when one is singular."""
     try:
@@ -95,8 +106,8 @@ def invert(matrices: np.ndarray, purpose: str) -> np.ndarray:
 def replace_row(matrix: np.ndarray, inverse: np.ndarray, i: int, row: np.ndarray) -> None:
     """Put `row` into a square matrix and bring its inverse up to date (Sherman and Morrison 1950), both in place."""
     change = row - matrix[i]
-    column = inverse[:, i].copy()
-    inverse -= np.outer(column, change @ inverse) / (1 + change @ column)
+    column = inverse[:, i] / (1 + change @ inverse[:, i])
+    inverse -= column[:, None] * (change @ inverse)
     matrix[i] = row
 
 

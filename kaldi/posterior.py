@@ -10,6 +10,7 @@ from kaldi.io import Output, Reader, number_text
 from kaldi.log import KaldiError
 
 HEAD, ENTRY = 5, 10  # bytes of a frame's count and of an entry, with the size byte before each number
+COUNT = struct.Struct("<bi")
 ENTRY_TYPE = np.dtype([("id_size", "i1"), ("id", "<i4"), ("weight_size", "i1"), ("weight", "<f4")])
 
 
@@ -80,18 +81,12 @@ def prune_randomly(weights: np.ndarray, threshold: float, random: np.random.Gene
 
 def _frame_starts(reader: Reader, frames: int) -> np.ndarray:
     """Where each frame starts, in bytes from here, and where the last one ends."""
-    starts, position, block = [0], 0, reader.peek((HEAD + ENTRY) * frames)
+    starts = [0]
     for _ in range(frames):
-        if position + HEAD > len(block):
-            longer = reader.peek(2 * len(block) + HEAD)
-            if position + HEAD > len(longer):
-                raise KaldiError(f"{reader.name}: the file ends in the middle of a posterior (truncated?)")
-            block = longer
-        size, count = struct.unpack_from("<bi", block, position)
+        size, count = reader.look(COUNT, starts[-1])
         if size != 4 or count < 0:
             raise KaldiError(f"{reader.name}: not a posterior")
-        position += HEAD + ENTRY * count
-        starts.append(position)
+        starts.append(starts[-1] + HEAD + ENTRY * count)
     return np.array(starts)
 
 
