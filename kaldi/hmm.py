@@ -53,17 +53,6 @@ class HmmTopology:
         """Whether every state has the same pdf on its self-loop as on its other transitions."""
         return all(s.forward_pdf_class == s.self_loop_pdf_class for entry in self.entries for s in entry)
 
-    def min_length(self, phone: int) -> int:
-        """The fewest frames that the phone can last."""
-        states = self.states(phone)
-        cost = [int(s.forward_pdf_class != NO_PDF) for s in states]
-        length = [cost[0]] + [1 << 30] * (len(states) - 1)
-        for _ in states:
-            for state, source in enumerate(states):
-                for target, _ in source.transitions:
-                    length[target] = min(length[target], length[state] + cost[target])
-        return length[-1]
-
 
 def _read_topology(reader: Reader, binary: bool) -> HmmTopology:
     reader.expect("<Topology>")
@@ -197,7 +186,7 @@ class TransitionModel:
         row s-1 is transition-state s
     log_probs: float32 [num_tids + 1]
     Arrays [num_tids + 1], indexed by transition-id: id2state (transition-state), id2phone, id2hmm_state, id2pdf,
-    id2pdf_class, next_state (the HMM state that it leads to), is_self_loop, is_final (leads out of the phone).
+    id2pdf_class, is_self_loop, is_final (leads out of the phone).
     state2id[s] is the first transition-id of transition-state s, for s up to num_states + 1.
     """
 
@@ -224,7 +213,6 @@ class TransitionModel:
         self.id2hmm_state = _from_one(state[row])
         self.id2pdf = _from_one(np.where(is_self_loop, loop[row], forward[row]))
         self.id2pdf_class = _from_one(classes[entry[row], state[row], is_self_loop.astype(int)])
-        self.next_state = _from_one(next_state)
         self.is_self_loop = np.concatenate([[False], is_self_loop])
         self.is_final = np.concatenate([[False], next_state == lengths[entry[row]] - 1])
         if log_probs is None:

@@ -6,7 +6,7 @@ a key that an event lacks. A tree maps events to pdf-ids.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -110,12 +110,9 @@ class ContextDependency:
     def num_pdfs(self) -> int:
         return 1 + max(possible_answers(self.root, {}), default=-1)
 
-    def compute(self, phones: Sequence[int], pdf_class: int) -> int:
-        """The pdf-id of a pdf class in a window of phones. Raises KaldiError if the tree does not know the phones."""
-        return int(self.compute_all(np.array([phones]), np.array([pdf_class]))[0])
-
     def compute_all(self, windows: np.ndarray, pdf_classes: np.ndarray) -> np.ndarray:
-        """Pdf-ids int32 [n] of windows [n, width] and pdf classes [n]. Raises KaldiError as `compute` does."""
+        """Pdf-ids int32 [n] of windows [n, width] and pdf classes [n]. Raises KaldiError for phones that
+        the tree does not know."""
         events = np.column_stack([pdf_classes, windows]).astype(np.int32)
         pdfs = map_events(self.root, events)
         if (pdfs < 0).any():

@@ -47,7 +47,6 @@ def system(topology) -> tuple[ContextDependency, TransitionModel]:
 def test_topology(topology):
     assert topology.phones.tolist() == [1, 2, 3]
     assert topology.num_pdf_classes(2) == 2
-    assert [topology.min_length(phone) for phone in (1, 2)] == [1, 2]
     with pytest.raises(KaldiError, match="phone 4"):
         topology.states(4)
 

@@ -32,6 +32,10 @@ def topology(phones: int) -> HmmTopology:
     return HmmTopology([states], [-1] + [0] * phones)
 
 
+def pdf_of(tree: ContextDependency, phones: list[int], pdf_class: int) -> int:
+    return int(tree.compute_all(np.array([phones]), np.array([pdf_class]))[0])
+
+
 def stats_of(events: list[list[int]], means: list[float], count: float = 100.0) -> TreeStats:
     sums = np.array([[m * count, -m * count, (1 + m * m) * count, (1 + m * m) * count, count] for m in means])
     return TreeStats(*merge(np.array(events, np.int32), sums))
@@ -43,9 +47,9 @@ def test_events(tmp_path):
     assert possible_answers(TREE_OF_ALL_KINDS, {1: 5}) == {1, 2}
     assert possible_answers(TREE_OF_ALL_KINDS, {-1: 1, 1: 1}) == {3}
     tree = ContextDependency(2, 1, TREE_OF_ALL_KINDS)
-    assert (tree.num_pdfs, tree.compute([4, 3], 0), tree.pdfs_of(2, 0)) == (4, 1, [0])
+    assert (tree.num_pdfs, pdf_of(tree, [4, 3], 0), tree.pdfs_of(2, 0)) == (4, 1, [0])
     with pytest.raises(KaldiError, match="no pdf"):
-        tree.compute([1, 1], 2)
+        pdf_of(tree, [1, 1], 2)
     for binary in (False, True):
         write_file(str(tmp_path / "tree"), TREE, tree, binary)
         again = read_file(str(tmp_path / "tree"), TREE)
@@ -114,9 +118,9 @@ def test_the_tree_finds_the_context_that_matters():
     tree = build_tree(stats, roots, questions, topology(3), width=3, central=1, threshold=5.0, max_leaves=100,
                       cluster_threshold=-1.0, round_num_leaves=False)
     assert tree.num_pdfs == 12
-    behind_1 = {tree.compute([1, 3, right], 1) for right in (0, 1, 2, 3)}
-    assert len(behind_1) == 1 and behind_1.isdisjoint({tree.compute([2, 3, 1], 1)})
-    assert tree.compute([1, 2, 1], 0) == tree.compute([3, 2, 3], 0)
+    behind_1 = {pdf_of(tree, [1, 3, right], 1) for right in (0, 1, 2, 3)}
+    assert len(behind_1) == 1 and behind_1.isdisjoint({pdf_of(tree, [2, 3, 1], 1)})
+    assert pdf_of(tree, [1, 2, 1], 0) == pdf_of(tree, [3, 2, 3], 0)
     assert pdf_counts(tree, stats).sum() == stats.sums[:, -1].sum()
     rounded = build_tree(stats, roots, questions, topology(3), width=3, central=1, threshold=5.0, max_leaves=100,
                          cluster_threshold=-1.0, round_num_leaves=True)
@@ -128,7 +132,7 @@ def test_roots_that_are_not_split():
     questions = {0: QuestionsForKey([[1]]), -1: QuestionsForKey([[0], [0, 1]])}
     tree = build_tree(stats, parse_roots(["not-shared not-split 1", "shared split 2"], "roots"), questions, topology(2),
                       width=3, central=1, threshold=1.0, max_leaves=0, cluster_threshold=0.0, round_num_leaves=False)
-    assert tree.num_pdfs == 4 and tree.compute([1, 1, 2], 1) == tree.compute([2, 1, 2], 1)
+    assert tree.num_pdfs == 4 and pdf_of(tree, [1, 1, 2], 1) == pdf_of(tree, [2, 1, 2], 1)
     for line in ("shared split", "shared 1 2", "shared split 1 1", "shared split one"):
         with pytest.raises(KaldiError, match="line 1"):
             parse_roots([line], "roots")
