@@ -164,7 +164,7 @@ def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     best = tri1.lines(f"{scoring}/best_wer")[0].split()
     weight, penalty = tri1.lines(f"{scoring}/wer_details/lmwt")[0], tri1.lines(f"{scoring}/wer_details/wip")[0]
     assert best[-1] == f"exp/tri1/decode_dev/wer_{weight}_{penalty}"
-    assert float(best[1]) == min(rates.values()) == rates[int(weight), penalty] < 70
+    assert float(best[1]) == min(rates.values()) == rates[int(weight), penalty] < 85  # without a grammar
 
     tri1("steps/decode.sh --nj 1 --max-active 1000 --scoring-opts", "--tuned-on exp/tri1/decode_dev",
          "exp/tri1/graph", "data/test", "exp/tri1/decode_test")
