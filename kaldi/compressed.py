@@ -77,7 +77,8 @@ def _range(matrix: np.ndarray) -> tuple[float, float]:
 
 
 def _linear(values: np.ndarray, low: float, extent: float, steps: int) -> np.ndarray:
-    return np.floor(np.clip((values - np.float32(low)) / np.float32(extent), 0, 1) * steps + 0.499).astype(np.int64)
+    scaled = np.clip((values - np.float32(low)) / np.float32(extent), 0, 1) * steps
+    return (scaled.astype(np.float64) + 0.499).astype(np.int64)
 
 
 def _percentiles(matrix: np.ndarray, low: float, extent: float) -> np.ndarray:
@@ -97,6 +98,7 @@ def _to_bytes(values: np.ndarray, heights: np.ndarray) -> np.ndarray:
     for piece in (0, 1, 2):
         start, end = heights[:, piece : piece + 1], heights[:, piece + 1 : piece + 2]
         steps = KNOTS[piece + 1] - KNOTS[piece]
-        line = KNOTS[piece] + np.clip(np.floor((values - start) / (end - start) * steps + 0.5), 0, steps)
+        scaled = (values - start) / (end - start) * np.float32(steps)
+        line = KNOTS[piece] + np.clip(np.floor(scaled.astype(np.float64) + 0.5), 0, steps)
         np.copyto(output, line.astype(np.uint8), where=values >= start if piece else True)
     return output

@@ -109,8 +109,6 @@ def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int) -> np.n
     filters[: fft_size // 2] = np.maximum(slopes, 0)
     if not filters.any(axis=0).all():
         raise KaldiError(f"--num-mel-bins={options.num_mel_bins}: too many, some mel filters cover no FFT bin")
-    if options.htk_compat and options.low_freq > 0:
-        filters[np.argmax(filters[:, 0] > 0), 0] = 0  # HTK leaves this one out
     return filters
 
 

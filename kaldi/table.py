@@ -162,7 +162,8 @@ INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
 TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
-TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split), lambda o, v, b: _write_line(o, " ".join(v), b), header=False)
+TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split),
+                    lambda o, v, b: _write_line(o, "".join(f"{word} " for word in v), b), header=False)
 POSTERIOR = Kind("posterior", read_posterior, write_posterior)
 
 

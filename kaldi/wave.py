@@ -24,8 +24,8 @@ class Wave(NamedTuple):
 
     @property
     def duration(self) -> float:
-        """Seconds."""
-        return self.samples.shape[1] / self.frequency
+        """Seconds, in Kaldi's precision."""
+        return float(np.float32(self.samples.shape[1] / self.frequency))
 
 
 class Header(NamedTuple):
@@ -41,7 +41,7 @@ class Header(NamedTuple):
         """Seconds. Raises KaldiError for a stream, whose header does not tell."""
         if self.bytes is None:
             raise KaldiError("the header of a streamed wave file has no duration; use --read-entire-file=true")
-        return self.bytes // (2 * self.channels) / self.frequency
+        return float(np.float32(self.bytes // (2 * self.channels) / self.frequency))
 
 
 def _find_chunk(reader: Reader, wanted: bytes, order: str) -> int:

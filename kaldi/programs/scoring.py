@@ -79,14 +79,15 @@ def compute_wer_bootci(reference: str, hypothesis: str, hypothesis2: str = "", *
     from kaldi.bootstrap_core import bootstrap
 
     counts = sentence_errors(reference, [hypothesis, hypothesis2] if hypothesis2 else [hypothesis], mode)
-    sums = bootstrap(counts, replications)
+    rounds = np.split(bootstrap(counts, 3 * replications), 3)  # for the first system, the second, and their comparison
     lines = []
     for system in range(1, counts.shape[1]):
+        sums = rounds[system - 1]
         rates = 100 * sums[:, system] / sums[:, 0]
         mean, reach = rates.mean(), 1.96 * rates.std()
         lines.append(f"Set{system}: %WER {mean:.2f} 95% Conf Interval [ {mean - reach:.2f}, {mean + reach:.2f} ]\n")
     if hypothesis2:
-        lines.append(f"Probability of Set2 improving Set1: {100 * (sums[:, 1] > sums[:, 2]).mean():.2f}\n")
+        lines.append(f"Probability of Set2 improving Set1: {100 * (rounds[2][:, 1] > rounds[2][:, 2]).mean():.2f}\n")
     with Output("-") as output:
         output.write("".join(lines).encode())
 

@@ -47,7 +47,8 @@ def change_matrix(matrix: np.ndarray, scale: float, apply_log: bool, apply_exp: 
     if apply_log:
         matrix = np.log(np.maximum(matrix, np.float32(1e-20)))
     if apply_exp:
-        matrix = np.exp(matrix)
+        with np.errstate(over="ignore"):
+            matrix = np.exp(matrix)
     if apply_softmax_per_row:
         matrix = np.exp(matrix - matrix.max(axis=1, keepdims=True))
         matrix /= matrix.sum(axis=1, keepdims=True)
