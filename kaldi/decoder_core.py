@@ -65,17 +65,37 @@ def rehash(state, first, last, size):
 
 
 @njit(cache=True, nogil=True)
-def grow32(array):
-    larger = np.empty(2 * len(array), np.int32)
-    larger[: len(array)] = array
-    return larger
+def doubled(array):
+    """The array with twice the room. (A loop, as a slice assignment takes numba seconds to compile.)"""
+    grown = np.empty(2 * len(array), array.dtype)
+    for i in range(len(array)):
+        grown[i] = array[i]
+    return grown
 
 
 @njit(cache=True, nogil=True)
-def growf(array):
-    larger = np.zeros(2 * len(array), np.float32)
-    larger[: len(array)] = array
-    return larger
+def smallest(values, rank):
+    """The element of this rank (from 0) of the values, which are reordered (quickselect)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return values[rank]
 
 
 @njit(cache=True, nogil=True)
@@ -89,11 +109,13 @@ def cutoff_of(cost, first, last, beam, max_active, min_active, beam_delta):
     for token in range(first, last):
         inside += cost[token] <= cutoff
     if inside > max_active:
-        tight = np.partition(cost[first:last], max_active)[max_active]
+        tight = smallest(cost[first:last].copy(), max_active)
         if tight < cutoff:
             return tight, tight - best + beam_delta
-    if inside <= min_active and last - first > min_active:
-        loose = best if min_active == 0 else np.partition(cost[first:last], min_active)[min_active]
+    if inside <= min_active:
+        if last - first <= min_active:
+            return INF, INF
+        loose = best if min_active == 0 else smallest(cost[first:last].copy(), min_active)
         if loose > cutoff:
             return loose, loose - best + beam_delta
     return cutoff, beam
@@ -242,7 +264,7 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
             s = state[token]
             if states[s, 1] > states[s, 0]:
                 if waiting == len(queue):
-                    queue = grow32(queue)
+                    queue = doubled(queue)
                 queue[waiting] = token
                 waiting += 1
         while waiting:
@@ -260,7 +282,7 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                 slot = slot_of(keys, shift, to_state)
                 if keys[slot] == -1:
                     if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = growf(cost), growf(extra), grow32(state), grow32(first_link)
+                        cost, extra, state, first_link = doubled(cost), doubled(extra), doubled(state), doubled(first_link)
                     to = tokens
                     tokens += 1
                     cost[to], extra[to], state[to] = total, 0.0, to_state
@@ -274,7 +296,7 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                     cost[to] = total
                 if states[to_state, 1] > states[to_state, 0]:
                     if waiting == len(queue):
-                        queue = grow32(queue)
+                        queue = doubled(queue)
                     queue[waiting] = to
                     waiting += 1
         if frame < frames and frame > 0 and frame % prune_interval == 0:
@@ -305,7 +327,8 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
             now_cutoff, now_beam = cutoff_of(cost, first, last, beam, max_active, min_active, beam_delta)
             for pdf in range(len(row)):
                 row[pdf] = -acoustic_scale * loglikes[frame, pdf]
-            keys.fill(-1)
+            for slot in range(len(keys)):
+                keys[slot] = -1
             best = first
             for token in range(first, last):
                 if cost[token] < cost[best]:
@@ -320,8 +343,8 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
             first_link[token] = links
             begin, emitting, end = states[s, 0], states[s, 1], states[s + 1, 0]
             while links + end - begin > len(link_to):
-                link_to, link_arc = grow32(link_to), grow32(link_arc)
-                link_acoustic, link_graph = growf(link_acoustic), growf(link_graph)
+                link_to, link_arc = doubled(link_to), doubled(link_arc)
+                link_acoustic, link_graph = doubled(link_acoustic), doubled(link_graph)
             if token_cost < epsilon_cutoff:
                 for a in range(begin, emitting):
                     graph = arc_floats[a, 2]
@@ -343,7 +366,7 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                 slot = slot_of(keys, shift, to_state)
                 if keys[slot] == -1:
                     if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = growf(cost), growf(extra), grow32(state), grow32(first_link)
+                        cost, extra, state, first_link = doubled(cost), doubled(extra), doubled(state), doubled(first_link)
                     to = tokens
                     tokens += 1
                     cost[to], extra[to], state[to] = total, 0.0, to_state

@@ -16,12 +16,47 @@ INF = np.inf
 
 @njit(cache=True, nogil=True)
 def larger(array, size):
+    """The array with room for at least `size` numbers. (A loop, as a slice assignment takes numba seconds to compile.)"""
+    if size <= len(array):
+        return array
+    grown = np.empty(max(size, 2 * len(array)), array.dtype)
+    for i in range(len(array)):
+        grown[i] = array[i]
+    return grown
+
+
+@njit(cache=True, nogil=True)
+def more_rows(array, size):
     """The array with room for at least `size` rows."""
     if size <= len(array):
         return array
-    grown = np.empty((max(size, 2 * len(array)),) + array.shape[1:], array.dtype)
-    grown[: len(array)] = array
+    grown = np.empty((max(size, 2 * len(array)), array.shape[1]), array.dtype)
+    for i in range(len(array)):
+        for j in range(array.shape[1]):
+            grown[i, j] = array[i, j]
     return grown
+
+
+@njit(cache=True, nogil=True)
+def sort_order(keys, count, order, spare):
+    """Fill order[:count] with the stable sorting order of keys[:count] (merge sort from the bottom up)."""
+    for i in range(count):
+        order[i] = i
+    width = 1
+    while width < count:
+        for begin in range(0, count, 2 * width):
+            middle, end = min(begin + width, count), min(begin + 2 * width, count)
+            a, b = begin, middle
+            for i in range(begin, end):
+                if b >= end or (a < middle and keys[order[a]] <= keys[order[b]]):
+                    spare[i] = order[a]
+                    a += 1
+                else:
+                    spare[i] = order[b]
+                    b += 1
+        for i in range(count):
+            order[i] = spare[i]
+        width *= 2
 
 
 @njit(cache=True, nogil=True)
@@ -168,6 +203,107 @@ def doubled(table, codes, count):
     return grown
 
 
+@njit(cache=True, nogil=True)
+def look_ahead(offsets, words, targets, arc_weights, string_offsets, final_weights, final_offsets):
+    """Of each state: the least cost to the end, and whether it is final or has an arc with a word; and the length of the
+    longest string of a path."""
+    num_states = len(offsets) - 1
+    backward, minimal = np.empty(num_states), np.zeros(num_states, np.bool_)
+    longest = np.empty(num_states, np.int64)
+    for s in range(num_states - 1, -1, -1):
+        cost = final_weights[s, 0] + final_weights[s, 1]
+        length = final_offsets[s + 1] - final_offsets[s]
+        minimal[s] = cost < INF
+        for a in range(offsets[s], offsets[s + 1]):
+            cost = min(cost, arc_weights[a, 0] + arc_weights[a, 1] + backward[targets[a]])
+            length = max(length, longest[targets[a]] + string_offsets[a + 1] - string_offsets[a])
+            minimal[s] |= words[a] != 0
+        backward[s], longest[s] = cost, length
+    return backward, minimal, longest[0]
+
+
+@njit(cache=True, nogil=True)
+def output(nodes, arcs, weight_of_arc, num_out, num_arcs, final_offsets, final_labels):
+    """The compact lattice of the states that reach the end, in topological order."""
+    degree = np.zeros(num_out, np.int32)
+    alive = np.zeros(num_out, np.bool_)
+    first_arc = np.full(num_out, -1, np.int32)
+    next_arc = np.empty(num_arcs, np.int32)
+    for a in range(num_arcs - 1, -1, -1):
+        next_arc[a] = first_arc[arcs[a, 0]]
+        first_arc[arcs[a, 0]] = a
+        if arcs[a, 2] >= 0:
+            degree[arcs[a, 2]] += 1
+    order = np.empty(num_out, np.int32)
+    order[0] = 0
+    count, done = 1, 0
+    while done < count:
+        a = first_arc[order[done]]
+        done += 1
+        while a >= 0:
+            to = arcs[a, 2]
+            if to >= 0:
+                degree[to] -= 1
+                if degree[to] == 0:
+                    order[count] = to
+                    count += 1
+            a = next_arc[a]
+    num_kept = total_labels = total_final = kept_states = 0
+    for i in range(count - 1, -1, -1):
+        s = order[i]
+        a = first_arc[s]
+        while a >= 0:
+            length = nodes[arcs[a, 4], 2] - nodes[arcs[a, 3], 2] + nodes[arcs[a, 6], 2] - nodes[arcs[a, 5], 2]
+            to = arcs[a, 2]
+            if to < 0:
+                alive[s] = True
+                f = arcs[a, 1]
+                total_final += length + final_offsets[f + 1] - final_offsets[f]
+            elif alive[to]:
+                alive[s] = True
+                num_kept += 1
+                total_labels += length
+            a = next_arc[a]
+        kept_states += alive[s]
+    number = np.full(num_out, -1, np.int32)
+    kept_states = 0
+    for i in range(count):
+        if alive[order[i]]:
+            number[order[i]] = kept_states
+            kept_states += 1
+    new_offsets, new_final = np.zeros(kept_states + 1, np.int64), np.full((kept_states, 2), INF)
+    new_words, new_targets = np.empty(num_kept, np.int32), np.empty(num_kept, np.int32)
+    new_weights, new_string_offsets = np.empty((num_kept, 2)), np.zeros(num_kept + 1, np.int64)
+    new_labels = np.empty(total_labels, np.int32)
+    new_final_offsets, new_final_labels = np.zeros(kept_states + 1, np.int64), np.empty(total_final, np.int32)
+    kept = filled = final_filled = 0
+    for i in range(count):
+        s = order[i]
+        if not alive[s]:
+            continue
+        a = first_arc[s]
+        while a >= 0:
+            to = arcs[a, 2]
+            if to < 0:
+                new_final[number[s], 0], new_final[number[s], 1] = weight_of_arc[a, 0], weight_of_arc[a, 1]
+                final_filled = spell(nodes, arcs[a, 3], arcs[a, 4], new_final_labels, final_filled)
+                for p in range(final_offsets[arcs[a, 1]], final_offsets[arcs[a, 1] + 1]):
+                    new_final_labels[final_filled] = final_labels[p]
+                    final_filled += 1
+            elif alive[to]:
+                new_words[kept], new_targets[kept] = arcs[a, 1], number[to]
+                new_weights[kept, 0], new_weights[kept, 1] = weight_of_arc[a, 0], weight_of_arc[a, 1]
+                filled = spell(nodes, arcs[a, 3], arcs[a, 4], new_labels, filled)
+                filled = spell(nodes, arcs[a, 5], arcs[a, 6], new_labels, filled)
+                kept += 1
+                new_string_offsets[kept] = filled
+            a = next_arc[a]
+        new_offsets[number[s] + 1] = kept
+        new_final_offsets[number[s] + 1] = final_filled
+    return (new_offsets, new_words, new_targets, new_weights, new_string_offsets, new_labels,
+            new_final, new_final_offsets, new_final_labels)
+
+
 @njit("Tuple((float64, int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
       " float64[:,::1], int64[::1], int32[::1]))"
       "(int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
@@ -183,24 +319,8 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
     Returns (beam reached, offsets, words, targets, weights, string offsets, labels, final weights, string offsets, labels).
     """
     num_states = len(offsets) - 1
-    backward = np.empty(num_states)
-    minimal = np.zeros(num_states, np.bool_)
-    longest = 0
-    for s in range(num_states - 1, -1, -1):
-        cost = final_weights[s, 0] + final_weights[s, 1]
-        minimal[s] = cost < INF
-        for a in range(offsets[s], offsets[s + 1]):
-            cost = min(cost, arc_weights[a, 0] + arc_weights[a, 1] + backward[targets[a]])
-            minimal[s] |= words[a] != 0
-        backward[s] = cost
+    backward, minimal, longest = look_ahead(offsets, words, targets, arc_weights, string_offsets, final_weights, final_offsets)
     cutoff = backward[0] + beam
-    depth_below = np.zeros(num_states, np.int32)  # the longest string from each state on
-    for s in range(num_states - 1, -1, -1):
-        most = final_offsets[s + 1] - final_offsets[s]
-        for a in range(offsets[s], offsets[s + 1]):
-            most = max(most, depth_below[targets[a]] + string_offsets[a + 1] - string_offsets[a])
-        depth_below[s] = most
-    longest = depth_below[0]
     powers = np.empty(longest + 1, np.uint64)
     powers[0] = 1
     for i in range(longest):
@@ -231,11 +351,14 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
     num_tasks = num_waiting = 0
     # The epsilon closure under construction.
     position = np.full(num_states, -1, np.int32)
-    identity = np.arange(num_states).astype(np.int32)
+    identity = np.empty(num_states, np.int32)
+    for s in range(num_states):
+        identity[s] = s
     closure, closure_weight = np.empty((256, 3), np.int32), np.empty((256, 2))  # state, node before the arc, arc
     state_heap, visited = np.empty(256, np.int32), np.empty(256, np.int32)
     # Transitions out of a state under construction: (word, state) as one key, element, arc.
     moves, move_key, move_weight = np.empty((256, 2), np.int64), np.empty(256, np.int64), np.empty((256, 2))
+    order, spare = np.empty(256, np.int32), np.empty(256, np.int32)
 
     reached = beam
     source, source_word, begin, end, base = -1, 0, 0, 1, 0
@@ -257,10 +380,10 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
             # Epsilon closure, in the order of the states, so that each is visited once.
             count = waiting = done = 0
             for e in range(begin, end):
-                closure, closure_weight = larger(closure, count + 1), larger(closure_weight, count + 1)
+                closure, closure_weight = more_rows(closure, count + 1), more_rows(closure_weight, count + 1)
                 state_heap = larger(state_heap, count + 1)
                 closure[count, 0], closure[count, 1], closure[count, 2] = states[e], where[e], -1
-                closure_weight[count] = weights[e]
+                closure_weight[count, 0], closure_weight[count, 1] = weights[e, 0], weights[e, 1]
                 position[states[e]] = count
                 heap_push(state_heap, identity, waiting, states[e])
                 waiting += 1
@@ -280,7 +403,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                     length = string_offsets[a + 1] - string_offsets[a]
                     if 2 * (num_nodes + length) > len(node_table):
                         node_table = rebuilt(nodes, num_nodes, length)
-                    nodes, node_hash = larger(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
+                    nodes, node_hash = more_rows(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
                     node, num_nodes = follow(nodes, node_hash, node_table, num_nodes, node, labels,
                                              string_offsets[a], string_offsets[a + 1])
                 closure[k, 1] = node
@@ -291,7 +414,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                     to = targets[a]
                     next1, next2 = weight1 + arc_weights[a, 0], weight2 + arc_weights[a, 1]
                     if position[to] < 0:
-                        closure, closure_weight = larger(closure, count + 1), larger(closure_weight, count + 1)
+                        closure, closure_weight = more_rows(closure, count + 1), more_rows(closure_weight, count + 1)
                         state_heap = larger(state_heap, waiting + 1)
                         position[to] = count
                         closure[count, 0] = to
@@ -308,7 +431,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                 if minimal[s]:
                     if num_elements == len(states):
                         states, where = larger(states, num_elements + 1), larger(where, num_elements + 1)
-                        weights, strings = larger(weights, num_elements + 1), larger(strings, num_elements + 1)
+                        weights, strings = more_rows(weights, num_elements + 1), larger(strings, num_elements + 1)
                     states[num_elements], where[num_elements] = s, node
                     weights[num_elements, 0], weights[num_elements, 1] = weight1, weight2
                     num_elements += 1
@@ -336,7 +459,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                 num_elements = first_out
             else:
                 target = np.int32(num_out)
-                out_range, out_base = larger(out_range, num_out + 1), larger(out_base, num_out + 1)
+                out_range, out_base = more_rows(out_range, num_out + 1), larger(out_base, num_out + 1)
                 out_forward, out_code = larger(out_forward, num_out + 1), larger(out_code, num_out + 1)
                 out_range[num_out, 0], out_range[num_out, 1] = first_out, num_elements
                 out_base[num_out], out_forward[num_out], out_code[num_out] = new_base, forward + rest1 + rest2, out
@@ -355,7 +478,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                         if better(end1, end2, best1, best2):
                             best1, best2, best_element = end1, end2, e
                 if best_element >= 0 and best1 + best2 + here <= cutoff:
-                    arcs, weight_of_arc = larger(arcs, num_arcs + 1), larger(weight_of_arc, num_arcs + 1)
+                    arcs, weight_of_arc = more_rows(arcs, num_arcs + 1), more_rows(weight_of_arc, num_arcs + 1)
                     arcs[num_arcs, 0], arcs[num_arcs, 1], arcs[num_arcs, 2] = target, states[best_element], -1
                     arcs[num_arcs, 3], arcs[num_arcs, 4] = new_base, where[best_element]
                     arcs[num_arcs, 5] = arcs[num_arcs, 6] = 0
@@ -368,14 +491,15 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                         if words[a] == 0:
                             continue
                         if count == len(moves):
-                            moves, move_key = larger(moves, count + 1), larger(move_key, count + 1)
-                            move_weight = larger(move_weight, count + 1)
+                            moves, move_key = more_rows(moves, count + 1), larger(move_key, count + 1)
+                            move_weight = more_rows(move_weight, count + 1)
                         moves[count, 0], moves[count, 1] = e, a
                         move_key[count] = (np.int64(words[a]) << 32) | np.int64(targets[a])
                         move_weight[count, 0] = weights[e, 0] + arc_weights[a, 0]
                         move_weight[count, 1] = weights[e, 1] + arc_weights[a, 1]
                         count += 1
-                order = np.argsort(move_key[:count], kind="mergesort")
+                order, spare = larger(order, count), larger(spare, count)
+                sort_order(move_key, count, order, spare)
                 i = 0
                 while i < count:
                     word = move_key[order[i]] >> 32
@@ -402,17 +526,17 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                         length = string_offsets[a + 1] - string_offsets[a]
                         if 2 * (num_nodes + length) > len(node_table):
                             node_table = rebuilt(nodes, num_nodes, length)
-                        nodes, node_hash = larger(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
+                        nodes, node_hash = more_rows(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
                         node, num_nodes = follow(nodes, node_hash, node_table, num_nodes, node, labels,
                                                  string_offsets[a], string_offsets[a + 1])
                         if num_elements == len(states):
                             states, where = larger(states, num_elements + 1), larger(where, num_elements + 1)
-                            weights, strings = larger(weights, num_elements + 1), larger(strings, num_elements + 1)
+                            weights, strings = more_rows(weights, num_elements + 1), larger(strings, num_elements + 1)
                         states[num_elements], where[num_elements] = targets[a], node
                         weights[num_elements, 0], weights[num_elements, 1] = move_weight[m, 0], move_weight[m, 1]
                         num_elements += 1
                     if num_tasks == len(task):
-                        task, task_range = larger(task, num_tasks + 1), larger(task_range, num_tasks + 1)
+                        task, task_range = more_rows(task, num_tasks + 1), more_rows(task_range, num_tasks + 1)
                         task_cost = larger(task_cost, num_tasks + 1)
                     heap = larger(heap, num_waiting + 1)
                     task[num_tasks, 0], task[num_tasks, 1] = target, word
@@ -422,8 +546,8 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                     num_tasks += 1
                     num_waiting += 1
             if source >= 0:
-                early_range, early_to = larger(early_range, num_early + 1), larger(early_to, num_early + 1)
-                early_weight, early_code = larger(early_weight, num_early + 1), larger(early_code, num_early + 1)
+                early_range, early_to = more_rows(early_range, num_early + 1), more_rows(early_to, num_early + 1)
+                early_weight, early_code = more_rows(early_weight, num_early + 1), larger(early_code, num_early + 1)
                 early_range[num_early, 0], early_range[num_early, 1] = begin, end
                 early_to[num_early, 0], early_to[num_early, 1], early_to[num_early, 2] = target, path_from, path_to
                 early_weight[num_early, 0], early_weight[num_early, 1] = rest1, rest2
@@ -436,7 +560,7 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                 if 2 * num_early > len(early_table):
                     early_table = doubled(early_table, early_code, num_early)
         if source >= 0:
-            arcs, weight_of_arc = larger(arcs, num_arcs + 1), larger(weight_of_arc, num_arcs + 1)
+            arcs, weight_of_arc = more_rows(arcs, num_arcs + 1), more_rows(weight_of_arc, num_arcs + 1)
             arcs[num_arcs, 0], arcs[num_arcs, 1], arcs[num_arcs, 2] = source, source_word, target
             arcs[num_arcs, 3], arcs[num_arcs, 4] = out_base[source], base
             arcs[num_arcs, 5], arcs[num_arcs, 6] = path_from, path_to
@@ -464,82 +588,4 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
             weights[e, 1] -= total2
             strings[e] = owed(node_hash, nodes, powers, base, where[e])
         forward = out_forward[source] + total1 + total2
-
-    # --- 4. Output: the states that reach the end, in topological order.
-    degree = np.zeros(num_out, np.int32)
-    alive = np.zeros(num_out, np.bool_)
-    first_arc = np.full(num_out, -1, np.int32)
-    next_arc = np.empty(num_arcs, np.int32)
-    for a in range(num_arcs - 1, -1, -1):
-        next_arc[a] = first_arc[arcs[a, 0]]
-        first_arc[arcs[a, 0]] = a
-        if arcs[a, 2] >= 0:
-            degree[arcs[a, 2]] += 1
-    order32 = np.empty(num_out, np.int32)
-    order32[0] = 0
-    count, done = 1, 0
-    while done < count:
-        a = first_arc[order32[done]]
-        done += 1
-        while a >= 0:
-            to = arcs[a, 2]
-            if to >= 0:
-                degree[to] -= 1
-                if degree[to] == 0:
-                    order32[count] = to
-                    count += 1
-            a = next_arc[a]
-    num_kept = total_labels = total_final = kept_states = 0
-    for i in range(count - 1, -1, -1):
-        s = order32[i]
-        a = first_arc[s]
-        while a >= 0:
-            length = nodes[arcs[a, 4], 2] - nodes[arcs[a, 3], 2] + nodes[arcs[a, 6], 2] - nodes[arcs[a, 5], 2]
-            to = arcs[a, 2]
-            if to < 0:
-                alive[s] = True
-                f = arcs[a, 1]
-                total_final += length + final_offsets[f + 1] - final_offsets[f]
-            elif alive[to]:
-                alive[s] = True
-                num_kept += 1
-                total_labels += length
-            a = next_arc[a]
-        kept_states += alive[s]
-    number = np.full(num_out, -1, np.int32)
-    kept_states = 0
-    for i in range(count):
-        if alive[order32[i]]:
-            number[order32[i]] = kept_states
-            kept_states += 1
-    new_offsets, new_final = np.zeros(kept_states + 1, np.int64), np.full((kept_states, 2), INF)
-    new_words, new_targets = np.empty(num_kept, np.int32), np.empty(num_kept, np.int32)
-    new_weights, new_string_offsets = np.empty((num_kept, 2)), np.zeros(num_kept + 1, np.int64)
-    new_labels = np.empty(total_labels, np.int32)
-    new_final_offsets, new_final_labels = np.zeros(kept_states + 1, np.int64), np.empty(total_final, np.int32)
-    kept = filled = final_filled = 0
-    for i in range(count):
-        s = order32[i]
-        if not alive[s]:
-            continue
-        a = first_arc[s]
-        while a >= 0:
-            to = arcs[a, 2]
-            if to < 0:
-                new_final[number[s]] = weight_of_arc[a]
-                final_filled = spell(nodes, arcs[a, 3], arcs[a, 4], new_final_labels, final_filled)
-                for p in range(final_offsets[arcs[a, 1]], final_offsets[arcs[a, 1] + 1]):
-                    new_final_labels[final_filled] = final_labels[p]
-                    final_filled += 1
-            elif alive[to]:
-                new_words[kept], new_targets[kept] = arcs[a, 1], number[to]
-                new_weights[kept] = weight_of_arc[a]
-                filled = spell(nodes, arcs[a, 3], arcs[a, 4], new_labels, filled)
-                filled = spell(nodes, arcs[a, 5], arcs[a, 6], new_labels, filled)
-                kept += 1
-                new_string_offsets[kept] = filled
-            a = next_arc[a]
-        new_offsets[number[s] + 1] = kept
-        new_final_offsets[number[s] + 1] = final_filled
-    return (reached, new_offsets, new_words, new_targets, new_weights, new_string_offsets, new_labels,
-            new_final, new_final_offsets, new_final_labels)
+    return (reached,) + output(nodes, arcs, weight_of_arc, num_out, num_arcs, final_offsets, final_labels)
