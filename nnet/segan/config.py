@@ -40,6 +40,7 @@ class Config:
     epochs: int
     g_learning_rate: float
     d_learning_rate: float
+    learning_rate_decay: bool
     l1_weight: float
     l1_remove_epoch: int
     d_noise_std: float

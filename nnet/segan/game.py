@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from nnet.segan.config import Config
@@ -30,25 +32,33 @@ class RmsProp(tf.Module):
     DECAY = 0.9
     EPSILON = 1e-10
 
-    def __init__(self, variables: list[tf.Variable], learning_rate: float) -> None:
+    def __init__(self, variables: list[tf.Variable]) -> None:
         super().__init__()
-        self._rate = learning_rate
         self._targets = variables
         self.mean_squares = [tf.Variable(tf.ones_like(variable), trainable=False) for variable in variables]
 
-    def apply(self, gradients: list[tf.Tensor]) -> None:
+    def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         """Update the variables by the mean of the replicas' gradients; call it where a replica's step runs."""
-        tf.distribute.get_replica_context().merge_call(self._apply_mean, args=(gradients,))
+        tf.distribute.get_replica_context().merge_call(self._apply_mean, args=(gradients, rate))
 
-    def _apply_mean(self, strategy: tf.distribute.Strategy, gradients: list[tf.Tensor]) -> None:
+    def _apply_mean(self, strategy: tf.distribute.Strategy, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         pairs = list(zip(gradients, self._targets, strict=True))
         means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, pairs)
         for target, mean_square, gradient in zip(self._targets, self.mean_squares, means, strict=True):
-            strategy.extended.update(target, self._update, args=(mean_square, gradient), group=False)
+            strategy.extended.update(target, self._update, args=(mean_square, gradient, rate), group=False)
 
-    def _update(self, target: tf.Variable, mean_square: tf.Variable, gradient: tf.Tensor) -> None:
+    def _update(self, target: tf.Variable, mean_square: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor) -> None:
         square = mean_square.assign_add((tf.square(gradient) - mean_square) * (1 - self.DECAY))
-        target.assign_sub(self._rate * gradient * tf.math.rsqrt(square + self.EPSILON))
+        target.assign_sub(rate * gradient * tf.math.rsqrt(square + self.EPSILON))
+
+
+class Settings(NamedTuple):
+    """What changes along a training, as scalar tensors."""
+
+    g_rate: tf.Tensor
+    d_rate: tf.Tensor
+    l1_weight: tf.Tensor
+    noise_std: tf.Tensor
 
 
 class Game(tf.Module):
@@ -59,8 +69,8 @@ class Game(tf.Module):
         self.config = config
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
-        self.g_optimizer = RmsProp(list(self.generator.named.values()), config.g_learning_rate)
-        self.d_optimizer = RmsProp(list(self.discriminator.named.values()), config.d_learning_rate)
+        self.g_optimizer = RmsProp(list(self.generator.named.values()))
+        self.d_optimizer = RmsProp(list(self.discriminator.named.values()))
         self.reference = tf.Variable(tf.zeros((config.reference_batch, config.window, 2)), trainable=False)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.pretrain_step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -69,9 +79,7 @@ class Game(tf.Module):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return tf.stack([tf.cast(step, tf.int32), self.config.seed * 1000 + 10 * tf.cast(replica, tf.int32) + purpose])
 
-    def train_step(
-        self, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor, l1_weight: tf.Tensor, noise_std: tf.Tensor
-    ) -> tf.Tensor:
+    def train_step(self, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
         """One update of the discriminator, then one of the generator, on windows (batch, window).
 
         The generator runs once: its waveform is judged before and after the discriminator's update. Returns the losses
@@ -82,7 +90,7 @@ class Game(tf.Module):
 
         def judge(pairs: tf.Tensor, purpose: int) -> tf.Tensor:
             if self.config.d_noise_std:
-                pairs += noise_std * tf.random.stateless_normal(tf.shape(pairs), self._seed(step, purpose))
+                pairs += settings.noise_std * tf.random.stateless_normal(tf.shape(pairs), self._seed(step, purpose))
             return self.discriminator(pairs, self.reference)
 
         with tf.GradientTape() as g_tape:
@@ -93,13 +101,14 @@ class Game(tf.Module):
             logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
             d_real, d_fake = discriminator_losses(logits[:batch], logits[batch:])
             d_loss = d_real + d_fake
-        self.d_optimizer.apply(d_tape.gradient(d_loss, list(d_variables)))
+        self.d_optimizer.apply(d_tape.gradient(d_loss, list(d_variables)), settings.d_rate)
 
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
             adversarial = adversarial_loss(judge(tf.stack([fake, given], 2), 2))
         towards_real = fake_tape.gradient(adversarial, fake)
-        self.g_optimizer.apply(g_tape.gradient([fake, l1], list(g_variables), [towards_real, l1_weight]))
+        gradients = g_tape.gradient([fake, l1], list(g_variables), [towards_real, settings.l1_weight])
+        self.g_optimizer.apply(gradients, settings.g_rate)
         return tf.stack([d_real, d_fake, adversarial, l1])
 
     def classifier_reference(self) -> tf.Tensor:
@@ -114,7 +123,7 @@ class Game(tf.Module):
         with tf.GradientTape() as tape:
             logits = self.discriminator(as_pair(tf.concat([clean, noisy], 0)), self.classifier_reference())
             loss = tf.add_n(discriminator_losses(logits[:batch], logits[batch:]))
-        self.d_optimizer.apply(tape.gradient(loss, variables))
+        self.d_optimizer.apply(tape.gradient(loss, variables), tf.constant(self.config.d_learning_rate))
         return loss
 
 

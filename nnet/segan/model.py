@@ -92,7 +92,7 @@ class _Variables:
         self.all[name] = tf.Variable(value, name=name.replace("/", "_"))
 
     def weight(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
-        std = self._config.init_std or math.sqrt(2.0 / fan_in)
+        std = self._config.init_std if self._config.init_std and fan_in < math.inf else math.sqrt(2.0 / fan_in)
         seed = (self._seed[0], 1000 * self._seed[1] + len(self.all))
         self._add(name, tf.random.stateless_truncated_normal(shape, seed, stddev=std))
 
@@ -123,9 +123,8 @@ class Generator(tf.Module):
         self._decoder_depths = (*config.g_depths[-2::-1], 1)
         for layer, depth in enumerate(self._decoder_depths):
             fan_in = config.kernel * inputs // config.stride
-            if config.input_skip and depth == 1:  # begin as the identity
-                fan_in = math.inf
-            table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), fan_in)
+            identity = config.input_skip and depth == 1  # with nothing to add to the input, training begins there
+            table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), math.inf if identity else fan_in)
             if config.bias_deconv:
                 table.constant(f"g_ae/dec_{layer}/b", depth)
             if config.activation == "prelu" and depth > 1:
@@ -212,7 +211,7 @@ class Discriminator(tf.Module):
 
     def __call__(self, pairs: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
         """Logits (batch,) of pairs (batch, window, 2), given the reference batch (examples, window, 2)."""
-        named, examples, batch = self.named, reference.shape[0], tf.shape(pairs)[0]
+        named, examples = self.named, reference.shape[0]
         h = tf.concat([reference, pairs], 0)
         for block in range(len(self.config.d_depths)):
             scope = f"d_model/d_block_{block}"
@@ -220,9 +219,9 @@ class Discriminator(tf.Module):
             if self.config.bias_d_conv:
                 h += named[f"{scope}/downconv/b"]
             vbn = f"{scope}/d_vbn_{block}"
-            halves = tf.split(h, [examples, batch], 0)
+            halves = tf.split(h, [examples, -1], 0)
             h = leaky_relu(tf.concat(virtual_batch_norm(*halves, named[f"{vbn}/gamma"], named[f"{vbn}/beta"]), 0))
-        judged = tf.split(h, [examples, batch], 0)[1] @ named["d_model/logits_conv/W"][0]
+        judged = tf.split(h, [examples, -1], 0)[1] @ named["d_model/logits_conv/W"][0]
         weights, bias = named["d_model/fully_connected/weights"], named["d_model/fully_connected/biases"]
         return tf.squeeze(tf.squeeze(judged, 2) @ weights + bias, 1)
 

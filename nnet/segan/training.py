@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nnet.segan.classifier import Classifier, save_classifier
 from nnet.segan.config import Config, load_config
 from nnet.segan.enhancer import Enhancer
-from nnet.segan.game import LOSSES, Game
+from nnet.segan.game import LOSSES, Game, Settings
 from nnet.segan.log import log
 from nnet.segan.metrics import measure
 from nnet.segan.pictures import draw_losses, draw_spectrograms
@@ -74,9 +74,11 @@ class Training:
         self._losses = LossLog(out / "losses.tsv", int(self.game.step))
         self._board = tf.summary.create_file_writer(str(out / "tensorboard"))
 
-    def _replicated_train_step(self, clean: tf.Tensor, noisy: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
+    def _replicated_train_step(
+        self, clean: tf.Tensor, noisy: tf.Tensor, step: tf.Tensor, settings: Settings
+    ) -> tf.Tensor:
         target, given = (clean, noisy) if self.config.direction == "enhance" else (noisy, clean)
-        losses = self.strategy.run(self.game.train_step, (target, given, *numbers))
+        losses = self.strategy.run(self.game.train_step, (target, given, step, settings))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
 
     def _replicated_classifier_step(self, clean: tf.Tensor, noisy: tf.Tensor) -> tf.Tensor:
@@ -125,12 +127,11 @@ class Training:
         draw_losses(self.places.out)
 
     def _run_epoch(self, epoch: int, bar: tqdm, total: int) -> int:
-        l1_weight = tf.constant(self.config.l1_weight if epoch < self.config.l1_remove_epoch else 0.0)
-        noise_std = tf.constant(discriminator_noise(self.config, epoch))
         first = int(self.game.step)
         step = first
         for clean, noisy in self._batches(first):
-            losses = self._train_step(clean, noisy, tf.constant(step, tf.int64), l1_weight, noise_std).numpy()
+            settings = choose_settings(self.config, epoch, step / total)
+            losses = self._train_step(clean, noisy, tf.constant(step, tf.int64), settings).numpy()
             if not np.isfinite(losses).all():
                 raise ValueError(f"training diverged at step {step}: the losses are {losses}; lower the learning rates")
             step += 1
@@ -194,6 +195,14 @@ class Training:
                 tf.summary.audio(kind, samples[None, :, None], self.config.rate)
         draw_spectrograms(heard, self.config.rate, self.places.out / "spectrograms.png")
         _append_validation(self.places.out / "validation.tsv", epoch, means)
+
+
+def choose_settings(config: Config, epoch: int, progress: float) -> Settings:
+    """What an epoch (from 0) and the part of all steps that is done make of the configuration."""
+    decay = 0.5 + 0.5 * math.cos(math.pi * progress) if config.learning_rate_decay else 1.0
+    l1_weight = config.l1_weight if epoch < config.l1_remove_epoch else 0.0
+    numbers = (config.g_learning_rate * decay, config.d_learning_rate * decay, l1_weight)
+    return Settings(*(tf.constant(number, tf.float32) for number in (*numbers, discriminator_noise(config, epoch))))
 
 
 def discriminator_noise(config: Config, epoch: int) -> float:

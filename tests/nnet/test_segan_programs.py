@@ -1,0 +1,306 @@
+"""Every program of SEGAN on tiny data: records, training, killing and going on, enhancement, classification."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+tf = pytest.importorskip("tensorflow")
+
+from nnet.segan import __main__ as published  # noqa: E402
+from nnet.segan import classify, device, enhance, evaluate, make_tfrecords, train  # noqa: E402
+from nnet.segan.config import read_config  # noqa: E402
+from nnet.segan.game import Game, Settings  # noqa: E402
+from nnet.segan.records import count_pairs, training_batches  # noqa: E402
+
+TINY = """
+[tiny]
+window = 1024
+stride = 4
+g_depths = [4, 6]
+d_depths = [4, 6]
+input_skip = true
+reference_batch = 2
+batch_size = 4
+epochs = 2
+d_noise_std = 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("conf") / "segan.toml"
+    path.write_text(Path("conf/segan.toml").read_text() + TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders and Kaldi data directories of four clean and noisy recordings of half a second."""
+    root = tmp_path_factory.mktemp("corpus")
+    random = np.random.default_rng(0)
+    for name in ("clean", "noisy"):
+        (root / name).mkdir()
+        (root / f"data_{name}").mkdir()
+    for number in range(4):
+        clean = 0.3 * np.sin(np.arange(8000 + 300 * number) * 0.05 * (1 + number))
+        for name, samples in (("clean", clean), ("noisy", clean + random.normal(0, 0.05, len(clean)))):
+            path = root / name / f"u{number}.wav"
+            soundfile.write(path, samples, 16000)
+            with (root / f"data_{name}" / "wav.scp").open("a") as scp:
+                scp.write(f"u{number} {path}\n")
+    (root / "sets.cfg").write_text(f'[set]\nclean = "{root}/clean"\nnoisy = "{root}/data_noisy"\n')
+    (root / "folders.cfg").write_text(f'[set]\nclean = "{root}/clean"\nnoisy = "{root}/noisy"\n')
+    return root
+
+
+@pytest.fixture(autouse=True)
+def default_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and determinism can only be set before TensorFlow first computes."""
+    monkeypatch.setattr(device, "choose_strategy", lambda *_: tf.distribute.get_strategy())
+
+
+def run(monkeypatch: pytest.MonkeyPatch, program: object, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
+    return program.main()
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path) -> Path:
+    options = ("--cfg", corpus / "folders.cfg", "--save_path", tmp_path, "--out_file", "r", "--conf", conf)
+    assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny") == 0
+    return tmp_path / "r.tfrecords"
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path, records: Path) -> Path:
+    """A SEGAN trained for an epoch, with a classifier, validated on its training data."""
+    dev = ("--dev-clean", corpus / "clean", "--dev-noisy", corpus / "noisy", "--dev-utts", 2)
+    options = ("--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / "model", "--epochs", 1)
+    assert run(monkeypatch, train, *options, *dev, "--d-pretrain-epochs", 1) == 0
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("options", [(), ("--shards", 3), ("--compress",), ("--shards", 2, "--compress")])
+def test_records_round_trip(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path, options: tuple
+) -> None:
+    arguments = ("--cfg", corpus / "folders.cfg", "--save_path", tmp_path, "--out_file", "r", "--conf", conf)
+    assert run(monkeypatch, make_tfrecords, *arguments, "--model", "tiny", *options) == 0
+    config = read_config(conf, "tiny").with_overrides(preemphasis=0.0)
+    count = count_pairs(tmp_path / "r.tfrecords", config.window)
+    lengths = [soundfile.info(path).frames for path in sorted((corpus / "clean").iterdir())]
+    assert count == sum(-(-(length - 512) // 512) for length in lengths)
+    found = np.concatenate([clean for clean, _ in training_batches(tmp_path / "r.tfrecords", config, 0, 1)])
+    first = soundfile.read(corpus / "clean" / "u2.wav", dtype="float32")[0][512:1536]
+    assert np.abs(found - first).max(1).min() == 0
+
+
+def test_records_are_not_overwritten_unasked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, corpus: Path, conf: Path, records: Path
+) -> None:
+    options = ("--cfg", corpus / "folders.cfg", "--save_path", records.parent, "--out_file", "r", "--conf", conf)
+    assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny") == 1
+    assert "exists; --force-gen overwrites it" in capsys.readouterr().err
+    assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny", "--shards", 2, "--force-gen") == 0
+    assert sorted(path.name for path in records.parent.iterdir()) == [
+        "r-00000-of-00002.tfrecords",
+        "r-00001-of-00002.tfrecords",
+    ]
+
+
+def test_broken_sets_leave_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path, conf: Path
+) -> None:
+    options = ("--save_path", tmp_path, "--conf", conf, "--model", "tiny")
+    assert run(monkeypatch, make_tfrecords, "--cfg", corpus / "sets.cfg", *options) == 1
+    assert "do not pair up" in capsys.readouterr().err  # a folder's names end in .wav, utterance-ids do not
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("u0", "u1", "u2", "u3"):
+        (broken / f"{name}.wav").write_bytes(b"not audio")
+    cfg = tmp_path / "broken.cfg"
+    cfg.write_text(f'[set]\nclean = "{corpus}/clean"\nnoisy = "{broken}"\n')
+    assert run(monkeypatch, make_tfrecords, "--cfg", cfg, *options) == 1
+    error = capsys.readouterr().err
+    assert "u0.wav" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("*.tfrecords")) + list(tmp_path.glob("*.tmp"))
+
+
+def test_records_of_another_window_or_damaged(records: Path) -> None:
+    with pytest.raises(ValueError, match="windows of 1024 samples, but the configuration has 16384"):
+        count_pairs(records, 16384)
+    records.write_bytes(records.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        count_pairs(records, 1024)
+    with pytest.raises(ValueError, match="no such records"):
+        count_pairs(records.with_name("none.tfrecords"), 1024)
+
+
+def test_training_leaves_what_it_should(model: Path) -> None:
+    for name in (
+        "config.json",
+        "generator.index",
+        "classifier.index",
+        "g_l1_loss.png",
+        "g_adv_loss.png",
+        "spectrograms.png",
+    ):
+        assert (model / name).is_file(), name
+    assert list((model / "tensorboard").iterdir())
+    assert (model / "losses.tsv").read_text().startswith("step\tepoch\td_real\td_fake\tg_adv\tg_l1\n1\t0\t")
+    header, row = (model / "validation.tsv").read_text().splitlines()
+    assert header.split("\t")[-3:] == ["STOI", "SI-SDR", "L1"]
+    assert row.startswith("1\t")
+
+
+def test_another_configuration_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, conf: Path, records: Path, model: Path
+) -> None:
+    other = conf.with_name("other.toml")
+    other.write_text(conf.read_text().replace("g_depths = [4, 6]", "g_depths = [4, 8]"))
+    options = ("--conf", other, "--model", "tiny", "--records", records, "--out", model)
+    assert run(monkeypatch, train, *options) == 1
+    assert "g_depths was (4, 6), now (4, 8)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rate", "channels", "length"), [(16000, 1, 700), (8000, 1, 5000), (48000, 2, 30001)])
+def test_enhanced_files_are_like_their_input(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path, rate: int, channels: int, length: int
+) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, (length, channels))
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    soundfile.write(tmp_path / "in" / "deep" / "x.flac", samples, rate)
+    assert run(monkeypatch, enhance, model, tmp_path / "in", tmp_path / "out") == 0
+    info = soundfile.info(tmp_path / "out" / "deep" / "x.wav")
+    assert (info.samplerate, info.channels, info.frames) == (rate, channels, length)
+    assert run(monkeypatch, enhance, model, tmp_path / "in", tmp_path / "dry", "--dry", 1) == 0
+    dry = soundfile.read(tmp_path / "dry" / "deep" / "x.wav", always_2d=True)[0]
+    np.testing.assert_allclose(dry, samples, atol=1e-4)
+
+
+def test_the_batch_does_not_change_what_a_recording_becomes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, model: Path
+) -> None:
+    assert run(monkeypatch, enhance, model, corpus / "data_noisy", tmp_path / "all") == 0
+    (tmp_path / "one.scp").write_text((corpus / "data_noisy" / "wav.scp").read_text().splitlines()[2] + "\n")
+    assert run(monkeypatch, enhance, model, tmp_path / "one.scp", tmp_path / "one") == 0
+    together, alone = (soundfile.read(tmp_path / name / "u2.wav")[0] for name in ("all", "one"))
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    assert run(monkeypatch, enhance, model, tmp_path / "one.scp", tmp_path / "two", "--draw", 1) == 0
+    assert np.abs(soundfile.read(tmp_path / "two" / "u2.wav")[0] - alone).max() > 0
+
+
+def test_published_command_with_own_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path, model: Path
+) -> None:
+    command = ["--init_noise_std", "0.", "--save_path", model, "--batch_size", 100, "--g_nl", "prelu"]
+    command += ["--preemph", "0.95", "--bias_deconv", "True", "--bias_downconv", "True", "--bias_D_conv", "True"]
+    command += ["--test_wav", corpus / "noisy" / "u1.wav"]
+    assert run(monkeypatch, published, *command, "--weights", "generator", "--save_clean_path", tmp_path / "a") == 0
+    assert run(monkeypatch, published, *command, "--weights", "generator", "--clean_save_path", tmp_path / "b") == 0
+    assert (tmp_path / "a" / "u1.wav").read_bytes() == (tmp_path / "b" / "u1.wav").read_bytes()
+    assert run(monkeypatch, published, *command, "--weights", "SEGAN-41700") == 1
+    assert "SEGAN-41700: no such weights; in" in capsys.readouterr().err
+
+
+def test_classify_prints_files_and_windows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, corpus: Path, model: Path
+) -> None:
+    wav = corpus / "noisy" / "u0.wav"
+    assert run(monkeypatch, classify, "--model", model, "--windows", wav) == 0
+    first, *windows = capsys.readouterr().out.splitlines()
+    assert 0 <= float(first.split("\t")[1]) <= 1
+    assert len(windows) == 15
+    assert windows[1].split("\t")[1:3] == ["0.032", "0.096"]
+
+
+def test_evaluate_prints_lines_of_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path
+) -> None:
+    (tmp_path / "utt2snr").write_text("u0 0\nu1 0\nu2 5\nu3 5\n")
+    options = ("--utt2snr", tmp_path / "utt2snr", "--condition", "noisy")
+    assert run(monkeypatch, evaluate, corpus / "data_clean", corpus / "data_noisy", *options) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {tuple(line[:3]) for line in lines} == {("-", "test", f"noisy{band}") for band in ("", "_0dB", "_5dB")}
+    assert {line[3] for line in lines} >= {"STOI", "SI-SDR"}
+
+
+def test_step_is_the_same_on_two_replicas(conf: Path) -> None:
+    """A mirrored step on halves of a batch is the step on the whole: checked in a process with two CPU devices."""
+    program = f"""
+from pathlib import Path
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from nnet.segan.config import read_config
+from nnet.segan.game import Game, Settings
+config = read_config(Path("{conf}"), "tiny").with_overrides(z=False, d_noise_std=0.0)
+windows = tf.random.stateless_normal((2, 4, 1024), (1, 2)) * 0.1
+results = []
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    with strategy.scope():
+        game = Game(config)
+    data = tf.data.Dataset.from_tensors((windows[0], windows[1])).unbatch().batch(4)
+    for clean, noisy in strategy.experimental_distribute_dataset(data):
+        settings = Settings(*(tf.constant(x) for x in (1e-3, 1e-3, 100.0, 0.0)))
+        step = tf.function(lambda c, n: strategy.run(game.train_step, (c, n, tf.constant(0, tf.int64), settings)))
+        step(clean, noisy)
+    results.append([v.numpy() for v in game.generator.named.values()])
+for one, two in zip(*results):
+    np.testing.assert_allclose(one, two, atol=1e-5)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path.cwd()), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, conf: Path, records: Path) -> None:
+    def command(out: str) -> list[str]:
+        options = ["--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / out, "--epochs", 4]
+        options += ["--save-every", 3, "--use-gpu", "false", "--threads", 1]
+        return [sys.executable, "-m", "nnet.segan.train", *map(str, options)]
+
+    subprocess.run(command("whole"), env=environment(), check=True, capture_output=True)
+    killed = subprocess.Popen(command("broken"), env=environment(), stderr=subprocess.DEVNULL)
+    index = tmp_path / "broken" / "checkpoints" / "ckpt-2.index"
+    deadline = time.monotonic() + 120
+    while not index.exists() and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert index.exists()
+    subprocess.run(command("broken"), env=environment(), check=True, capture_output=True)
+    whole, broken = ((tmp_path / name / "losses.tsv").read_text() for name in ("whole", "broken"))
+    assert whole == broken
+
+
+def test_game_of_one_step_by_hand(conf: Path) -> None:
+    """The first step of RMSprop moves each variable by rate * g / sqrt(0.9 + 0.1 g^2)."""
+    game = Game(read_config(conf, "tiny"))
+    before = game.generator.named["g_ae/dec_1/b"].numpy()
+    windows = tf.random.stateless_normal((2, 4, 1024), (3, 4)) * 0.1
+    settings = Settings(*(tf.constant(number) for number in (0.5, 0.0, 0.0, 0.0)))
+    d_before = [variable.numpy() for variable in game.discriminator.named.values()]
+    losses = game.train_step(windows[0], windows[1], tf.constant(0, tf.int64), settings)
+    assert float(losses[3]) == pytest.approx(float(tf.reduce_mean(tf.abs(windows[0] - windows[1]))), rel=1e-5)
+    for old, variable in zip(d_before, game.discriminator.named.values(), strict=True):
+        np.testing.assert_array_equal(old, variable)  # its rate is 0
+    mean_square = game.g_optimizer.mean_squares[list(game.generator.named).index("g_ae/dec_1/b")]
+    square = (mean_square.numpy() - 0.9) / 0.1
+    moved = np.abs(game.generator.named["g_ae/dec_1/b"].numpy() - before)
+    np.testing.assert_allclose(moved, 0.5 * np.sqrt(np.maximum(square, 0) / mean_square), rtol=1e-2, atol=1e-4)
