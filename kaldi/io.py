@@ -80,8 +80,10 @@ class Reader:
             for stop in stops:
                 found = self.buffer.find(stop, start, end)
                 end = found if found >= 0 else end
-            if end < len(self.buffer) or not self._fill(len(self.buffer) - self.position + 1):
+            if end < len(self.buffer):
                 return self.take(end - self.position)
+            if not self._fill(end - self.position + 1):
+                return self.take(len(self.buffer) - self.position)
             searched = end - start + searched
     def skip_space(self) -> None:
         while self.peek() and self.peek() in SPACE:
