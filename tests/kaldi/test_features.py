@@ -1,0 +1,140 @@
+"""Recordings and features: reading, computing, compressing, context, normalisation."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import kaldi_native_fbank
+import kaldi_native_io as native
+import numpy as np
+import pytest
+from conftest import Run
+
+from kaldi import cmvn
+from kaldi.context import add_deltas, splice
+from kaldi.main import main
+from kaldi.programs.features import parse_selection, paste
+from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.table import FLOAT_MATRIX, read_table, write_file
+from kaldi.wave import WAVE, Wave, resample
+
+RANDOM = np.random.default_rng(0)
+
+
+def noise(seconds: float, frequency: int = 16000, channels: int = 1) -> Wave:
+    samples = 1000 * RANDOM.standard_normal((channels, int(seconds * frequency)))
+    return Wave(samples.astype(np.int16), float(frequency))
+
+
+def write_matrices(path: Path, **matrices: np.ndarray) -> str:
+    with native.FloatMatrixWriter(f"ark:{path}") as writer:
+        for key, matrix in matrices.items():
+            writer.write(key, np.asarray(matrix, np.float32))
+    return f"ark:{path}"
+
+
+@pytest.mark.parametrize("snip_edges", [True, False])
+def test_filterbank_agrees_with_kaldi_native_fbank(snip_edges: bool) -> None:
+    wave = noise(0.5)
+    options = kaldi_native_fbank.FbankOptions()
+    options.frame_opts.dither, options.frame_opts.snip_edges, options.mel_opts.num_bins = 0, snip_edges, 40
+    reference = kaldi_native_fbank.OnlineFbank(options)
+    reference.accept_waveform(16000, wave.samples[0].astype(np.float32).tolist())
+    reference.input_finished()
+    wanted = [reference.get_frame(i) for i in range(reference.num_frames_ready)]
+    found = FrontEnd(FilterbankOptions(dither=0, snip_edges=snip_edges, num_mel_bins=40)).compute(wave, 0)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_long_recordings_are_the_same_in_blocks() -> None:
+    wave = noise(60)
+    front_end = FrontEnd(MfccOptions(dither=0))
+    tail = Wave(wave.samples[:, 5000 * 160 :], 16000.0)
+    np.testing.assert_allclose(front_end.compute(wave, 0)[5000:], front_end.compute(tail, 0), atol=2e-4)
+
+
+def test_dither_is_the_same_in_every_run() -> None:
+    wave = noise(0.2)
+    np.testing.assert_array_equal(*(FrontEnd(MfccOptions()).compute(wave, 0) for _ in range(2)))
+
+
+def test_resampling_keeps_a_tone() -> None:
+    time = np.arange(16000) / 16000
+    tone = np.sin(2 * np.pi * 440 * time).astype(np.float32)
+    lower = resample(tone, 16000, 11025)
+    assert len(lower) == 11025
+    wanted = np.sin(2 * np.pi * 440 * np.arange(11025) / 11025)
+    np.testing.assert_allclose(lower[100:-100], wanted[100:-100], atol=5e-3)
+
+
+def test_a_channel_is_chosen_and_a_missing_one_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    write_file(str(tmp_path / "stereo.wav"), WAVE, noise(0.3, channels=2))
+    (tmp_path / "wav.scp").write_text(f"stereo {tmp_path}/stereo.wav\n")
+    arguments = [f"scp:{tmp_path}/wav.scp", f"ark:{tmp_path}/feats.ark"]
+    assert main("compute-mfcc-feats", ["--channel=1", *arguments]) == 0
+    assert main("compute-mfcc-feats", ["--channel=2", *arguments]) == 1
+    assert "stereo has 2 channels" in capfd.readouterr().err
+
+
+def test_streamed_wave_files_run_to_their_end(tmp_path: Path) -> None:
+    file = tmp_path / "streamed.wav"
+    write_file(str(file), WAVE, noise(0.3))
+    data = bytearray(file.read_bytes())
+    data[40:44] = b"\xff\xff\xff\xff"
+    file.write_bytes(data)
+    (_, wave), = read_table(f"scp:echo one {file} |", WAVE)
+    assert wave.samples.shape == (1, 4800)
+
+
+@pytest.mark.parametrize("method", range(1, 8))
+@pytest.mark.parametrize("frames", [3, 60])
+def test_compressed_matrices_are_read_as_kaldi_reads_them(tmp_path: Path, method: int, frames: int) -> None:
+    matrix = RANDOM.random((frames, 13)).astype(np.float32) * (1 if method in (3, 5, 7) else 200)
+    source, out = write_matrices(tmp_path / "in.ark", utt=matrix), f"ark:{tmp_path}/out.ark"
+    assert main("copy-feats", ["--compress=true", f"--compression-method={method}", source, out]) == 0
+    (_, found), = read_table(out, FLOAT_MATRIX)
+    with native.SequentialFloatMatrixReader(out) as reader:
+        wanted = next(np.array(value) for _, value in reader)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    step = {4: 1.0, 6: 1.0}.get(method, np.ptp(matrix) / 60)
+    np.testing.assert_allclose(found, matrix, atol=step)
+
+
+def test_splicing_repeats_the_edges() -> None:
+    features = np.arange(8, dtype=np.float32).reshape(4, 2)
+    assert splice(features, 1, 2).tolist()[0] == [0, 1, 0, 1, 2, 3, 4, 5]
+    assert splice(features, 1, 2).tolist()[3] == [4, 5, 6, 7, 6, 7, 6, 7]
+
+
+def test_deltas_of_a_line_are_its_slope() -> None:
+    line = 3 * np.arange(20, dtype=np.float32)[:, None]
+    deltas = add_deltas(line, order=2, window=2)
+    np.testing.assert_allclose(deltas[4:-4, 1], 3, rtol=1e-5)
+    np.testing.assert_allclose(deltas[4:-4, 2], 0, atol=1e-5)
+
+
+def test_normalisation_and_its_reverse() -> None:
+    features = (RANDOM.standard_normal((200, 5)) * [1, 2, 3, 4, 5] + 7).astype(np.float32)
+    stats = cmvn.statistics(features)
+    normal = cmvn.normalize(features, stats, norm_vars=True)
+    np.testing.assert_allclose(normal.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(normal.std(axis=0), 1, atol=1e-4)
+    np.testing.assert_allclose(cmvn.normalize(normal, stats, norm_vars=True, reverse=True), features, atol=1e-4)
+    kept = cmvn.normalize(features, cmvn.skip_dimensions(stats, [1]), norm_vars=True)
+    np.testing.assert_allclose(kept[:, 1], features[:, 1])
+
+
+def test_selections() -> None:
+    assert parse_selection("0,5-3,7-8", 9) == [0, 5, 4, 3, 7, 8]
+
+
+def test_pasting_cuts_to_the_shortest() -> None:
+    assert paste([np.zeros((5, 2)), np.ones((4, 3))], tolerance=1).shape == (4, 5)
+
+
+def test_a_pipe_of_programs_gives_what_a_shell_gives(golden: Path, kaldi: Run, tmp_path: Path) -> None:
+    feats = golden / "out/compute-mfcc-feats/mfcc.ark"
+    pipe = f"subset-feats --n=3 ark:{feats} ark:- | add-deltas ark:- ark:- | splice-feats ark:- ark:-"
+    inside = kaldi(f"copy-feats 'ark:{pipe} |' ark:inside.ark", tmp_path)
+    outside = kaldi(f"{pipe} | copy-feats ark:- ark:outside.ark", tmp_path)
+    assert inside.returncode == outside.returncode == 0
+    assert (tmp_path / "inside.ark").read_bytes() == (tmp_path / "outside.ark").read_bytes()
