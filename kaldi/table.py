@@ -273,16 +273,30 @@ class _ScriptReader:
             value = _read_object(self.reader, self.kind, key)
         else:
             self.close()
-            self.path, self.reader = path, open_input(name)
-            value = _read_object(self.reader, self.kind, key)
+            value = self._open_and_read(key, name)
+            self.path = path
             if not (path and offset.isdigit()):
-                self.close()
+                self.close(key)
         return _submatrix(value, ranges[:-1], rxfilename) if ranges else value
 
-    def close(self) -> None:
-        if self.reader:
-            self.reader.close()
-        self.reader = None
+    def _open_and_read(self, key: str, name: str) -> Any:
+        try:
+            self.reader = open_input(name)
+        except KaldiError as error:
+            raise KaldiError(f"{error}; entry {key!r}") from None
+        try:
+            return _read_object(self.reader, self.kind, key)
+        except KaldiError:
+            self.close(key)  # that a command failed is the better reason
+            raise
+
+    def close(self, key: str = "") -> None:
+        reader, self.reader = self.reader, None
+        try:
+            if reader:
+                reader.close()
+        except KaldiError as error:
+            raise KaldiError(f"{error}; entry {key!r}") from None
 
 
 def _submatrix(matrix: np.ndarray, ranges: str, name: str) -> np.ndarray:

@@ -369,6 +369,8 @@ def splice_feats(feats: str, out: str, *, left_context: int = 4, right_context: 
 
     Usage: splice-feats [options] <feats-rspecifier> <feats-wspecifier>
     """
+    if left_context < 0 or right_context < 0:
+        raise KaldiError(f"--left-context={left_context} --right-context={right_context}: expected 0 or more frames")
     for key, matrix in read_table(feats, FLOAT_MATRIX):
         if len(matrix) == 0:
             warn(f"{key} is left out: no frames")
@@ -382,6 +384,8 @@ def add_deltas(feats: str, out: str, *, delta_order: int = 2, delta_window: int 
 
     Usage: add-deltas [options] <feats-rspecifier> <feats-wspecifier>
     """
+    if delta_order < 0 or delta_window < 1 or truncate < 0:
+        raise KaldiError("--delta-order and --truncate cannot be negative, and --delta-window is 1 or more")
     for key, matrix in read_table(feats, FLOAT_MATRIX):
         if len(matrix) == 0:
             warn(f"{key} is left out: no frames")

@@ -21,7 +21,8 @@ def test_errors(reference: str, hypothesis: str, errors: Errors) -> None:
 
 
 def test_alignment() -> None:
-    assert align("a b c".split(), "x a c".split(), "*") == [("*", "x"), ("a", "a"), ("b", "*"), ("c", "c")]
+    shifted = [("*", "x"), ("a", "a"), ("b", "b"), ("c", "c"), ("d", "*")]
+    assert align("a b c d".split(), "x a b c".split(), "*") == shifted
     assert align("a b c".split(), "a c d".split(), "*") == [("a", "a"), ("b", "c"), ("c", "d")]
 
 
