@@ -85,6 +85,16 @@ class Reader:
             if not self._fill(end - self.position + 1):
                 return self.take(len(self.buffer) - self.position)
             searched = end - start + searched
+
+    def seek(self, offset: int) -> None:
+        """Go to a place of the file, without reading again what is in the buffer."""
+        start = self.stream.tell() - len(self.buffer)
+        if start <= offset <= start + len(self.buffer):
+            self.position = offset - start
+        else:
+            self.stream.seek(offset)
+            self.buffer, self.position = b"", 0
+
     def skip_space(self) -> None:
         while self.peek() and self.peek() in SPACE:
             self.position += 1

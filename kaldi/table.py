@@ -268,8 +268,7 @@ class _ScriptReader:
         name, _, ranges = rxfilename.partition("[") if rxfilename.endswith("]") else (rxfilename, "", "")
         path, _, offset = name.rpartition(":")
         if self.reader and path and path == self.path and offset.isdigit():
-            self.reader.stream.seek(int(offset))
-            self.reader.buffer, self.reader.position = b"", 0
+            self.reader.seek(int(offset))
             value = _read_object(self.reader, self.kind, key)
         else:
             self.close()
@@ -356,7 +355,7 @@ class RandomAccess:
             if self.forget:
                 self.seen.clear()
             if self.sorted and found.encode() < self.last.encode():
-                raise KaldiError(f"{self.rspecifier}: {found!r} after {self.last!r}: not sorted, though the option s says so")
+                raise KaldiError(f"{self.rspecifier}: {found!r} after {self.last!r}: not sorted, but option s is given")
             self.last = found
             self.seen[found] = value
             if found == key:
