@@ -1,4 +1,5 @@
-"""Decoding of utterances to lattices, and what a decoding program writes and logs (Kaldi: decoder/decoder-wrappers.cc)."""
+"""Decoding of utterances to lattices, and what a decoding program writes and logs
+(Kaldi: decoder/decoder-wrappers.cc)."""
 from __future__ import annotations
 
 import time
@@ -47,7 +48,7 @@ class DecoderOptions:
 
 def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndarray, acoustic_scale: float,
                      options: DecoderOptions) -> tuple[Lattice | None, bool]:
-    """Token passing over the graph: (state-level lattice with scaled acoustic costs, whether a final state was reached).
+    """Token passing over the graph: (state-level lattice with scaled acoustic costs, final state reached).
 
     loglikes: float32 [T, pdfs]; pdf_of: int32 [transition-ids + 1]. The lattice is None when no token survived.
     """
@@ -62,8 +63,16 @@ def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndar
     final_weights = np.full((len(ends), 2), np.inf, np.float32)
     final_weights[:, 0] = ends
     final_weights[ends < np.inf, 1] = 0.0
-    return Lattice(0, offsets, arcs[:, 1].copy(), arcs[:, 2].copy(), weights, Strings.of_lengths(ids != 0, ids[ids != 0]),
-                   final_weights, Strings(np.zeros(len(ends) + 1), np.zeros(0))), final
+    return Lattice(
+        0,
+        offsets,
+        arcs[:, 1].copy(),
+        arcs[:, 2].copy(),
+        weights,
+        Strings.of_lengths(ids != 0, ids[ids != 0]),
+        final_weights,
+        Strings(np.zeros(len(ends) + 1), np.zeros(0)),
+    ), final
 
 
 class LatticeOutput:
@@ -101,7 +110,10 @@ class LatticeOutput:
             self.fail(f"Failed to decode utterance with id {utterance}")
             return
         if not reached_final and not self.allow_partial:
-            self.fail(f"Not producing output for utterance {utterance} since no final-state reached and --allow-partial=false.")
+            self.fail(
+                f"Not producing output for utterance {utterance} since no final-state reached "
+                "and --allow-partial=false."
+            )
             return
         if not reached_final:
             warn(f"Outputting partial output for utterance {utterance} since no final-state reached")

@@ -2,7 +2,8 @@
 
 Tokens and links lie in flat arrays in the order of their frames. The links that leave a token are neighbours
 (`first_link[token]` to `first_link[token + 1]`): they are made when the token is expanded, the epsilon links first.
-Every `prune_interval` frames the links that are out of the lattice beam are dropped backwards in time and the arrays closed up.
+Every `prune_interval` frames the links that are out of the lattice beam are dropped backwards in time and
+the arrays closed up.
 """
 from __future__ import annotations
 
@@ -122,11 +123,14 @@ def cutoff_of(cost, first, last, beam, max_active, min_active, beam_delta):
 
 
 @njit(cache=True, nogil=True)
-def prune_links(first, last, cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam, delta, final_extra):
-    """Drop the links out of the tokens first..last that are out of the lattice beam, and bring the extra costs up to date.
+def prune_links(
+    first, last, cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam, delta, final_extra
+):
+    """Drop the links out of the tokens first..last that are out of the lattice beam, and update the extra costs.
 
     The extra cost of a token is how much worse than the best path the best path through it is. `final_extra` holds
-    what ending in the tokens costs (empty before the last frame). Returns whether an extra cost changed by more than delta.
+    what ending in the tokens costs (empty before the last frame). Returns whether an extra
+    cost changed by more than delta.
     """
     any_change = False
     while True:
@@ -156,8 +160,10 @@ def prune_links(first, last, cost, extra, first_link, link_to, link_acoustic, li
 
 
 @njit(cache=True, nogil=True)
-def close_up(frame, now, first_of, tokens, links, cost, extra, state, first_link, link_to, link_arc, link_acoustic, link_graph):
-    """Remove dead tokens of the frames after `frame` and before `now`, and dead links from `frame` on: (tokens, links)."""
+def close_up(
+    frame, now, first_of, tokens, links, cost, extra, state, first_link, link_to, link_arc, link_acoustic, link_graph
+):
+    """Remove the dead tokens of frames between `frame` and `now`, and dead links from `frame` on: (tokens, links)."""
     base = first_of[frame]
     renumbered = np.full(tokens - base, -1, np.int32)
     kept = base
@@ -195,7 +201,10 @@ def close_up(frame, now, first_of, tokens, links, cost, extra, state, first_link
 
 @njit(cache=True, nogil=True)
 def topological_order(first_of, frames, tokens, extra, first_link, link_to):
-    """The living tokens, frame by frame, each before those that its epsilon links lead to. Empty if there is an epsilon loop."""
+    """The living tokens, frame by frame, each before those that its epsilon links lead to.
+
+    Empty if there is an epsilon loop.
+    """
     order = np.empty(tokens, np.int32)
     entering = np.zeros(tokens, np.int32)
     count = 0
@@ -234,8 +243,9 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
            beam, max_active, min_active, lattice_beam, prune_interval, beam_delta):
     """Decode one utterance to a state-level lattice.
 
-    The graph: arcs[A, 4] holds (ilabel, olabel, weight, nextstate), with arc_floats the same memory as floats; state s has
-    the arcs states[s, 0] to states[s + 1, 0], those from states[s, 1] on emitting. loglikes: [T, pdfs]; pdf_of[ilabel].
+    The graph: arcs[A, 4] holds (ilabel, olabel, weight, nextstate), with arc_floats the same memory as floats. State s
+    has the arcs states[s, 0] to states[s + 1, 0], those from states[s, 1] on emitting. pdf_of[ilabel] is a column of
+    loglikes [T, pdfs].
     Returns (traceback found, final state reached, offsets[N + 1], arcs[A, 3] of (ilabel, olabel, nextstate),
     weights[A, 2] of (graph, acoustic cost), final cost[N]); states are in topological order, 0 is the start.
     """
@@ -282,7 +292,12 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                 slot = slot_of(keys, shift, to_state)
                 if keys[slot] == -1:
                     if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = doubled(cost), doubled(extra), doubled(state), doubled(first_link)
+                        cost, extra, state, first_link = (
+                            doubled(cost),
+                            doubled(extra),
+                            doubled(state),
+                            doubled(first_link),
+                        )
                     to = tokens
                     tokens += 1
                     cost[to], extra[to], state[to] = total, 0.0, to_state
@@ -303,8 +318,19 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
             first_link[first] = links
             f = frame - 1
             while f >= 0:
-                changed = prune_links(first_of[f], first_of[f + 1], cost, extra, first_link, link_to, link_acoustic, link_graph,
-                                      lattice_beam, np.float32(0.1) * lattice_beam, no_final)
+                changed = prune_links(
+                    first_of[f],
+                    first_of[f + 1],
+                    cost,
+                    extra,
+                    first_link,
+                    link_to,
+                    link_acoustic,
+                    link_graph,
+                    lattice_beam,
+                    np.float32(0.1) * lattice_beam,
+                    no_final,
+                )
                 if not changed and f < frame - prune_interval:
                     break
                 f -= 1
@@ -336,7 +362,9 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
             offset = -cost[best]
             offset_of[frame] = offset
             for a in range(states[state[best], 1], states[state[best] + 1, 0]):
-                next_cutoff = min(next_cutoff, arc_floats[a, 2] + offset + row[pdf_of[arcs[a, 0]]] + cost[best] + now_beam)
+                next_cutoff = min(
+                    next_cutoff, arc_floats[a, 2] + offset + row[pdf_of[arcs[a, 0]]] + cost[best] + now_beam
+                )
         for token in range(first, last):
             s = state[token]
             token_cost = cost[token]
@@ -366,7 +394,12 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                 slot = slot_of(keys, shift, to_state)
                 if keys[slot] == -1:
                     if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = doubled(cost), doubled(extra), doubled(state), doubled(first_link)
+                        cost, extra, state, first_link = (
+                            doubled(cost),
+                            doubled(extra),
+                            doubled(state),
+                            doubled(first_link),
+                        )
                     to = tokens
                     tokens += 1
                     cost[to], extra[to], state[to] = total, 0.0, to_state
@@ -398,8 +431,19 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
     prune_links(first, tokens, cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam,
                 np.float32(0), final_extra)
     for f in range(frames - 1, -1, -1):
-        prune_links(first_of[f], first_of[f + 1], cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam,
-                    np.float32(0), no_final)
+        prune_links(
+            first_of[f],
+            first_of[f + 1],
+            cost,
+            extra,
+            first_link,
+            link_to,
+            link_acoustic,
+            link_graph,
+            lattice_beam,
+            np.float32(0),
+            no_final,
+        )
 
     order = topological_order(first_of, frames, tokens, extra, first_link, link_to)
     if len(order) == 0:

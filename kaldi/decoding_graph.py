@@ -10,7 +10,7 @@ from kaldi.log import KaldiError
 
 class DecodingGraph:
     """arcs int32 [A, 4]: ilabel, olabel, weight (the bits of a float), target. State s has the arcs
-    states[s, 0]:states[s + 1, 0], those from states[s, 1] on with an input label; final float32 [N], inf if not final."""
+    states[s, 0]:states[s + 1, 0], those from states[s, 1] on with an input label; final float32 [N], inf: not final."""
 
     def __init__(self, fst: Fst):
         if fst.num_arcs >= 2**31:

@@ -19,10 +19,22 @@ UNLIMITED = 1e30  # a beam that nothing falls out of
 
 
 def _once(lattice: Lattice, beam: float, delta: float, max_mem: int) -> tuple[Lattice, float]:
-    reached, offsets, words, targets, weights, string_offsets, labels, final_weights, final_offsets, final_labels = _core(
-        np.ascontiguousarray(lattice.offsets, np.int64), lattice.words, lattice.targets, lattice.weights.astype(np.float64),
-        lattice.strings.offsets, lattice.strings.labels, lattice.final_weights.astype(np.float64),
-        lattice.final_strings.offsets, lattice.final_strings.labels, min(beam, UNLIMITED), delta, max_mem)
+    reached, offsets, words, targets, weights, string_offsets, labels, final_weights, final_offsets, final_labels = (
+        _core(
+            np.ascontiguousarray(lattice.offsets, np.int64),
+            lattice.words,
+            lattice.targets,
+            lattice.weights.astype(np.float64),
+            lattice.strings.offsets,
+            lattice.strings.labels,
+            lattice.final_weights.astype(np.float64),
+            lattice.final_strings.offsets,
+            lattice.final_strings.labels,
+            min(beam, UNLIMITED),
+            delta,
+            max_mem,
+        )
+    )
     return Lattice(0, offsets, words, targets, weights.astype(np.float32), Strings(string_offsets, labels),
                    final_weights.astype(np.float32), Strings(final_offsets, final_labels)), reached
 

@@ -16,7 +16,7 @@ INF = np.inf
 
 @njit(cache=True, nogil=True)
 def larger(array, size):
-    """The array with room for at least `size` numbers. (A loop, as a slice assignment takes numba seconds to compile.)"""
+    """The array with room for at least `size` numbers. (A loop: slices take numba long to compile.)"""
     if size <= len(array):
         return array
     grown = np.empty(max(size, 2 * len(array)), array.dtype)
@@ -61,7 +61,7 @@ def sort_order(keys, count, order, spare):
 
 @njit(cache=True, nogil=True)
 def better(a1, a2, b1, b2):
-    """Whether the weight (a1, a2) is better than (b1, b2) in the lattice semiring: the smaller sum, then the smaller a1."""
+    """Whether the weight (a1, a2) is better than (b1, b2) in the lattice semiring: smaller sum, then smaller a1."""
     a, b = a1 + a2, b1 + b2
     return a < b or (a == b and a1 < b1)
 
@@ -205,8 +205,8 @@ def doubled(table, codes, count):
 
 @njit(cache=True, nogil=True)
 def look_ahead(offsets, words, targets, arc_weights, string_offsets, final_weights, final_offsets):
-    """Of each state: the least cost to the end, and whether it is final or has an arc with a word; and the length of the
-    longest string of a path."""
+    """Of each state: the least cost to the end, and whether it is final or has an arc with a word; and the
+    length of the longest string of a path."""
     num_states = len(offsets) - 1
     backward, minimal = np.empty(num_states), np.zeros(num_states, np.bool_)
     longest = np.empty(num_states, np.int64)
@@ -310,16 +310,18 @@ def output(nodes, arcs, weight_of_arc, num_out, num_arcs, final_offsets, final_l
       " float64[:,::1], int64[::1], int32[::1], float64, float64, int64)", cache=True, nogil=True)
 def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                 final_weights, final_offsets, final_labels, beam, delta, max_mem):
-    """Determinise an acyclic acceptor of words with weights and strings, keeping what is within the beam of the best path.
+    """Determinise an acyclic acceptor of words with weights and strings, keeping what is in the beam of the best path.
 
     Input and output are a compact lattice: state s has the arcs offsets[s]..offsets[s + 1] with the word (0: epsilon),
     target, (graph, acoustic) weight, and string labels[string_offsets[a]:string_offsets[a + 1]], and a final weight
     (inf: not final) and string. Input states must be in topological order with 0 the start; so are the output states.
     Stops early when its arrays exceed max_mem bytes (if positive).
-    Returns (beam reached, offsets, words, targets, weights, string offsets, labels, final weights, string offsets, labels).
+    Returns (beam reached, offsets, words, targets, weights, string offsets, labels, final weights, offsets, labels).
     """
     num_states = len(offsets) - 1
-    backward, minimal, longest = look_ahead(offsets, words, targets, arc_weights, string_offsets, final_weights, final_offsets)
+    backward, minimal, longest = look_ahead(
+        offsets, words, targets, arc_weights, string_offsets, final_weights, final_offsets
+    )
     cutoff = backward[0] + beam
     powers = np.empty(longest + 1, np.uint64)
     powers[0] = 1

@@ -1,4 +1,5 @@
-"""Lattices: acyclic acceptors of words whose arcs carry costs and transition-ids, and their files (Kaldi: lat/kaldi-lattice.h).
+"""Lattices: acyclic acceptors of words whose arcs carry costs and transition-ids, and their files
+(Kaldi: lat/kaldi-lattice.h).
 
 Kaldi has two file forms. A CompactLattice has on each arc a word, a weight (graph cost, acoustic cost) and a string of
 transition-ids; a Lattice has on each arc at most one transition-id and one word. In memory both are a `Lattice` below:
@@ -77,8 +78,16 @@ class Lattice:
 
     def with_weights(self, weights: np.ndarray, final_weights: np.ndarray) -> Lattice:
         """The same lattice with other weights."""
-        return Lattice(self.start, self.offsets, self.words, self.targets, np.asarray(weights, np.float32), self.strings,
-                       np.asarray(final_weights, np.float32), self.final_strings)
+        return Lattice(
+            self.start,
+            self.offsets,
+            self.words,
+            self.targets,
+            np.asarray(weights, np.float32),
+            self.strings,
+            np.asarray(final_weights, np.float32),
+            self.final_strings,
+        )
 
     def scaled(self, scale: np.ndarray) -> Lattice:
         """The lattice with (graph, acoustic) multiplied by scale [2, 2]; the states that are not final stay so."""
@@ -107,8 +116,16 @@ class Lattice:
         offsets = np.concatenate([[0], np.cumsum(kept)])[np.concatenate([[0], np.cumsum(counts)])]
         arcs = arcs[kept]
         start = int(number[self.start]) if len(order) else -1
-        return Lattice(start, offsets, self.words[arcs], number[self.targets[arcs]].astype(np.int32), self.weights[arcs],
-                       self.strings.take(arcs), self.final_weights[order], self.final_strings.take(order))
+        return Lattice(
+            start,
+            offsets,
+            self.words[arcs],
+            number[self.targets[arcs]].astype(np.int32),
+            self.weights[arcs],
+            self.strings.take(arcs),
+            self.final_weights[order],
+            self.final_strings.take(order),
+        )
 
     def sorted(self) -> Lattice:
         """The lattice with its states in topological order, the start first. Raises KaldiError for a cycle."""
@@ -202,9 +219,16 @@ class Path:
         final_string = lattice.final_strings[self.end]
         lengths = np.zeros(count + 1, np.int64)
         lengths[count] = len(final_string)
-        return Lattice(0, np.minimum(np.arange(count + 2), count), lattice.words[self.arcs],
-                       np.arange(1, count + 1, dtype=np.int32), lattice.weights[self.arcs], lattice.strings.take(self.arcs),
-                       final_weights, Strings.of_lengths(lengths, final_string))
+        return Lattice(
+            0,
+            np.minimum(np.arange(count + 2), count),
+            lattice.words[self.arcs],
+            np.arange(1, count + 1, dtype=np.int32),
+            lattice.weights[self.arcs],
+            lattice.strings.take(self.arcs),
+            final_weights,
+            Strings.of_lengths(lengths, final_string),
+        )
 
 
 def linear_lattice(words: np.ndarray, alignment: np.ndarray, graph_cost: float, acoustic_cost: float) -> Lattice:
@@ -323,15 +347,26 @@ def _read_binary(reader: Reader) -> Lattice:
         lattice = Lattice(start, offsets, numbers[at + 1], numbers[at + 4], weights,
                           Strings.of_lengths(labels != 0, labels[labels != 0]), final_weights,
                           Strings(np.zeros(states + 1), np.zeros(0)))
-    if states and not 0 <= start < states or len(at) and not 0 <= lattice.targets.min() <= lattice.targets.max() < states:
+    if (
+        states
+        and not 0 <= start < states
+        or len(at)
+        and not 0 <= lattice.targets.min() <= lattice.targets.max() < states
+    ):
         raise KaldiError(f"{reader.name}: a damaged lattice: an arc leads to a state that does not exist")
     return lattice
 
 
 def _header(arc_type: bytes, lattice: Lattice) -> bytes:
     start = lattice.start if lattice.num_states else -1
-    return (np.array([MAGIC, 6], np.uint32).tobytes() + b"vector" + np.array([len(arc_type)], np.int32).tobytes() + arc_type
-            + np.array([2, 0], np.int32).tobytes() + np.array([PROPERTIES, start, lattice.num_states, 0], np.int64).tobytes())
+    return (
+        np.array([MAGIC, 6], np.uint32).tobytes()
+        + b"vector"
+        + np.array([len(arc_type)], np.int32).tobytes()
+        + arc_type
+        + np.array([2, 0], np.int32).tobytes()
+        + np.array([PROPERTIES, start, lattice.num_states, 0], np.int64).tobytes()
+    )
 
 
 def _write_compact(out: Output, lattice: Lattice, binary: bool) -> None:
@@ -376,19 +411,32 @@ def expanded(lattice: Lattice) -> Lattice:
     final_state = np.repeat(np.arange(lattice.num_states), final_lengths)
     sources = np.concatenate([np.where(first, lattice.sources[arc], chain_at[arc] + place - 1),
                               np.where(final_place == 0, final_state, final_at[final_state] + final_place - 1)])
-    targets = np.concatenate([np.where(last, lattice.targets[arc], chain_at[arc] + place), final_at[final_state] + final_place])
+    targets = np.concatenate(
+        [np.where(last, lattice.targets[arc], chain_at[arc] + place), final_at[final_state] + final_place]
+    )
     words = np.concatenate([np.where(first, lattice.words[arc], 0), np.zeros(len(final_place), np.int32)])
-    weights = np.concatenate([np.where(first[:, None], lattice.weights[arc], 0), np.zeros((len(final_place), 2), np.float32)])
+    weights = np.concatenate(
+        [np.where(first[:, None], lattice.weights[arc], 0), np.zeros((len(final_place), 2), np.float32)]
+    )
     has_label = np.concatenate([(lengths > 0)[arc], np.ones(len(final_place), bool)])
     labels = np.zeros(len(sources), np.int32)
     labels[has_label] = np.concatenate([lattice.strings.labels, lattice.final_strings.labels])
     order = np.argsort(sources, kind="stable")
     final_weights = np.full((states, 2), INF, np.float32)
-    final_weights[np.where(final_lengths > 0, final_at + final_lengths - 1, np.arange(lattice.num_states))] = lattice.final_weights
+    final_weights[np.where(final_lengths > 0, final_at + final_lengths - 1, np.arange(lattice.num_states))] = (
+        lattice.final_weights
+    )
     offsets = np.searchsorted(sources[order], np.arange(states + 1))
-    return Lattice(lattice.start, offsets, words[order].astype(np.int32), targets[order].astype(np.int32),
-                   weights[order].astype(np.float32), Strings.of_lengths(has_label[order], labels[order][has_label[order]]),
-                   final_weights, Strings(np.zeros(states + 1), np.zeros(0)))
+    return Lattice(
+        lattice.start,
+        offsets,
+        words[order].astype(np.int32),
+        targets[order].astype(np.int32),
+        weights[order].astype(np.float32),
+        Strings.of_lengths(has_label[order], labels[order][has_label[order]]),
+        final_weights,
+        Strings(np.zeros(states + 1), np.zeros(0)),
+    )
 
 
 def transition_ids(lattice: Lattice) -> np.ndarray:

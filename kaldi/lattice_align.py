@@ -63,7 +63,9 @@ class Aligner:
         info, i = self.info, start
         while i < len(ids) and not info.leaves[ids[i]]:
             if info.phone[ids[i]] != info.phone[ids[start]]:
-                self._complain("a phone changes before its last transition-id (a damaged lattice, another model, or --reorder)")
+                self._complain(
+                    "a phone changes before its last transition-id (a damaged lattice, another model, or --reorder)"
+                )
             i += 1
         i += 1
         while info.reorder and i < len(ids) and info.loop[ids[i]]:
@@ -136,7 +138,7 @@ class Aligner:
 
 
 class Expanded(NamedTuple):
-    """States (input state, pending): epsilon moves (target, graph, acoustic), arcs (word, ids, target), final weights."""
+    """States (input state, pending): epsilon moves (target, graph, acoustic), arcs (word, ids, target), finals."""
 
     moves: list[list[tuple[int, float, float]]]
     arcs: list[list[tuple[int, tuple[int, ...], int]]]
@@ -240,8 +242,15 @@ def _build(arcs: list[dict[tuple[int, tuple[int, ...], int], tuple[float, float]
     weights = [weight for leaving in arcs for weight in leaving.values()]
     final_weights = np.array(finals, np.float32).reshape(-1, 2)
     final_weights[~np.isfinite(final_weights).all(axis=1)] = INF
-    return Lattice(0, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), np.array([k[0] for k in keys], np.int32),
-                   np.array([k[2] for k in keys], np.int32), np.array(weights, np.float32).reshape(-1, 2),
-                   Strings.of_lengths(np.array([len(k[1]) for k in keys], np.int64),
-                                      np.array([i for k in keys for i in k[1]], np.int32)),
-                   final_weights, Strings(np.zeros(len(finals) + 1), np.zeros(0)))
+    return Lattice(
+        0,
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        np.array([k[0] for k in keys], np.int32),
+        np.array([k[2] for k in keys], np.int32),
+        np.array(weights, np.float32).reshape(-1, 2),
+        Strings.of_lengths(
+            np.array([len(k[1]) for k in keys], np.int64), np.array([i for k in keys for i in k[1]], np.int32)
+        ),
+        final_weights,
+        Strings(np.zeros(len(finals) + 1), np.zeros(0)),
+    )

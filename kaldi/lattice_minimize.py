@@ -11,7 +11,9 @@ from kaldi.lattice import Lattice, Strings
 DELTA = 1.0 / 1024
 
 Weight = tuple[float, float]
-Way = tuple[int, tuple[int, ...], int, float, float]  # word, transition-ids, target (-1: the end), graph and acoustic cost
+Way = tuple[
+    int, tuple[int, ...], int, float, float
+]  # word, transition-ids, target (-1: the end), graph and acoustic cost
 
 
 def minimized(lattice: Lattice) -> Lattice:
@@ -38,7 +40,9 @@ def minimized(lattice: Lattice) -> Lattice:
     return _build(ways).sorted()
 
 
-def _ways(lattice: Lattice, state: int, class_of: list[int], potential: list[Weight], prefix: list[tuple[int, ...]]) -> list[Way]:
+def _ways(
+    lattice: Lattice, state: int, class_of: list[int], potential: list[Weight], prefix: list[tuple[int, ...]]
+) -> list[Way]:
     """The ways out of a state, with what was pushed back from the states that they lead to."""
     result = []
     for arc in range(lattice.offsets[state], lattice.offsets[state + 1]):
@@ -58,9 +62,16 @@ def _build(ways: list[list[Way]]) -> Lattice:
     ends = [next((way for way in leaving if way[2] < 0), (0, (), -1, np.inf, np.inf)) for leaving in ways]
     flat = [way for leaving in arcs for way in leaving]
     offsets = np.concatenate([[0], np.cumsum([len(leaving) for leaving in arcs], dtype=np.int64)])
-    return Lattice(len(ways) - 1, offsets, np.array([way[0] for way in flat], np.int32),
-                   np.array([way[2] for way in flat], np.int32), np.array([way[3:] for way in flat], np.float32).reshape(-1, 2),
-                   _strings(flat), np.array([way[3:] for way in ends], np.float32), _strings(ends))
+    return Lattice(
+        len(ways) - 1,
+        offsets,
+        np.array([way[0] for way in flat], np.int32),
+        np.array([way[2] for way in flat], np.int32),
+        np.array([way[3:] for way in flat], np.float32).reshape(-1, 2),
+        _strings(flat),
+        np.array([way[3:] for way in ends], np.float32),
+        _strings(ends),
+    )
 
 
 def _strings(ways: list[Way]) -> Strings:

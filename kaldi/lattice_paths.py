@@ -47,7 +47,7 @@ def pruned(lattice: Lattice, beam: float) -> Lattice:
 
 
 def posteriors(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, float]:
-    """Forward-backward over a sorted lattice: posteriors of arcs [A] and of final weights [N], and the log-likelihood."""
+    """Forward-backward over a sorted lattice: posteriors of arcs [A] and of final weights [N], log-likelihood."""
     scores = (-lattice.weights.sum(axis=1, dtype=np.float64)).tolist()
     ends = -lattice.final_weights.sum(axis=1, dtype=np.float64)
     targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()

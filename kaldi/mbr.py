@@ -62,10 +62,14 @@ class MinimumBayesRisk:
             entries = entries[np.argsort(-row[entries], kind="stable")]
             self.sausage.append(list(zip(self._vocabulary[entries].tolist(), row[entries].tolist(), strict=True)))
 
-    def _set_times(self, gamma: np.ndarray, begins: np.ndarray, ends: np.ndarray, shown: np.ndarray, best: np.ndarray) -> None:
+    def _set_times(
+        self, gamma: np.ndarray, begins: np.ndarray, ends: np.ndarray, shown: np.ndarray, best: np.ndarray
+    ) -> None:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean_begins, mean_ends = begins / gamma, ends / gamma
-        self.one_best_times = _disjoint([(float(mean_begins[q, best[q]]), float(mean_ends[q, best[q]])) for q in shown.tolist()])
+        self.one_best_times = _disjoint(
+            [(float(mean_begins[q, best[q]]), float(mean_ends[q, best[q]])) for q in shown.tolist()]
+        )
         self.sausage_times: Times = []
         for begin, end in zip(begins.sum(axis=1).tolist(), ends.sum(axis=1).tolist(), strict=True):
             if self.sausage_times and self.sausage_times[-1][1] > begin:

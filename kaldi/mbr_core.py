@@ -11,7 +11,8 @@ DELTA = np.float64(np.float32(1e-5))  # so that an epsilon is used only where it
 @njit(cache=True, nogil=True)
 def edit_row(before, word, reference, row, choice):
     """The expected edit distance at the end of an arc, for each prefix of the reference: row [Q + 1] from that at its
-    start, `before`. choice[q]: 1 the arc's word for reference word q, 2 the arc's word inserted, 3 the reference word deleted."""
+    start, `before`. choice[q]: 1 the arc's word for reference word q, 2 the arc's word inserted,
+    3 the reference word deleted."""
     insert = 0.0 if word == 0 else 1.0 + DELTA
     row[0] = before[0] + insert
     for q in range(1, len(row)):

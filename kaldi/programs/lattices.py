@@ -10,7 +10,18 @@ from kaldi.io import Output
 from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, linear_lattice
 from kaldi.log import KaldiError, done, log, warn
 from kaldi.symbols import print_words, read_symbols
-from kaldi.table import FLOAT, FLOAT_MATRIX, INT, INT_VECTOR, POSTERIOR, Kind, RandomAccess, TableWriter, program, read_table
+from kaldi.table import (
+    FLOAT,
+    FLOAT_MATRIX,
+    INT,
+    INT_VECTOR,
+    POSTERIOR,
+    Kind,
+    RandomAccess,
+    TableWriter,
+    program,
+    read_table,
+)
 
 Lattices = Iterator[tuple[str, Lattice]]
 
@@ -68,7 +79,9 @@ def lattice_scale(lattices: str, out: str, *, write_compact: bool = True, acoust
 
     Usage: lattice-scale [options] <lattice-rspecifier> <lattice-wspecifier>
     """
-    scale = np.array([[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, _acoustic_scale(acoustic_scale, inv_acoustic_scale)]])
+    scale = np.array(
+        [[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, _acoustic_scale(acoustic_scale, inv_acoustic_scale)]]
+    )
     count = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
         count += 1
@@ -165,8 +178,10 @@ def lattice_prune(lattices: str, out: str, *, acoustic_scale: float = 1.0, inv_a
         count += 1
         yield key, result.scaled(np.linalg.inv(scale))
     mean = sizes / max(count, 1)
-    log(f"Overall, pruned from on average {mean[0]:.6g} to {mean[1]:.6g} states, and from {mean[2]:.6g} to {mean[3]:.6g} "
-        f"arcs, over {count} utterances.")
+    log(
+        f"Overall, pruned from on average {mean[0]:.6g} to {mean[1]:.6g} states, and from {mean[2]:.6g} "
+        f"to {mean[3]:.6g} arcs, over {count} utterances."
+    )
     done(count, "lattices")
 
 
@@ -292,7 +307,9 @@ def lattice_mbr_decode(lattices: str, transcriptions: str, risks: str = "", saus
                 failed += 1
                 continue
             mbr = MinimumBayesRisk(lattice)
-            outputs.write(key, mbr.words, mbr.risk, mbr.sausage, mbr.one_best_times if one_best_times else mbr.sausage_times)
+            outputs.write(
+                key, mbr.words, mbr.risk, mbr.sausage, mbr.one_best_times if one_best_times else mbr.sausage_times
+            )
             if symbols:
                 print_words(key, mbr.words, symbols)
             count += 1
@@ -334,8 +351,16 @@ def lattice_align_words(word_boundary: str, model: str, lattices: str, out: str,
         raise KaldiError("most lattices could not be aligned (is this the lang directory of the model?)")
 
 
-def lattice_oracle(lattices: str, references: str, transcriptions: str, distances: str = "", *, word_symbol_table: str = "",
-                   wildcard_symbols: str = "", write_lattices: str = "") -> None:
+def lattice_oracle(
+    lattices: str,
+    references: str,
+    transcriptions: str,
+    distances: str = "",
+    *,
+    word_symbol_table: str = "",
+    wildcard_symbols: str = "",
+    write_lattices: str = "",
+) -> None:
     """Find the paths with the fewest errors against references.
 
     Usage: lattice-oracle [options] <lattice-rspecifier> <reference-rspecifier> <transcriptions-wspecifier>
@@ -353,7 +378,11 @@ def lattice_oracle(lattices: str, references: str, transcriptions: str, distance
             reference = table.get(key)
             result = None if reference is None else oracle(lattice, reference, wildcards)
             if result is None:
-                warn(f"No reference present for utterance {key}" if reference is None else f"Best-path failed for key {key}")
+                warn(
+                    f"No reference present for utterance {key}"
+                    if reference is None
+                    else f"Best-path failed for key {key}"
+                )
                 failed += 1
                 continue
             length = int(np.count_nonzero(~np.isin(reference, wildcards)))
@@ -394,14 +423,18 @@ def linear_to_nbest(alignments: str, transcriptions: str, lm_costs: str, ac_cost
     done(count, "n-best entries")
 
 
-def nbest_to_linear(lattices: str, alignments: str, transcriptions: str = "", lm_costs: str = "", ac_costs: str = "") -> None:
+def nbest_to_linear(
+    lattices: str, alignments: str, transcriptions: str = "", lm_costs: str = "", ac_costs: str = ""
+) -> None:
     """Write alignments, words and costs of lattices of a single path.
 
     Usage: nbest-to-linear [options] <nbest-rspecifier> <alignments-wspecifier> [<transcriptions-wspecifier>
     [<lm-cost-wspecifier> [<ac-cost-wspecifier>]]]
     """
     count = failed = 0
-    with _Outputs((alignments, INT_VECTOR), (transcriptions, INT_VECTOR), (lm_costs, FLOAT), (ac_costs, FLOAT)) as outputs:
+    with _Outputs(
+        (alignments, INT_VECTOR), (transcriptions, INT_VECTOR), (lm_costs, FLOAT), (ac_costs, FLOAT)
+    ) as outputs:
         for key, lattice in read_table(lattices, COMPACT_LATTICE):
             path = lattice.best_path() if _is_linear(lattice) else None
             if path is None:
@@ -425,7 +458,9 @@ def _linear_lattices(lattices: str) -> Iterator[tuple[str, Lattice | None]]:
         if not ok:
             warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
         elif len(lattice.final_strings.labels):
-            warn(f"the lattice of {key} ends with transition-ids that belong to no word: was it made by lattice-align-words?")
+            warn(
+                f"the lattice of {key} ends with transition-ids that belong to no word (use lattice-align-words)"
+            )
         yield key, lattice.connected() if ok else None
 
 
@@ -443,9 +478,16 @@ def nbest_to_ctm(lattices: str, ctm: str, *, print_silence: bool = False, frame_
             if lattice is None:
                 failed += 1
                 continue
-            rows = zip(lattice.words.tolist(), lattice.state_times.tolist(), lattice.strings.lengths.tolist(), strict=False)
-            out.write("".join(f"{key} 1 {frame_shift * begin:.{precision}f} {frame_shift * length:.{precision}f} {word}\n"
-                              for word, begin, length in rows if word or print_silence).encode())
+            rows = zip(
+                lattice.words.tolist(), lattice.state_times.tolist(), lattice.strings.lengths.tolist(), strict=False
+            )
+            out.write(
+                "".join(
+                    f"{key} 1 {frame_shift * begin:.{precision}f} {frame_shift * length:.{precision}f} {word}\n"
+                    for word, begin, length in rows
+                    if word or print_silence
+                ).encode()
+            )
             count += 1
     log(f"Converted {count} linear lattices to ctm format; {failed} had errors.")
     if not count:
@@ -472,7 +514,9 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
                 ids = lattice.strings[arc]
                 starts, whole = phone_starts(transitions, ids)
                 if not whole:
-                    warn(f"{key}: the arc of word {word} does not hold whole phones: was it made by lattice-align-words?")
+                    warn(
+                        f"{key}: the arc of word {word} does not hold whole phones: was it made by lattice-align-words?"
+                    )
                 lengths = np.diff(np.append(starts, len(ids)))
                 shown = ",".join(map(str, lengths.tolist())) if print_lengths_per_phone else str(len(ids))
                 phones = "".join(f" {phone}" for phone in transitions.id2phone[ids[starts]].tolist())
@@ -484,7 +528,9 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
 
 
 @program(COMPACT_LATTICE)
-def gmm_rescore_lattice(model: str, lattices: str, feats: str, out: str, *, old_acoustic_scale: float = 0.0) -> Lattices:
+def gmm_rescore_lattice(
+    model: str, lattices: str, feats: str, out: str, *, old_acoustic_scale: float = 0.0
+) -> Lattices:
     """Replace the acoustic costs of lattices by those of a model; the old ones are added with --old-acoustic-scale.
 
     Usage: gmm-rescore-lattice [options] <model> <lattice-rspecifier> <features-rspecifier> <lattice-wspecifier>
