@@ -1,0 +1,144 @@
+"""steps/nnet: from alignments of Kaldi to lattices of Kaldi, on the golden recordings of tests/kaldi."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests/kaldi/golden"
+CONFIG = """
+[small]
+layers = 1
+units = 32
+batch_frames = 1000
+max_frames = [0]
+learning_rate = 5e-3
+dropout = 0.0
+epochs = 12
+"""
+
+
+def golden(name: str) -> bytes:
+    """A golden file, which may be compressed."""
+    path = GOLDEN / name
+    return path.read_bytes() if path.exists() else lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes())
+
+
+class Recipe:
+    """A copy of the recipe, made of links, with data, alignments and a graph in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        for part in ("conf", "kaldi", "local", "nnet", "steps", "utils", "path.sh", ".venv"):
+            if (ROOT / part).exists():
+                (directory / part).symlink_to(ROOT / part)
+        for name in ("train", "dev"):
+            ali = directory / f"ali_{name}"
+            ali.mkdir()
+            for file in ("final.mdl", "tree"):
+                (ali / file).write_bytes(golden(f"out/tri2b/{file}"))
+            (ali / "ali.1.gz").write_bytes(gzip.compress(golden("out/tri2b_ali/ali.ark")))
+            (ali / "phones.txt").write_bytes(golden("lang/phones.txt"))
+            (ali / "num_jobs").write_text("1\n")
+        (directory / "mfcc.ark").write_bytes(golden("out/compute-mfcc-feats/mfcc.ark"))
+        (directory / "gmm").mkdir()
+        for file in ("final.mdl", "tree", "final.mat"):
+            (directory / "gmm" / file).write_bytes(golden(f"out/tri2b/{file}"))
+        (directory / "gmm/splice_opts").write_text("--left-context=3 --right-context=3\n")
+        (directory / "graph/phones").mkdir(parents=True)
+        for file in ("silence.csl", "word_boundary.int"):
+            (directory / "graph/phones" / file).write_bytes(golden(f"lang/phones/{file}"))
+        (directory / "graph/HCLG.fst").write_bytes(golden("out/add-self-loops/HCLG.fst"))
+        (directory / "graph/words.txt").write_bytes(golden("lang/words.txt"))
+        common = (ROOT / "conf/ligru.toml").read_text().partition("# Ravanelli")[0]
+        (directory / "tables.toml").write_text(common + CONFIG)
+        self("copy-feats", "ark:mfcc.ark", "ark,scp:data.ark,feats.scp")
+        feats = (directory / "feats.scp").read_text().splitlines(keepends=True)
+        utt2spk = golden("data/utt2spk").decode().splitlines(keepends=True)
+        for name, part in (("train", slice(0, 48)), ("dev", slice(48, None))):
+            data = directory / f"mfcc_{name}"
+            data.mkdir()
+            (data / "feats.scp").write_text("".join(feats[part]))
+            (data / "utt2spk").write_text("".join(utt2spk[part]))
+            (data / "text").write_text("".join(golden("data/text").decode().splitlines(keepends=True)[part]))
+            self("bash", "-c", f"utils/utt2spk_to_spk2utt.pl mfcc_{name}/utt2spk > mfcc_{name}/spk2utt")
+            self("steps/compute_cmvn_stats.sh", f"mfcc_{name}", "log", "cmvn")
+            self("steps/make_fmllr_feats.sh", "--nj", "2", f"data_{name}", f"mfcc_{name}", "gmm", "log", "lda")
+            self("steps/compute_cmvn_stats.sh", f"data_{name}", "log", "cmvn_lda")
+
+    def __call__(self, *command: str, fails: bool = False) -> str:
+        """Run a command and expect success or failure; returns what it said."""
+        done = subprocess.run(["bash", "-c", '. ./path.sh && "$@"', "test", *command], cwd=self.directory, text=True,
+                              capture_output=True)
+        assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def train(self, *options: str, fails: bool = False, ali: str = "ali_train") -> str:
+        return self("steps/nnet/train_ligru.sh", "--use-gpu", "false", "--nnet-config", "tables.toml", *options,
+                    "data_train", "data_dev", ali, "ali_dev", "ligru", fails=fails)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return Recipe(tmp_path_factory.mktemp("ligru_steps"))
+
+
+def test_train_and_decode(recipe):
+    assert "1 epochs, frame error" in recipe.train("--epochs", "1")
+    nnet = recipe.directory / "ligru"
+    assert {"final.pt", "final.mdl", "tree", "cmvn_opts", "ali_train_pdf.counts", "log.tsv"} <= {
+        path.name for path in nnet.iterdir()}
+    assert "training anew" in recipe.train("--stage", "1")
+    recipe("steps/nnet/decode.sh", "--nj", "2", "--use-gpu", "false", "--skip-scoring", "true", "graph", "data_dev",
+           "ligru", "ligru/decode")
+    recipe("bash", "-c", "gunzip -c ligru/decode/lat.*.gz | lattice-best-path --lm-scale=10 ark:- ark,t:- | "
+           "utils/int2sym.pl -f 2- graph/words.txt > hypotheses")
+    wer = recipe("compute-wer", "--text", "--mode=present", "ark:data_dev/text", "ark:hypotheses")
+    assert float(wer.split("%WER")[1].split()[0]) < 60
+
+
+def test_transcribe(recipe):
+    """Follows test_train_and_decode, whose network it uses."""
+    names = ["s1-00", "s1-01"]
+    wav = [recipe.directory / f"{name}.wav" for name in names]
+    for path in wav:
+        path.write_bytes(golden(f"data/wav/{path.name}"))
+    options = ["--use-gpu", "false", "--gmm-dir", "gmm", "--graph-dir", "graph", "--one-speaker", "true"]
+    output = recipe("local/transcribe.sh", *options, "--dir", "work", "ligru", *map(str, wav))
+    texts = dict(line.split(maxsplit=1) for line in golden("data/text").decode().splitlines())
+    words = [line.split() for line in output.splitlines()]
+    assert [line[0] for line in words] == names
+    assert any(set(line[1:]) & set(texts[line[0]].split()) for line in words)
+    ctm = [line.split() for line in (recipe.directory / "work/ctm").read_text().splitlines()]
+    assert [[line[0], line[4]] for line in ctm] == [[name, word] for name, *rest in words for word in rest]
+    assert all(float(line[2]) >= 0 and float(line[3]) > 0 for line in ctm)
+
+
+def test_transcribe_bad_recordings(recipe):
+    options = ["local/transcribe.sh", "--gmm-dir", "gmm", "--graph-dir", "graph", "ligru"]
+    assert "no recording none.wav" in recipe(*options, "none.wav", fails=True)
+    (recipe.directory / "text.wav").write_text("no audio")
+    assert "recording is not audio that soundfile reads" in recipe(*options, "text.wav", fails=True)
+
+
+def test_monophones(recipe):
+    tables = recipe.directory / "tables.toml"
+    text = tables.read_text()
+    tables.write_text(text.replace("monophone_weight = 0.0", "monophone_weight = 1.0"))
+    assert "2 epochs" in recipe.train("--monophones", "true", "--epochs", "2")
+    tables.write_text(text)
+
+
+def test_alignments_of_different_trees(recipe):
+    other = recipe.directory / "ali_other"
+    other.mkdir()
+    for file in ("final.mdl", "tree"):
+        (other / file).write_bytes(golden(f"out/mono/{file}"))
+    (other / "ali.1.gz").write_bytes(gzip.compress(golden("out/mono_ali/ali.ark")))
+    assert "made with different trees" in recipe.train(fails=True, ali="ali_other")
+    assert "ali_none/final.mdl is missing or empty" in recipe.train(fails=True, ali="ali_none")
