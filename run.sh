@@ -188,6 +188,9 @@ if begin 10 "fMLLR features"; then
       steps/make_fmllr_feats.sh --nj "$nj" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set$condition" \
         "data-fmllr/$set$condition" "data/$set$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
     done
+    for set in train dev test; do
+      steps/compute_cmvn_stats.sh "data-fmllr/$set$condition" exp/make_fmllr data-fmllr/ark
+    done
   done
   for condition in noisy enhanced; do
     for set in train dev; do
