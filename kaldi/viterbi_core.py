@@ -47,10 +47,10 @@ def _cutoff(states, count, tokens, costs, beam):
         inside += costs[tokens[states[i]]] < best + beam
     if inside > MIN_ACTIVE:
         return best + beam, beam, best_token
-    all_costs = np.empty(count)
+    all_costs = np.empty(count, np.float32)  # single precision as in Kaldi: its rounding decides about the last token
     for i in range(count):
         all_costs[i] = costs[tokens[states[i]]]
-    loosest = np.partition(all_costs, MIN_ACTIVE)[MIN_ACTIVE]
+    loosest = np.float64(np.partition(all_costs, MIN_ACTIVE)[MIN_ACTIVE])
     if loosest > best + beam:
         return loosest, loosest - best + BEAM_DELTA, best_token
     return best + beam, beam, best_token
@@ -81,7 +81,7 @@ def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, paramete
     cost[0], acoustic[0], arc_of[0], previous[0] = 0.0, 0.0, -1, -1
     now, then = np.full(n, -1), np.full(n, -1)  # token of each state at this and at the next frame
     now_states, then_states = np.empty(n, np.int64), np.empty(n, np.int64)
-    queue, queued = np.empty(n, np.int64), np.zeros(n, np.bool_)
+    queue = np.empty(2 * n, np.int64)
     likelihood, stamp = np.empty(len(gaussians) - 1, np.float32), np.full(len(gaussians) - 1, -1)
     scores = np.empty(np.max(np.diff(gaussians)), np.float32)
     now[start], now_states[0], count = 0, start, 1
@@ -129,12 +129,10 @@ def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, paramete
             count = arrived
         for i in range(count):
             queue[i] = now_states[i]
-            queued[now_states[i]] = True
         waiting = count
         while waiting:
             waiting -= 1
             s = queue[waiting]
-            queued[s] = False
             token = now[s]
             if cost[token] > limit:
                 continue
@@ -157,10 +155,10 @@ def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, paramete
                     cost[k] = np.inf
                 if new < cost[k]:
                     cost[k], acoustic[k], arc_of[k], previous[k] = new, 0.0, a, token
-                    if not queued[d]:
-                        queued[d] = True
-                        queue[waiting] = d
-                        waiting += 1
+                    if waiting == len(queue):
+                        queue = _grown(queue)
+                    queue[waiting] = d
+                    waiting += 1
     total, token = np.inf, -1
     for i in range(count):
         s = now_states[i]
