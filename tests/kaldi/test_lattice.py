@@ -22,7 +22,7 @@ Paths = dict[tuple[int, ...], list[tuple[float, float, tuple[int, ...]]]]
 
 
 def random_lattice(seed: int, states: int = 9) -> Lattice:
-    """States at successive frames, arcs of one to three frames, some without a word; several paths have the same words."""
+    """States at successive frames, arcs of one to three frames, some without a word; many paths have the same words."""
     random = np.random.default_rng(seed)
     rows = []
     for source in range(states - 1):
