@@ -9,8 +9,8 @@ gmm_dir=
 graph_dir=
 segan_dir=
 one_speaker=false
-lmwt=10
-word_ins_penalty=0.0
+lmwt=
+word_ins_penalty=
 dir=
 help_message="Usage: $0 [options] <nnet-dir> <recording> ...
 e.g.: $0 exp/ligru child1.wav child2.wav
@@ -24,7 +24,7 @@ channel, start and duration in seconds, word) and everything in between are kept
   --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
   --segan-dir DIR       enhance the recordings with this SEGAN first
   --one-speaker BOOL    all recordings are of one speaker; otherwise each is of its own (false)
-  --lmwt N              language-model weight (10);  --word-ins-penalty F  (0.0)
+  --lmwt N              language-model weight;  --word-ins-penalty F  (those that were best on dev, or 10 and 0.0)
   --dir DIR             where to work, and to leave text and ctm (a temporary directory)"
 
 # shellcheck disable=SC1091
@@ -44,6 +44,9 @@ shift
 for file in "$nnet_dir"/final.{pt,mdl} "$gmm_dir"/final.mdl "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
+tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
+[ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
+[ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
 if [ -z "$dir" ]; then
   dir=$(mktemp -d)
   trap 'rm -rf "$dir"' EXIT
