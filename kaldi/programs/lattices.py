@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from kaldi.table import (
     program,
     read_table,
 )
+
+if TYPE_CHECKING:
+    from kaldi.hmm import TransitionModel
 
 Lattices = Iterator[tuple[str, Lattice]]
 
@@ -62,6 +66,13 @@ class _Outputs:
 
     def __exit__(self, *error: object) -> None:
         self.stack.__exit__(*error)
+
+
+def _check_ids(key: str, ids: np.ndarray, model: TransitionModel) -> None:
+    """Raise KaldiError for transition-ids that the model lacks."""
+    if ids.max(initial=0) > model.num_tids:
+        raise KaldiError(f"{key}: the lattice has transition-id {ids.max()}, the model only {model.num_tids}: "
+                         "they do not belong together")
 
 
 def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
@@ -330,9 +341,11 @@ def lattice_align_words(word_boundary: str, model: str, lattices: str, out: str,
     from kaldi.hmm import read_transition_model
     from kaldi.lattice_align import Aligner, WordBoundaries, read_word_boundaries
 
-    info = WordBoundaries(read_transition_model(model), read_word_boundaries(word_boundary), reorder)
+    transitions = read_transition_model(model)
+    info = WordBoundaries(transitions, read_word_boundaries(word_boundary), reorder)
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        _check_ids(key, lattice.strings.labels, transitions)
         aligner = Aligner(info, silence_label, partial_word_label)
         aligned = aligner.align(lattice, 1000 + int(max_expand * lattice.num_states) if max_expand > 0 else 0)
         count += aligner.ok and aligned.num_states > 0
@@ -470,8 +483,9 @@ def nbest_to_ctm(lattices: str, ctm: str, *, print_silence: bool = False, frame_
 
     Usage: nbest-to-ctm [options] <aligned-linear-lattice-rspecifier> <ctm-wxfilename>
     """
-    if frame_shift < 0.01:
-        precision = max(precision, 3 if frame_shift >= 0.001 else 4)
+    shift = float(np.float32(frame_shift))  # the float of 0.01 is a little less: Kaldi writes it with 3 digits
+    if shift < 0.01:
+        precision = max(precision, 3 if shift >= 0.001 else 4)
     count = failed = 0
     with Output(ctm) as out:
         for key, lattice in _linear_lattices(lattices):
@@ -510,6 +524,7 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
             if lattice is None:
                 failed += 1
                 continue
+            _check_ids(key, lattice.strings.labels, transitions)
             for arc, word in enumerate(lattice.words.tolist()):
                 ids = lattice.strings[arc]
                 starts, whole = phone_starts(transitions, ids)
