@@ -72,12 +72,12 @@ class Corpus:
         self.cmvn, self.context = cmvn, context
         self.num_pdfs, self.num_phones = num_pdfs, num_phones
         self.name = ",".join(map(str, data_dirs))
-        self._feats = [read_scp(directory / "feats.scp") for directory in data_dirs]
         self._speakers = read_scp(data_dirs[0] / "utt2spk") if cmvn != "none" else {}
         self._stats_at = [read_scp(directory / "cmvn.scp") if cmvn != "none" else {} for directory in data_dirs]
         self._stats: dict[tuple[int, str], np.ndarray] = {}
         self.dims: tuple[int, ...] = ()
-        self.utterances = self._index(read_scp(pdfs), read_scp(phones) if phones else None, tolerance)
+        tables = [read_scp(directory / "feats.scp") for directory in data_dirs]
+        self.utterances = self._index(tables, read_scp(pdfs), read_scp(phones) if phones else None, tolerance)
         if not self.utterances:
             raise DataError(f"{self.name}: no utterance has both features and a target in {pdfs}")
 
@@ -86,30 +86,29 @@ class Corpus:
         """Size of a feature vector, context included."""
         return sum(self.dims) * (sum(self.context) + 1)
 
-    def _index(self, pdfs: dict[str, str], phones: dict[str, str] | None, tolerance: int) -> list[Utterance]:
+    def _index(self, feats: list[dict[str, str]], pdfs: dict[str, str], phones: dict[str, str] | None,
+               tolerance: int) -> list[Utterance]:
         utterances, without = [], 0
-        for id in self._feats[0]:
+        for id in feats[0]:
             if id not in pdfs or (phones is not None and id not in phones):
                 log.warning("%s: utterance %s has no alignment and is left out", self.name, id)
                 without += 1
                 continue
             try:
-                utterance = self._locate(id, pdfs[id], phones[id] if phones is not None else None, tolerance)
+                if not all(id in table for table in feats):
+                    raise TableError("not in every data directory")
+                places = tuple(table[id] for table in feats)
+                utterance = self._locate(id, places, pdfs[id], phones[id] if phones is not None else None, tolerance)
             except TableError as error:
                 log.warning("%s: utterance %s is left out: %s", self.name, id, error)
                 continue
             utterances.append(utterance)
-        left_out = len(self._feats[0]) - len(utterances)
+        left_out = len(feats[0]) - len(utterances)
         log.info("%s: %d utterances, %d left out (%d without alignment)", self.name, len(utterances), left_out, without)
         return utterances
 
-    def _locate(self, id: str, pdfs: str, phones: str | None, tolerance: int) -> Utterance:
+    def _locate(self, id: str, feats: tuple[str, ...], pdfs: str, phones: str | None, tolerance: int) -> Utterance:
         """The utterance, with its number of frames; TableError where its parts do not fit each other."""
-        feats = []
-        for table in self._feats:
-            if id not in table:
-                raise TableError("not in every data directory")
-            feats.append(table[id])
         shapes = [matrix_shape(place) for place in feats]
         lengths = [rows for rows, _ in shapes] + [integers_length(place) for place in (pdfs, phones) if place]
         if max(lengths) - min(lengths) > tolerance:
@@ -123,7 +122,7 @@ class Corpus:
         speaker = self._speakers.get(id, "")
         if self.cmvn != "none" and not all(speaker in table for table in self._stats_at):
             raise TableError(f"no CMVN statistics for its speaker '{speaker}': run steps/compute_cmvn_stats.sh")
-        return Utterance(id, speaker, tuple(feats), pdfs, phones, min(lengths))
+        return Utterance(id, speaker, feats, pdfs, phones, min(lengths))
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """Normalised features with context: float32 [frames, dim]. DataError if a value is not finite."""
