@@ -15,8 +15,8 @@ _PROGRAMS = {
     "graphs": """compile-train-graphs arpa2fst fsttablecompose fstdeterminizestar fstminimizeencoded fstpushspecial
         fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols fstrmepslocal add-self-loops
         fstaddselfloops""",
-    "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstinfo fstinvert fstconnect fstdeterminize
-        fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
+    "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstinfo fstinvert fstconnect
+        fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
     "align": "align-equal-compiled gmm-align-compiled",
     "decode": "gmm-latgen-faster latgen-faster-mapped",
     "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
