@@ -21,13 +21,26 @@ class TrainGraphCompiler:
         self.hmms = HmmGraphs(tree, model, transition_scale)
         self.self_loop_scale, self.remove_epsilons = self_loop_scale, remove_epsilons
 
-    def compile(self, words: np.ndarray) -> Fst | None:
-        """The graph over transition-ids and words; None if the lexicon lacks a word."""
+    def compile(self, transcripts: list[np.ndarray]) -> list[Fst | None]:
+        """The graph over transition-ids and words of each transcript; None if the lexicon lacks a word.
+
+        The tree answers for the contexts of all transcripts at once, which is much faster than one by one.
+        """
+        found = [self._in_context(words) for words in transcripts]
+        self.hmms.add([context for item in found if item for context in item[1] if len(context) == self.tree.width
+                       and context[self.tree.central] > 0])
+        return [self._expand(*item) if item else None for item in found]
+
+    def _in_context(self, words: np.ndarray) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:
+        """The transducer from phones in context to the words, and the list of its contexts."""
         phones = kaldifst.compose(self.lexicon, kaldifst.make_linear_acceptor(words.tolist()))
         if phones.num_states == 0:
             return None
-        in_context, contexts = kaldifst.compose_context(self.symbols, self.tree.width, self.tree.central, phones)
-        h, symbols = h_transducer([tuple(context) for context in contexts], self.hmms)
+        fst, contexts = kaldifst.compose_context(self.symbols, self.tree.width, self.tree.central, phones)
+        return fst, [tuple(context) for context in contexts]
+
+    def _expand(self, in_context: kaldifst.StdVectorFst, contexts: list[tuple[int, ...]]) -> Fst:
+        h, symbols = h_transducer(contexts, self.hmms)
         graph = kaldifst.compose(to_native(h), in_context)
         kaldifst.determinize_star(graph, use_log=True)
         if symbols:

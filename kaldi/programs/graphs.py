@@ -1,6 +1,8 @@
 """Kaldi's programs that make decoding and training graphs."""
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from kaldi import fst_ops
@@ -226,15 +228,17 @@ def compile_train_graphs(tree: str, model: str, lexicon: str, transcripts: str, 
     compiler = TrainGraphCompiler(read_tree(tree), read_transition_model(model), read_fst(lexicon), symbols,
                                   transition_scale, self_loop_scale, rm_eps)
     succeeded = failed = 0
+    table = read_table(transcripts, INT_VECTOR)
     with TableWriter(graphs, FST) as writer:
-        for utterance, words in read_table(transcripts, INT_VECTOR):
-            graph = compiler.compile(words)
-            if graph is None:
-                warn(f"{utterance}: empty graph: is every word of the transcript in the lexicon?")
-                failed += 1
-                continue
-            writer.write(utterance, graph)
-            succeeded += 1
+        while batch := list(islice(table, max(batch_size, 1))):
+            compiled = compiler.compile([words for _, words in batch])
+            for (utterance, _), graph in zip(batch, compiled, strict=True):
+                if graph is None:
+                    warn(f"{utterance}: empty graph: is every word of the transcript in the lexicon?")
+                    failed += 1
+                else:
+                    writer.write(utterance, graph)
+                    succeeded += 1
     log(f"compile-train-graphs: succeeded for {succeeded} graphs, failed for {failed}")
     if not succeeded:
         raise KaldiError(f"{transcripts}: no graph was made")
