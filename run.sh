@@ -54,6 +54,8 @@ fi
 local/install_packages.sh $requirements
 . ./path.sh
 . ./cmd.sh
+# The embedded programs' numba cores are compiled here, or the first jobs would all compile them.
+[ -n "${KALDI_ROOT:-}" ] || python3 -m kaldi.compile 2> /dev/null
 
 # data/ and exp/ belong to one corpus; exp/.finished holds the last stage that was finished.
 mkdir -p data exp

@@ -1,4 +1,4 @@
 """The embedded Kaldi: Kaldi's command-line programs on pip wheels, NumPy and numba.
 
-`bin/` holds a link per program, `programs/` one small function a program, and the other modules the methods and file formats.
+`bin/` holds a link per program, `programs/` one small function a program, the other modules the methods and formats.
 """

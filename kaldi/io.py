@@ -146,7 +146,7 @@ class Reader:
         """The next token, which must be one of `words`."""
         found = self.token()
         if found not in words:
-            raise KaldiError(f"{self.name}: expected {' or '.join(words)}, found {found[:40]!r} (a foreign or damaged file)")
+            raise KaldiError(f"{self.name}: expected {' or '.join(words)}, found {found[:40]!r} (foreign or damaged)")
         return found
 
     def number(self, binary: bool, dtype: type, bound: int = 8) -> np.generic:
@@ -353,7 +353,7 @@ def write_matrix(out: Output, matrix: np.ndarray, binary: bool) -> None:
 
 
 def read_packed(reader: Reader, binary: bool) -> np.ndarray:
-    """A symmetric (SpMatrix) or lower-triangular (TpMatrix) matrix, packed by rows, as a full lower-triangular matrix."""
+    """A symmetric (SpMatrix) or lower-triangular (TpMatrix) matrix, packed by rows, as a full square one."""
     if binary:
         kind = np.float32 if reader.expect("FP", "DP") == "FP" else np.float64
         rows = reader.integer(True)
@@ -379,7 +379,7 @@ def write_packed(out: Output, matrix: np.ndarray, binary: bool) -> None:
 
 
 def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
-    """The rows between `[` and `]` of a vector or matrix in text form; blank rows are dropped, but one row is always there."""
+    """The rows between `[` and `]` in text form; blank rows are dropped, but one row is always there."""
     reader.skip_space()
     if reader.take(1) != b"[":
         raise KaldiError(f"{reader.name}: expected '[' of a vector or matrix in text form (a foreign or damaged file)")
@@ -390,5 +390,5 @@ def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
     try:
         rows = [np.array(line.split(), dtype) for line in text.decode().split("\n") if line.strip()]
     except (ValueError, UnicodeDecodeError):
-        raise KaldiError(f"{reader.name}: a vector or matrix in text form holds something that is not a number") from None
+        raise KaldiError(f"{reader.name}: a vector or matrix in text form holds what is not a number") from None
     return rows or [np.zeros(0, dtype)]

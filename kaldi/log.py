@@ -24,4 +24,4 @@ def done(count: int, what: str, errors: int = 0) -> None:
     """Report how many objects were done, and fail when none was, as Kaldi's programs do."""
     log(f"Done {count} {what}" + (f", {errors} with errors." if errors else "."))
     if count == 0:
-        raise KaldiError(f"no {what} were processed: the input is empty or every one of them failed (see the warnings above)")
+        raise KaldiError(f"no {what} were processed: the input is empty or all of them failed (see the warnings)")

@@ -73,7 +73,8 @@ def parse(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, obj
         for line in read_config(str(chosen["config"])):
             take(line)
         chosen.update(given)  # the command line wins over the config file
-    common = {key: chosen.pop(key, value) for key, value in COMMON.items() if key not in (function.__kwdefaults__ or {})}
+    own = function.__kwdefaults__ or {}
+    common = {key: chosen.pop(key, value) for key, value in COMMON.items() if key not in own}
     return arguments, chosen, common
 
 
@@ -85,7 +86,8 @@ def check_arguments(function: Callable, arguments: list[str]) -> None:
     variadic = bool(code.co_flags & 0x04)
     if len(arguments) < least or (len(arguments) > most and not variadic):
         names = code.co_varnames[:most]
-        raise KaldiError(f"{len(arguments)} arguments given, expected: {' '.join(names)}{' ...' if variadic else ''} (see --help)")
+        expected = " ".join(names) + (" ..." if variadic else "")
+        raise KaldiError(f"{len(arguments)} arguments given, expected: {expected} (see --help)")
 
 
 def usage(name: str, function: Callable) -> str:
@@ -93,6 +95,6 @@ def usage(name: str, function: Callable) -> str:
     lines = [(function.__doc__ or "").strip(), "", "Options:"]
     for key, default in {**(function.__kwdefaults__ or {}), **COMMON}.items():
         kind = type(default).__name__
-        shown = str(default).lower() if isinstance(default, bool) else repr(default) if isinstance(default, str) else default
+        shown = str(default).lower() if isinstance(default, bool) else repr(default)
         lines.append(f"  --{key.replace('_', '-')} ({kind}, default = {shown})")
     return "\n".join(lines)

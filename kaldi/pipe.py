@@ -68,7 +68,7 @@ def start(words: list[str], function: Callable, source: Piped | None) -> Iterato
 
 
 def run_to_table(command: str) -> Iterator[tuple[str, Any]] | None:
-    """The (key, object) that the last command of a pipe writes to `ark:-`, or None when the pipe must be run by a shell.
+    """The (key, object) that the last command of a pipe writes to `ark:-`, or None when the pipe needs a shell.
 
     Commands before the first embedded one (`gunzip -c ali.1.gz | ...`) are run by a shell and read through a real pipe.
     """

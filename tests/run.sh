@@ -6,6 +6,7 @@ case ${1:-} in --help | -h) echo "Usage: tests/run.sh [pytest options, e.g. -k s
 
 local/install_packages.sh
 . ./path.sh
+python3 -m kaldi.compile 2> /dev/null
 
 mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp)
 shellcheck --external-sources path.sh cmd.sh egs/*/corpus.conf "${scripts[@]}"
