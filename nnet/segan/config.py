@@ -43,6 +43,7 @@ class Config:
     learning_rate_decay: bool
     l1_weight: float
     l1_remove_epoch: int
+    spectral_weight: float
     d_noise_std: float
     d_noise_epoch: int
     d_noise_decay: float

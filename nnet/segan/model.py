@@ -2,7 +2,8 @@
 
 Waveforms are float32 tensors (batch, samples), activations (batch, frames, channels). A convolution of stride s is
 computed as one of stride 1 on frames of s samples, and a transposed one likewise: both are then dense products of many
-channels, which is what a CPU is fast at, and the numbers are the same.
+channels, which is what a CPU is fast at, and the numbers are the same. Deep layers, of few frames and large filters,
+are one matrix product with the filter as it lies in memory.
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ from nnet.segan.config import Config
 
 LEAK = 0.3  # slope of LeakyReLU below zero
 VBN_EPSILON = 1e-5
+DENSE_TIME = 64  # frames up to which a layer is one matrix product
 
 
-def _polyphase(kernel: tf.Tensor, stride: int) -> tuple[tf.Tensor, int]:
-    """The filter of shape (width, in, out) as one over frames of `stride` samples, and the frames it reaches back."""
-    width, inputs, outputs = kernel.shape
+def _frames_of_filter(width: int, stride: int) -> tuple[int, int, int]:
+    """How many frames of `stride` samples a filter spans, and how many of them lie before and after its own."""
     frames = -(-width // stride)
     before = (width - stride) // 2 // stride
+    return frames, before, frames - 1 - before
+
+
+def _in_frames(kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """A filter of shape (width, in, out) as one over frames of `stride` samples: (frames, stride * in, out)."""
+    width, inputs, outputs = kernel.shape
+    frames, _, _ = _frames_of_filter(width, stride)
     padded = tf.pad(kernel, [[0, frames * stride - width], [0, 0], [0, 0]])
-    return tf.reshape(padded, [frames, stride * inputs, outputs]), before
+    return tf.reshape(padded, [frames, stride * inputs, outputs])
 
 
 @tf.custom_gradient
@@ -46,16 +54,32 @@ def _convolve(x: tf.Tensor, taps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return tf.nn.conv2d(x[:, :, None], taps[:, None], 1, "VALID")[:, :, 0], gradient
 
 
+def _unfold(frames: tf.Tensor, width: int) -> tf.Tensor:
+    """Windows of `width` frames side by side: (batch, time + width - 1, n) -> (batch, time, width * n)."""
+    time = frames.shape[1] - width + 1
+    return tf.concat([frames[:, first : first + time] for first in range(width)], 2)
+
+
+def _fold(windows: tf.Tensor, width: int) -> tf.Tensor:
+    """The adjoint of _unfold: windows of `width` frames added where they lie."""
+    parts = tf.split(windows, width, 2)
+    return tf.add_n([tf.pad(part, [[0, 0], [first, width - 1 - first], [0, 0]]) for first, part in enumerate(parts)])
+
+
 def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """Strided convolution, (batch, time, in) -> (batch, time / stride, out); at stride 2 TensorFlow's padding SAME.
 
     kernel has the shape (width, in, out).
     """
     _, time, inputs = x.shape
-    taps, before = _polyphase(kernel, stride)
-    after = taps.shape[0] - 1 - before
     frames = tf.reshape(x, [-1, time // stride, stride * inputs])
-    return _convolve(tf.pad(frames, [[0, 0], [before, after], [0, 0]]), taps)
+    width, before, after = _frames_of_filter(kernel.shape[0], stride)
+    padded = tf.pad(frames, [[0, 0], [before, after], [0, 0]])
+    if time // stride > DENSE_TIME:
+        return _convolve(padded, _in_frames(kernel, stride))
+    size = kernel.shape[0] * inputs
+    windows = tf.reshape(_unfold(padded, width)[:, :, :size], [-1, size])
+    return tf.reshape(windows @ tf.reshape(kernel, [size, -1]), [-1, time // stride, kernel.shape[2]])
 
 
 def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -63,12 +87,18 @@ def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
     kernel has the shape (width, out, in), as TensorFlow's transposed convolutions have it.
     """
-    _, time, _ = x.shape
-    taps, before = _polyphase(kernel, stride)
-    after = taps.shape[0] - 1 - before
-    turned = tf.transpose(tf.reverse(taps, [0]), [0, 2, 1])
-    frames = _convolve(tf.pad(x, [[0, 0], [after, before], [0, 0]]), turned)
-    return tf.reshape(frames, [-1, time * stride, kernel.shape[1]])
+    _, time, inputs = x.shape
+    outputs = kernel.shape[1]
+    width, before, after = _frames_of_filter(kernel.shape[0], stride)
+    if time > DENSE_TIME:
+        turned = tf.transpose(tf.reverse(_in_frames(kernel, stride), [0]), [0, 2, 1])
+        frames = _convolve(tf.pad(x, [[0, 0], [after, before], [0, 0]]), turned)
+    else:
+        size = kernel.shape[0] * outputs
+        windows = tf.matmul(tf.reshape(x, [-1, inputs]), tf.reshape(kernel, [size, inputs]), transpose_b=True)
+        padded = tf.pad(tf.reshape(windows, [-1, time, size]), [[0, 0], [0, 0], [0, width * stride * outputs - size]])
+        frames = _fold(padded, width)[:, before : before + time]
+    return tf.reshape(frames, [-1, time * stride, outputs])
 
 
 def leaky_relu(x: tf.Tensor) -> tf.Tensor:
@@ -123,7 +153,8 @@ class Generator(tf.Module):
         self._decoder_depths = (*config.g_depths[-2::-1], 1)
         for layer, depth in enumerate(self._decoder_depths):
             fan_in = config.kernel * inputs // config.stride
-            identity = config.input_skip and depth == 1  # with nothing to add to the input, training begins there
+            # Enhancement begins as the identity; what adds noise begins with noise that z makes.
+            identity = config.input_skip and config.direction == "enhance" and depth == 1
             table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), math.inf if identity else fan_in)
             if config.bias_deconv:
                 table.constant(f"g_ae/dec_{layer}/b", depth)

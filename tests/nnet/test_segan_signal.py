@@ -79,11 +79,11 @@ def test_smoothing_is_unbiased_at_the_start() -> None:
 
 
 def test_configurations(tmp_path: Path) -> None:
-    for name in ("published", "plus", "small"):
+    for name in ("published", "plus", "small", "noise"):
         config = read_config(CONF, name)
         config.save(tmp_path)
         assert load_config(tmp_path) == config
-    with pytest.raises(ValueError, match="no configuration 'huge'; there are: published, plus, small"):
+    with pytest.raises(ValueError, match="no configuration 'huge'; there are: published, plus, small, noise"):
         read_config(CONF, "huge")
     with pytest.raises(ValueError, match="window 1000 cannot"):
         read_config(CONF, "small").with_overrides(window=1000)
