@@ -116,7 +116,7 @@ def write_records(arguments: argparse.Namespace) -> int:
         for source, target in zip(partial, paths, strict=True):
             source.replace(target)
     except tf.errors.OpError as error:
-        raise ValueError(f"{arguments.save_path}: the records cannot be written: {error.message}") from None
+        raise OSError(f"{arguments.save_path}: the records cannot be written: {error.message}") from None
     finally:
         for path in partial:
             path.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from nnet.segan.metrics import measure
 from nnet.segan.pictures import draw_losses, draw_spectrograms
 from nnet.segan.recordings import Recording
 from nnet.segan.records import count_pairs, training_batches
-from nnet.segan.weights import save_weights
+from nnet.segan.weights import save_weights, writing
 
 RESUMABLE = ("epochs", "d_pretrain_epochs", "l1_remove_epoch")  # may differ from the run that is gone on with
 SCALARS_EVERY = 10  # steps
@@ -104,8 +104,8 @@ class Training:
                     bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
                     bar.update()
                     if int(self.game.pretrain_step) % self.places.save_every == 0:
-                        self._manager.save()
-        self._manager.save()
+                        self._save()
+        self._save()
         reference = self.game.classifier_reference()
         save_classifier(self.places.out, self.game.discriminator, reference)
         if self.places.dev:
@@ -117,6 +117,8 @@ class Training:
         """Play the remaining epochs."""
         total = self.config.epochs * self.steps_per_epoch
         done = int(self.game.step)
+        if done >= total:
+            log.info("nothing to do, %d epochs are done", self.config.epochs)
         with _bar(total, done, "training") as bar:
             while done < total:
                 done = self._run_epoch(done // self.steps_per_epoch, bar, total)
@@ -138,6 +140,7 @@ class Training:
             self.game.step.assign(step)
             self._losses.write(step, epoch, losses)
             if step % SCALARS_EVERY == 0:
+                self._losses.flush()
                 self._write_scalars(step, losses)
             bar.set_postfix({name: f"{loss:.3g}" for name, loss in zip(LOSSES, losses, strict=True)}, refresh=False)
             bar.update()
@@ -160,7 +163,8 @@ class Training:
 
     def _save(self) -> None:
         self._losses.flush()
-        self._manager.save()
+        with writing(self.places.out / "checkpoints"):
+            self._manager.save()
 
     def _end_epoch(self, epoch: int) -> None:
         """Validate, keep the generator if it is the best so far, save."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,10 +11,21 @@ import tensorflow as tf
 from nnet.segan.model import Discriminator, Generator
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what TensorFlow raises where it cannot write, such as on a full disk, into an OSError of one line."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = (error.message or type(error).__name__).splitlines()[0]
+        raise OSError(f"{path}: cannot be written: {reason}") from None
+
+
 def save_weights(network: Generator | Discriminator, prefix: Path) -> None:
     """Write the variables of a network, complete or not at all."""
     partial = prefix.with_name(prefix.name + ".tmp")
-    tf.train.Checkpoint(weights=network.named).write(str(partial))
+    with writing(prefix):
+        tf.train.Checkpoint(weights=network.named).write(str(partial))
     for suffix in (".data-00000-of-00001", ".index"):
         partial.with_name(partial.name + suffix).replace(prefix.with_name(prefix.name + suffix))
 
