@@ -61,7 +61,6 @@ local/install_packages.sh $requirements
 mkdir -p data exp
 [ "$(cat exp/.corpus 2>/dev/null || echo "$corpus")" = "$corpus" ] ||
   fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them, or run $corpus in another copy of the recipe"
-echo "$corpus" > exp/.corpus
 finished=$(cat exp/.finished 2>/dev/null || echo -1)
 [ -n "$stage" ] || stage=$((finished < 13 ? finished + 1 : 13))
 
@@ -104,6 +103,7 @@ if begin 0 data; then
   for set in train dev test; do
     python3 local/add_noise.py --nj "$nj" "data/$set" "data/local/noise/$set.list" "data/${set}_noisy"
   done
+  echo "$corpus" > exp/.corpus
   end 0
 fi
 
