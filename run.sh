@@ -133,6 +133,11 @@ if begin 4 enhancement; then
   for set in train dev test; do
     local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/${set}_noisy" "data/${set}_enhanced"
   done
+  for condition in noisy enhanced; do
+    python3 -m nnet.segan.evaluate --nj "$nj" --test-set test --condition $condition data/test "data/test_$condition" \
+      > exp/segan/audio.tmp
+    mv exp/segan/audio.tmp "exp/segan/audio_$condition.tsv"
+  done
   end 4
 fi
 
