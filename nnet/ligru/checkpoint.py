@@ -64,8 +64,12 @@ def load_last(directory: Path) -> dict | None:
 
 def describe(model: AcousticModel, config: Config) -> dict:
     """What is needed to build the model again."""
-    return {"config": dataclasses.asdict(config), "dim": model.dim, "num_pdfs": model.num_pdfs,
-            "num_phones": model.num_phones}
+    return {
+        "config": dataclasses.asdict(config),
+        "dim": model.dim,
+        "num_pdfs": model.num_pdfs,
+        "num_phones": model.num_phones,
+    }
 
 
 def build_model(contents: dict, source: Path) -> tuple[AcousticModel, Config]:

@@ -67,8 +67,18 @@ class Corpus:
     pdfs, phones: scp files of integer vectors, one target a frame.
     """
 
-    def __init__(self, data_dirs: Sequence[Path], pdfs: Path, phones: Path | None, *, cmvn: str,
-                 context: tuple[int, int], tolerance: int, num_pdfs: int, num_phones: int = 0) -> None:
+    def __init__(
+        self,
+        data_dirs: Sequence[Path],
+        pdfs: Path,
+        phones: Path | None,
+        *,
+        cmvn: str,
+        context: tuple[int, int],
+        tolerance: int,
+        num_pdfs: int,
+        num_phones: int = 0,
+    ) -> None:
         self.cmvn, self.context = cmvn, context
         self.num_pdfs, self.num_phones = num_pdfs, num_phones
         self.name = ",".join(map(str, data_dirs))
@@ -86,8 +96,9 @@ class Corpus:
         """Size of a feature vector, context included."""
         return sum(self.dims) * (sum(self.context) + 1)
 
-    def _index(self, feats: list[dict[str, str]], pdfs: dict[str, str], phones: dict[str, str] | None,
-               tolerance: int) -> list[Utterance]:
+    def _index(
+        self, feats: list[dict[str, str]], pdfs: dict[str, str], phones: dict[str, str] | None, tolerance: int
+    ) -> list[Utterance]:
         utterances, without = [], 0
         for id in feats[0]:
             if id not in pdfs or (phones is not None and id not in phones):
@@ -147,8 +158,10 @@ class Corpus:
         """pdf-id and, where asked for, phone of each frame."""
         pdfs = read_integers(utterance.pdfs)[: utterance.frames]
         if pdfs.max() >= self.num_pdfs:
-            raise DataError(f"utterance {utterance.id} has pdf-id {pdfs.max()}, the model only {self.num_pdfs} pdfs: "
-                            "its alignment was made with another tree")
+            raise DataError(
+                f"utterance {utterance.id} has pdf-id {pdfs.max()}, the model only {self.num_pdfs} pdfs: "
+                "its alignment was made with another tree"
+            )
         if utterance.phones is None:
             return pdfs, None
         phones = read_integers(utterance.phones)[: utterance.frames]
@@ -213,8 +226,9 @@ def cut_segments(lengths: Sequence[int], max_frames: int) -> list[Segment]:
     return segments
 
 
-def plan_batches(segments: Sequence[Segment], batch_frames: int, rng: np.random.Generator,
-                 at_least: int = 1) -> list[list[Segment]]:
+def plan_batches(
+    segments: Sequence[Segment], batch_frames: int, rng: np.random.Generator, at_least: int = 1
+) -> list[list[Segment]]:
     """Batches of up to batch_frames frames of segments of similar length, longest first, in random order.
 
     Pools of segments drawn at random are sorted by length, so that chance remains in what comes together.
@@ -268,9 +282,14 @@ def load_batch(corpus: Corpus, segments: Sequence[Segment], said: set[str]) -> B
         feats, pdfs = [np.zeros((1, corpus.dim), np.float32)], [np.array([IGNORED])]
         phones = pdfs if corpus.num_phones else []
     packing = pack([len(part) for part in feats])
-    return Batch(ids, packing.sizes, torch.from_numpy(packing.reverse), torch.from_numpy(_packed(feats, packing)),
-                 torch.from_numpy(_packed(pdfs, packing).astype(np.int64)),
-                 torch.from_numpy(_packed(phones, packing).astype(np.int64)) if phones else None)
+    return Batch(
+        ids,
+        packing.sizes,
+        torch.from_numpy(packing.reverse),
+        torch.from_numpy(_packed(feats, packing)),
+        torch.from_numpy(_packed(pdfs, packing).astype(np.int64)),
+        torch.from_numpy(_packed(phones, packing).astype(np.int64)) if phones else None,
+    )
 
 
 def _packed(parts: list[np.ndarray], packing: Packing) -> np.ndarray:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnet.ligru.threads import sleep_while_waiting
+
 DESCRIPTION = """Write log p(pdf | frame) - log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
 <nnet-dir> holds final.pt and ali_train_pdf.counts; of several, the mean of the posteriors is taken. The features must
 have the CMVN of the training: the options of apply-cmvn for it are in <nnet-dir>/cmvn_opts. Example:
@@ -19,8 +21,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python3 -m nnet.ligru.forward", description=DESCRIPTION)
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
-    parser.add_argument("--batch-frames", type=int, default=10000,
-                        help="frames of utterances that are computed together (default: %(default)s)")
+    parser.add_argument(
+        "--batch-frames",
+        type=int,
+        default=10000,
+        help="frames of utterances that are computed together (default: %(default)s)",
+    )
     parser.add_argument("directories", type=Path, nargs="+", metavar="<nnet-dir>")
     parser.add_argument("rspecifier", metavar="<feats-rspecifier>")
     parser.add_argument("wspecifier", metavar="<loglikes-wspecifier>")
@@ -35,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
+        sleep_while_waiting()
         from nnet.ligru.memory import keep_freed_memory
         from nnet.ligru.scorer import Scorer  # PyTorch takes seconds to import
         from nnet.ligru.tables import MatrixWriter, read_matrices

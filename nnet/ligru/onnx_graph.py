@@ -62,8 +62,12 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     x = graph.add("LogSoftmax", x, axis=1)
     graph.nodes.append(helper.make_node("Sub", [x, graph.constant(scorer.log_priors)], ["loglikes"]))
     proto = helper.make_graph(
-        graph.nodes, "acoustic_model", [helper.make_tensor_value_info("feats", TensorProto.FLOAT, ["frames", dim])],
-        [helper.make_tensor_value_info("loglikes", TensorProto.FLOAT, ["frames", model.num_pdfs])], graph.constants)
+        graph.nodes,
+        "acoustic_model",
+        [helper.make_tensor_value_info("feats", TensorProto.FLOAT, ["frames", dim])],
+        [helper.make_tensor_value_info("loglikes", TensorProto.FLOAT, ["frames", model.num_pdfs])],
+        graph.constants,
+    )
     whole = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(whole)
     partial = path.with_name(f"{path.name}.tmp")
@@ -82,8 +86,10 @@ def _check(scorer: Scorer, path: Path, dim: int) -> float:
     rng = np.random.default_rng(1)
     utterances = [(str(frames), rng.normal(size=(frames, dim)).astype(np.float32)) for frames in (1, 7, 200)]
     feats = dict(utterances)
-    return max(float(np.abs(session.run(None, {"feats": feats[id]})[0] - loglikes).max())
-               for id, loglikes in scorer(utterances))
+    return max(
+        float(np.abs(session.run(None, {"feats": feats[id]})[0] - loglikes).max())
+        for id, loglikes in scorer(utterances)
+    )
 
 
 def _context(graph: _Graph, feats: str, context: tuple[int, int]) -> str:
@@ -109,8 +115,9 @@ def _normalised_product(graph: _Graph, x: str, W: nn.Linear, norm: nn.Module) ->
         bias = norm.bias - norm.running_mean * scale
         return graph.add("Gemm", x, graph.constant(weight * scale[:, None]), graph.constant(bias), transB=1)
     product = graph.add("MatMul", x, graph.constant(weight.T))
-    return graph.add("LayerNormalization", product, graph.constant(norm.weight), graph.constant(norm.bias),
-                     epsilon=norm.eps)
+    return graph.add(
+        "LayerNormalization", product, graph.constant(norm.weight), graph.constant(norm.bias), epsilon=norm.eps
+    )
 
 
 def _light_layer(graph: _Graph, x: str, layer: LightLayer) -> str:
@@ -140,10 +147,14 @@ def _light_step(layer: LightLayer, graph: _Graph) -> onnx.GraphProto:
     kept = step.add("Mul", update, step.add("Sub", state, candidate))
     step.nodes.append(helper.make_node("Add", [candidate, kept], [following]))
     step.nodes.append(helper.make_node("Identity", [following], [output]))
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [layer.directions, width])
-              for name, width in ((state, layer.units), (gates, 2 * layer.units))]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [layer.directions, layer.units])
-               for name in (following, output)]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [layer.directions, width])
+        for name, width in ((state, layer.units), (gates, 2 * layer.units))
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [layer.directions, layer.units])
+        for name in (following, output)
+    ]
     return helper.make_graph(step.nodes, step.prefix, inputs, outputs, step.constants)
 
 
@@ -160,10 +171,16 @@ def _torch_layer(graph: _Graph, x: str, layer: TorchLayer) -> str:
     biases = torch.cat([stacked("bias_ih"), stacked("bias_hh")], 1)
     one = graph.constant(np.array([1], np.int64))
     options = {"linear_before_reset": 1} if kind == "gru" else {}
-    states = graph.add(kind.upper(), graph.add("Unsqueeze", x, one), graph.constant(stacked("weight_ih")),
-                       graph.constant(stacked("weight_hh")), graph.constant(biases),
-                       hidden_size=layer.rnn.hidden_size,
-                       direction="bidirectional" if layer.rnn.bidirectional else "forward", **options)
+    states = graph.add(
+        kind.upper(),
+        graph.add("Unsqueeze", x, one),
+        graph.constant(stacked("weight_ih")),
+        graph.constant(stacked("weight_hh")),
+        graph.constant(biases),
+        hidden_size=layer.rnn.hidden_size,
+        direction="bidirectional" if layer.rnn.bidirectional else "forward",
+        **options,
+    )
     return graph.add("Reshape", states, graph.constant(np.array([-1, layer.outputs], np.int64)))
 
 

@@ -20,9 +20,16 @@ class Records:
     def add(self, row: dict[str, float]) -> None:
         """Add an epoch and write everything anew, so that a restart never leaves a row twice."""
         self.rows.append(row)
-        log.info("epoch %d: loss %.4f, dev %.4f; frame error %.2f %%, dev %.2f %%; %.0f frames/s, learning rate %.3g",
-                 row["epoch"], row["train_loss"], row["dev_loss"], 100 * row["train_frame_error"],
-                 100 * row["dev_frame_error"], row["frames_per_second"], row["learning_rate"])
+        log.info(
+            "epoch %d: loss %.4f, dev %.4f; frame error %.2f %%, dev %.2f %%; %.0f frames/s, learning rate %.3g",
+            row["epoch"],
+            row["train_loss"],
+            row["dev_loss"],
+            100 * row["train_frame_error"],
+            100 * row["dev_frame_error"],
+            row["frames_per_second"],
+            row["learning_rate"],
+        )
         if self.directory is not None:
             self._write_table(self.directory / "log.tsv")
             self._draw(self.directory / "learning_curves.png")
@@ -40,8 +47,9 @@ class Records:
 
         epochs = [row["epoch"] for row in self.rows]
         figure = Figure(figsize=(9, 3.5), layout="constrained")
-        panels = zip(figure.subplots(1, 2), (("loss", "loss per frame", 1), ("frame_error", "frame error (%)", 100)),
-                     strict=True)
+        panels = zip(
+            figure.subplots(1, 2), (("loss", "loss per frame", 1), ("frame_error", "frame error (%)", 100)), strict=True
+        )
         for axes, (name, label, scale) in panels:
             for part in ("train", "dev"):
                 axes.plot(epochs, [scale * row[f"{part}_{name}"] for row in self.rows], marker=".", label=part)

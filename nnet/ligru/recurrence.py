@@ -18,8 +18,14 @@ ACTIVATIONS = ("relu", "tanh")
 LAYER_NORM_EPS = 1e-5
 
 
-def light_recurrence(gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None = None, activation: str = "relu",
-                     normalise: bool = False) -> Tensor:
+def light_recurrence(
+    gates: Tensor,
+    U: Tensor,
+    sizes: list[int],
+    mask: Tensor | None = None,
+    activation: str = "relu",
+    normalise: bool = False,
+) -> Tensor:
     """Run h_t = z_t h_{t-1} + (1 - z_t) c_t, z_t = sigmoid(g_z + U_z h_{t-1}), c_t = act(g_c + U_c h_{t-1}) mask.
 
     gates: [sum(sizes), 2 * units] the input products g_z | g_c, packed.
@@ -37,8 +43,9 @@ class _LightRecurrence(torch.autograd.Function):
     """Without a Python graph per frame: the weight gradient of U is one product after the loop."""
 
     @staticmethod
-    def forward(ctx, gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str,
-                normalise: bool) -> Tensor:
+    def forward(
+        ctx, gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool
+    ) -> Tensor:
         units = U.shape[1]
         acts = torch.empty_like(gates)  # z_t | c_t of all steps
         states = gates.new_empty(gates.shape[0], units)

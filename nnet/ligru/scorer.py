@@ -24,14 +24,20 @@ class Scorer:
     def __init__(self, directories: Sequence[Path], use_gpu: str) -> None:
         self.device = choose_device(use_gpu)
         self.directories = directories
-        loaded = [checkpoint.build_model(checkpoint.load(path), path)
-                  for path in (directory / checkpoint.FINAL for directory in directories)]
+        loaded = [
+            checkpoint.build_model(checkpoint.load(path), path)
+            for path in (directory / checkpoint.FINAL for directory in directories)
+        ]
         self.models = [model.to(self.device) for model, _ in loaded]
         self.context = loaded[0][1].context
         first = self.models[0]
         for directory, (model, config) in zip(directories, loaded, strict=True):
             if (model.dim, model.num_pdfs, config.context, config.cmvn) != (
-                    first.dim, first.num_pdfs, self.context, loaded[0][1].cmvn):
+                first.dim,
+                first.num_pdfs,
+                self.context,
+                loaded[0][1].cmvn,
+            ):
                 raise DataError(f"{directory}: features or pdfs are not those of {directories[0]}")
         priors = np.mean([self._priors(directory) for directory in directories], axis=0)
         self.log_priors = torch.from_numpy(np.log(priors)).float().to(self.device)
@@ -68,8 +74,10 @@ class Scorer:
         feats = splice_context(matrix, *self.context)
         if feats.shape[1] != self.models[0].dim:
             per_frame = self.models[0].dim // (sum(self.context) + 1)
-            raise DataError(f"utterance {id} has features of dimension {matrix.shape[1]}, {self.directories[0]} was "
-                            f"trained on {per_frame}")
+            raise DataError(
+                f"utterance {id} has features of dimension {matrix.shape[1]}, {self.directories[0]} was "
+                f"trained on {per_frame}"
+            )
         if not np.isfinite(feats).all():
             raise DataError(f"utterance {id} has features that are not finite")
         return feats

@@ -134,8 +134,9 @@ def _read_archive(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray
             matrix = kaldi_io.read_mat(stream)
         except Exception as error:
             place = f"at utterance {key or f'after {previous}'}"
-            raise TableError(f"{name}: is not an archive of matrices, or is cut short, {place} "
-                             f"({error or type(error).__name__})") from None
+            raise TableError(
+                f"{name}: is not an archive of matrices, or is cut short, {place} ({error or type(error).__name__})"
+            ) from None
         yield key, matrix.astype(np.float32, copy=False)
 
 
@@ -146,8 +147,9 @@ class MatrixWriter:
         kind, _, self.target = wspecifier.partition(":")
         self.target = self.target.strip()
         if kind.split(",")[0] != "ark" or not self.target or "t" in kind.split(","):
-            raise TableError(f"'{wspecifier}' is not a wspecifier for a binary archive: ark:FILE, ark:- or "
-                             "'ark:| COMMAND'")
+            raise TableError(
+                f"'{wspecifier}' is not a wspecifier for a binary archive: ark:FILE, ark:- or 'ark:| COMMAND'"
+            )
 
     def __enter__(self) -> MatrixWriter:
         self.process, self.partial = None, None

@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 
 from nnet.ligru.config import read_config
+from nnet.ligru.threads import sleep_while_waiting
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python3 -m nnet.ligru.train", description=__doc__.partition(":")[0],
+        prog="python3 -m nnet.ligru.train",
+        description=__doc__.partition(":")[0],
         epilog="A training that was stopped goes on from its last checkpoint in <exp-dir>. Several processes: torchrun "
-               "--nproc-per-node N -m nnet.ligru.train ...")
+        "--nproc-per-node N -m nnet.ligru.train ...",
+    )
     parser.add_argument("--config", type=Path, default=Path("conf/ligru.toml"), help="default: %(default)s")
     parser.add_argument("--model", default="small", help="table of the configuration file (default: %(default)s)")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
@@ -25,8 +28,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train-phones", type=Path, metavar="SCP", help="phone of each frame, for the second output")
     parser.add_argument("--dev-phones", type=Path, metavar="SCP")
     parser.add_argument("--num-phones", type=int, default=0, help="one more than the highest phone")
-    parser.add_argument("train_data", metavar="<train-data>",
-                        help="data directory, or several with a comma between, whose features are pasted together")
+    parser.add_argument(
+        "train_data",
+        metavar="<train-data>",
+        help="data directory, or several with a comma between, whose features are pasted together",
+    )
     parser.add_argument("train_pdfs", type=Path, metavar="<train-pdfs-scp>", help="pdf-ids of each utterance")
     parser.add_argument("dev_data", metavar="<dev-data>")
     parser.add_argument("dev_pdfs", type=Path, metavar="<dev-pdfs-scp>")
@@ -50,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
             config = dataclasses.replace(config, epochs=args.epochs)
         if (config.monophone_weight > 0) != (args.num_phones > 0):
             raise ValueError(f"{args.config} [{args.model}]: monophone_weight above 0 and --train-phones go together")
+        sleep_while_waiting()
         from nnet.ligru.trainer import run_training  # PyTorch takes seconds to import
 
         run_training(args, config)

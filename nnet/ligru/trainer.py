@@ -67,9 +67,16 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
 
 def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:
     directories = [Path(directory) for directory in getattr(args, f"{name}_data").split(",")]
-    return Corpus(directories, getattr(args, f"{name}_pdfs"), getattr(args, f"{name}_phones"), cmvn=config.cmvn,
-                  context=config.context, tolerance=config.length_tolerance, num_pdfs=args.num_pdfs,
-                  num_phones=args.num_phones)
+    return Corpus(
+        directories,
+        getattr(args, f"{name}_pdfs"),
+        getattr(args, f"{name}_phones"),
+        cmvn=config.cmvn,
+        context=config.context,
+        tolerance=config.length_tolerance,
+        num_pdfs=args.num_pdfs,
+        num_phones=args.num_phones,
+    )
 
 
 @dataclasses.dataclass
@@ -107,8 +114,9 @@ class Training:
         self.config, self.train, self.dev, self.directory, self.device = config, train, dev, directory, device
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.progress = Progress(planned_frames=config.batch_frames, batch_frames=config.batch_frames,
-                                 learning_rate=config.learning_rate)
+        self.progress = Progress(
+            planned_frames=config.batch_frames, batch_frames=config.batch_frames, learning_rate=config.learning_rate
+        )
         self.totals = Totals()
         self.records = Records(directory if self.rank == 0 else None)
         self.said: set[str] = set()  # utterances that were named as unusable
@@ -146,8 +154,10 @@ class Training:
                 good = self._careful_step(number, plan[number][self.rank :: self.world], batch)
                 bad = 0 if good else bad + 1
                 if bad >= self.config.max_bad_batches:
-                    raise DataError(f"the loss of {bad} batches in a row is not finite: lower learning_rate, or use "
-                                    f"network = \"sligru\" ({self.directory / checkpoint.LAST} is from before)")
+                    raise DataError(
+                        f"the loss of {bad} batches in a row is not finite: lower learning_rate, or use "
+                        f'network = "sligru" ({self.directory / checkpoint.LAST} is from before)'
+                    )
                 progress.batch = number + 1
                 self.totals.seconds += time.monotonic() - began
                 frames = sum(segment.frames for segment in plan[number])
@@ -192,8 +202,11 @@ class Training:
                     raise
                 self.optimizer.zero_grad(set_to_none=True)
                 self.progress.batch_frames = max(1, len(batch.pdfs) // 2)
-                log.warning("out of memory with %d frames: batches of %d frames from now on", len(batch.pdfs),
-                            self.progress.batch_frames)
+                log.warning(
+                    "out of memory with %d frames: batches of %d frames from now on",
+                    len(batch.pdfs),
+                    self.progress.batch_frames,
+                )
         good = True
         for part in divide(segments, self.progress.batch_frames):
             loaded = mask_features(load_batch(self.train, part, self.said), self.config, self._rng(number))
@@ -237,8 +250,9 @@ class Training:
         smoothing = self.config.label_smoothing if network.training else 0.0
         loss = F.cross_entropy(pdfs, batch.pdfs, reduction="sum", ignore_index=IGNORED, label_smoothing=smoothing)
         if phones is not None:
-            loss = loss + self.config.monophone_weight * F.cross_entropy(phones, batch.phones, reduction="sum",
-                                                                         ignore_index=IGNORED)
+            loss = loss + self.config.monophone_weight * F.cross_entropy(
+                phones, batch.phones, reduction="sum", ignore_index=IGNORED
+            )
         errors = ((pdfs.argmax(1) != batch.pdfs) & (batch.pdfs != IGNORED)).sum()
         return loss, errors
 
@@ -247,10 +261,15 @@ class Training:
         progress = self.progress
         dev = self._evaluate()
         train, error = self.totals, dev.errors / dev.frames
-        row = {"epoch": progress.epoch + 1, "train_loss": train.loss / max(train.frames, 1),
-               "train_frame_error": train.errors / max(train.frames, 1), "dev_loss": dev.loss / dev.frames,
-               "dev_frame_error": error, "frames_per_second": train.frames / max(train.seconds, 1e-9),
-               "learning_rate": progress.learning_rate}
+        row = {
+            "epoch": progress.epoch + 1,
+            "train_loss": train.loss / max(train.frames, 1),
+            "train_frame_error": train.errors / max(train.frames, 1),
+            "dev_loss": dev.loss / dev.frames,
+            "dev_frame_error": error,
+            "frames_per_second": train.frames / max(train.seconds, 1e-9),
+            "learning_rate": progress.learning_rate,
+        }
         better = error < progress.best_error
         if not error < progress.best_error * (1 - self.config.min_improvement):
             progress.learning_rate /= 2
@@ -262,8 +281,10 @@ class Training:
         self.records.add(row)
         if better and self.rank == 0:
             weights = self.model.state_dict() if self.average is None else self.average
-            checkpoint.save(self.directory / checkpoint.BEST,
-                            checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error})
+            checkpoint.save(
+                self.directory / checkpoint.BEST,
+                checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error},
+            )
         self._save()
 
     @torch.no_grad()
@@ -297,9 +318,14 @@ class Training:
         """Checkpoint everything that a restart needs; random numbers need nothing, see _seed_dropout and _plan."""
         if self.rank == 0:
             contents = checkpoint.describe(self.model, self.config)
-            contents |= {"weights": self.model.state_dict(), "average": self.average,
-                         "optimizer": self.optimizer.state_dict(), "progress": dataclasses.asdict(self.progress),
-                         "totals": dataclasses.asdict(self.totals), "records": self.records.rows}
+            contents |= {
+                "weights": self.model.state_dict(),
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+                "progress": dataclasses.asdict(self.progress),
+                "totals": dataclasses.asdict(self.totals),
+                "records": self.records.rows,
+            }
             checkpoint.save_last(self.directory, contents)
 
     def _resume(self) -> None:
@@ -309,17 +335,24 @@ class Training:
             return
         ours = checkpoint.describe(self.model, self.config)
         if contents["dim"] != self.model.dim:
-            raise DataError(f"{self.train.name}: features of dimension {self.model.dim}, those of the checkpoints in "
-                            f"{self.directory} had {contents['dim']}")
+            raise DataError(
+                f"{self.train.name}: features of dimension {self.model.dim}, those of the checkpoints in "
+                f"{self.directory} had {contents['dim']}"
+            )
         free = ("epochs", "stop_after", "checkpoint_minutes")
-        settled = ({**part, "config": {k: v for k, v in part["config"].items() if k not in free}}
-                   for part in (ours, {name: contents[name] for name in ours}))
+        settled = (
+            {**part, "config": {k: v for k, v in part["config"].items() if k not in free}}
+            for part in (ours, {name: contents[name] for name in ours})
+        )
         if next(settled) != next(settled):
-            raise DataError(f"{self.directory}: its checkpoints are of another configuration or number of pdfs: remove "
-                            "them, or train in another directory")
+            raise DataError(
+                f"{self.directory}: its checkpoints are of another configuration or number of pdfs: remove "
+                "them, or train in another directory"
+            )
         self.model.load_state_dict(contents["weights"])
-        self.average = contents["average"] and {name: value.to(self.device)
-                                                for name, value in contents["average"].items()}
+        self.average = contents["average"] and {
+            name: value.to(self.device) for name, value in contents["average"].items()
+        }
         self.optimizer.load_state_dict(contents["optimizer"])
         self.progress = Progress(**contents["progress"])
         self.totals = Totals(**contents["totals"])
@@ -329,15 +362,27 @@ class Training:
 
     def _bar(self, planned: int, done: int) -> tqdm:
         """Progress in frames on a terminal; a log has the lines of _say_progress."""
-        return tqdm(total=planned, initial=done, unit="frame", unit_scale=True, dynamic_ncols=True,
-                    disable=self.rank != 0 or not os.isatty(2), desc=f"epoch {self.progress.epoch + 1}")
+        return tqdm(
+            total=planned,
+            initial=done,
+            unit="frame",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=self.rank != 0 or not os.isatty(2),
+            desc=f"epoch {self.progress.epoch + 1}",
+        )
 
     def _say_progress(self, part: float) -> None:
         totals = self.totals
         if self.rank == 0 and totals.frames and not os.isatty(2):
-            log.info("epoch %d: %.0f %% done, loss %.4f, frame error %.2f %%, %.0f frames/s", self.progress.epoch + 1,
-                     100 * part, totals.loss / totals.frames, 100 * totals.errors / totals.frames,
-                     totals.frames / totals.seconds)
+            log.info(
+                "epoch %d: %.0f %% done, loss %.4f, frame error %.2f %%, %.0f frames/s",
+                self.progress.epoch + 1,
+                100 * part,
+                totals.loss / totals.frames,
+                100 * totals.errors / totals.frames,
+                totals.frames / totals.seconds,
+            )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
