@@ -53,6 +53,7 @@ class RmsProp(tf.Module):
         super().__init__()
         self._targets = variables
         self.mean_squares = [tf.Variable(tf.ones_like(variable), trainable=False) for variable in variables]
+        self.updates = [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
 
     def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         """Update the variables by the mean of the replicas' gradients; call it where a replica's step runs."""
@@ -61,12 +62,22 @@ class RmsProp(tf.Module):
     def _apply_mean(self, strategy: tf.distribute.Strategy, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
         pairs = list(zip(gradients, self._targets, strict=True))
         means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, pairs)
-        for target, mean_square, gradient in zip(self._targets, self.mean_squares, means, strict=True):
-            strategy.extended.update(target, self._update, args=(mean_square, gradient, rate), group=False)
+        for target, *others in zip(self._targets, self.mean_squares, self.updates, means, strict=True):
+            strategy.extended.update(target, self._update, args=(*others, rate), group=False)
 
-    def _update(self, target: tf.Variable, mean_square: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor) -> None:
-        square = mean_square.assign_add((tf.square(gradient) - mean_square) * (1 - self.DECAY))
-        target.assign_sub(rate * gradient * tf.math.rsqrt(square + self.EPSILON))
+    def _update(
+        self, target: tf.Variable, mean_square: tf.Variable, update: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor
+    ) -> None:
+        tf.raw_ops.ResourceApplyRMSProp(  # one pass over the memory where single operations take nine
+            var=target.handle,
+            ms=mean_square.handle,
+            mom=update.handle,
+            lr=rate,
+            rho=self.DECAY,
+            momentum=0.0,
+            epsilon=self.EPSILON,
+            grad=gradient,
+        )
 
 
 class Settings(NamedTuple):

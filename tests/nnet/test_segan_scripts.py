@@ -1,0 +1,91 @@
+"""The shell scripts around SEGAN on tiny data directories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("tensorflow")
+
+TINY = """
+[tiny]
+window = 1024
+stride = 4
+g_depths = [4, 6]
+d_depths = [4, 6]
+input_skip = true
+reference_batch = 2
+batch_size = 4
+epochs = 1
+"""
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True, check=False)
+
+
+def make_data_dir(directory: Path, noise: float) -> Path:
+    """Two utterances of half a second, of one speaker."""
+    directory.mkdir()
+    random = np.random.default_rng(0)
+    with (directory / "wav.scp").open("w") as scp, (directory / "text").open("w") as text:
+        for name in ("s-u1", "s-u2"):
+            samples = 0.3 * np.sin(np.arange(8000) * 0.05) + random.normal(0, noise + 1e-4, 8000)
+            soundfile.write(directory / f"{name}.wav", samples, 16000)
+            scp.write(f"{name} {directory}/{name}.wav\n")
+            text.write(f"{name} HELLO\n")
+    (directory / "utt2spk").write_text("s-u1 s\ns-u2 s\n")
+    (directory / "spk2utt").write_text("s s-u1 s-u2\n")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with data of both kinds and `model`, trained from clean to noisy."""
+    root = tmp_path_factory.mktemp("segan")
+    clean, noisy = make_data_dir(root / "clean", 0.0), make_data_dir(root / "noisy", 0.1)
+    (root / "segan.toml").write_text(Path("conf/segan.toml").read_text() + TINY)
+    options = ("--conf", root / "segan.toml", "--model", "tiny", "--direction", "add-noise", "--threads", 1)
+    done = run("local/train_segan.sh", *options, "--compress", "true", clean, noisy, root / "model")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_augmentation_makes_copies_that_differ(model: Path) -> None:
+    options = ("--model", model / "model", "--threads", 1)
+    done = run("local/augment_data_dir.sh", *options, model / "clean", model / "augmented", "--copies", 2)
+    assert done.returncode == 0, done.stderr
+    wavs = dict(line.split() for line in (model / "augmented" / "wav.scp").read_text().splitlines())
+    assert list(wavs) == ["gan1-s-u1", "gan1-s-u2", "gan2-s-u1", "gan2-s-u2"]
+    assert (model / "augmented" / "spk2utt").read_text() == "gan1-s gan1-s-u1 gan1-s-u2\ngan2-s gan2-s-u1 gan2-s-u2\n"
+    one, two = (soundfile.read(wavs[name])[0] for name in ("gan1-s-u1", "gan2-s-u1"))
+    assert len(one) == 8000
+    assert np.abs(one - two).max() > 0
+
+
+def test_one_recording(model: Path) -> None:
+    wav = model / "noisy" / "s-u1.wav"
+    done = run("local/clean_wav.sh", "--save-path", model / "model", wav, model / "cleaned")
+    assert done.returncode == 0, done.stderr
+    assert soundfile.info(model / "cleaned" / "s-u1.wav").frames == 8000
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (("local/enhance_data_dir.sh", "{0}/model", "{0}/nothing", "{0}/x"), "nothing/wav.scp is missing or empty"),
+        (("local/augment_data_dir.sh", "{0}/clean", "{0}/x", "--copies", "none"), "takes a number of at least 1"),
+        (("local/train_segan.sh", "--modell", "small", "a", "b", "c"), "unknown option --modell"),
+    ],
+)
+def test_bad_input_is_one_clear_line(model: Path, command: tuple[str, ...], complaint: str) -> None:
+    done = run(*(part.format(model) for part in command))
+    assert done.returncode != 0
+    assert complaint in done.stderr
+    assert not (model / "x").exists()
