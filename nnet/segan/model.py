@@ -153,9 +153,10 @@ class Generator(tf.Module):
         self._decoder_depths = (*config.g_depths[-2::-1], 1)
         for layer, depth in enumerate(self._decoder_depths):
             fan_in = config.kernel * inputs // config.stride
-            # Enhancement begins as the identity; what adds noise begins with noise that z makes.
-            identity = config.input_skip and config.direction == "enhance" and depth == 1
-            table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), math.inf if identity else fan_in)
+            if config.input_skip and depth == 1:
+                # What is added to the input begins as nothing, or, where noise is wanted, as weak noise made of z.
+                fan_in *= math.inf if config.direction == "enhance" else 100
+            table.weight(f"g_ae/dec_{layer}/W", (config.kernel, depth, inputs), fan_in)
             if config.bias_deconv:
                 table.constant(f"g_ae/dec_{layer}/b", depth)
             if config.activation == "prelu" and depth > 1:
