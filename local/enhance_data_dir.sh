@@ -7,7 +7,7 @@ cmd=utils/run.pl
 use_gpu=auto
 threads=0
 draw=0          # another number draws another latent z
-dry=0           # part of the input mixed in
+dry=            # part of the input mixed in; default: as the model's configuration says
 
 help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
  e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
@@ -17,7 +17,7 @@ Options:
   --cmd <run.pl|queue.pl>    # (default $cmd)
   --use-gpu auto|true|false  # (default $use_gpu)
   --threads <n>              # CPU threads of a job (default: all cores)
-  --dry <part>               # part of the input mixed in, 0 to 1
+  --dry <part>               # part of the input mixed in, 0 to 1 (default: as the configuration says)
   --draw <n>                 # another number draws another latent z"
 
 # shellcheck disable=SC1091
@@ -45,7 +45,7 @@ scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
 $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
-  python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" --dry "$dry" \
+  python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
 for table in text utt2spk spk2utt spk2gender utt2snr utt2dur reco2dur utt2lang segments reco2file_and_channel; do

@@ -57,7 +57,9 @@ def main() -> None:
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy("auto")
-    enhance(load_enhancer(config, arguments.save_path / arguments.weights, arguments.batch_size), recordings)
+    enhance(
+        load_enhancer(config, arguments.save_path / arguments.weights, arguments.batch_size), recordings, config.dry
+    )
 
 
 if __name__ == "__main__":

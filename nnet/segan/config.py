@@ -51,6 +51,7 @@ class Config:
     d_pretrain_epochs: int
     seed: int
     direction: str
+    dry: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -65,6 +66,8 @@ class Config:
                     f"window {self.window} cannot be halved by stride {self.stride} through {len(depths)} layers: "
                     f"choose a multiple of {self.stride ** len(depths)}"
                 )
+        if not 0 <= self.dry <= 1:
+            raise ValueError(f"dry {self.dry}: a part of the input, between 0 and 1")
         if not 0 <= self.overlap < 1:
             raise ValueError(f"overlap {self.overlap}: a part of a window, at least 0 and below 1")
 
@@ -90,8 +93,10 @@ class Config:
 
 
 def _build(values: dict[str, object], source: Path) -> Config:
-    names = {field.name for field in dataclasses.fields(Config)}
-    if wrong := sorted(values.keys() ^ names):
+    fields = dataclasses.fields(Config)
+    wrong = values.keys() - {field.name for field in fields}
+    wrong |= {field.name for field in fields if field.default is dataclasses.MISSING} - values.keys()
+    if wrong := sorted(wrong):
         raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
     for name in ("g_depths", "d_depths"):
         values[name] = tuple(values[name])

@@ -27,12 +27,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="directory that the SEGAN was trained into")
     parser.add_argument("source", type=Path, help="audio file, folder, Kaldi data directory, or wav.scp")
     parser.add_argument("target", type=Path, help="directory to write into")
-    parser.add_argument("--dry", type=float, default=0.0, help="part of the input mixed in, 0 to 1 (default 0)")
+    parser.add_argument("--dry", type=float, help="part of the input mixed in, 0 to 1 (default: as trained)")
     parser.add_argument("--draw", type=int, default=0, help="another number draws another z (default 0)")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
-    if not 0 <= arguments.dry <= 1:
+    if arguments.dry is not None and not 0 <= arguments.dry <= 1:
         parser.error("--dry: between 0 and 1")
     return arguments
 
@@ -127,7 +127,7 @@ def open_source(source: Path, target: Path, rate: int) -> Files | Scp:
     return Files(source, target, rate)
 
 
-def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float = 0.0, draw: int = 0) -> None:
+def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float, draw: int = 0) -> None:
     """Enhance and write all recordings, and log the real-time factor."""
     began, seconds = time.monotonic(), 0.0
     for name, enhanced in enhancer(recordings.signals(), draw):
@@ -146,7 +146,8 @@ def main() -> None:
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy(arguments.use_gpu, arguments.threads)
-    enhance(load_enhancer(config, arguments.model / "generator"), recordings, arguments.dry, arguments.draw)
+    dry = config.dry if arguments.dry is None else arguments.dry
+    enhance(load_enhancer(config, arguments.model / "generator"), recordings, dry, arguments.draw)
 
 
 if __name__ == "__main__":

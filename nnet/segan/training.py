@@ -23,7 +23,7 @@ from nnet.segan.recordings import Recording
 from nnet.segan.records import count_pairs, training_batches
 from nnet.segan.weights import save_weights, writing
 
-RESUMABLE = ("epochs", "d_pretrain_epochs", "l1_remove_epoch")  # may differ from the run that is gone on with
+RESUMABLE = ("dry", "epochs", "d_pretrain_epochs", "l1_remove_epoch")  # may differ from the run that is gone on with
 SCALARS_EVERY = 10  # steps
 
 
@@ -181,6 +181,7 @@ class Training:
         rows = []
         for name, generated in self._enhancer((name, given) for name, (_, given) in read.items()):
             target, given = read[name]
+            generated = (1 - self.config.dry) * generated + self.config.dry * given
             row = measure(target, generated, rate)
             rows.append(row | {"L1": float(np.mean(np.abs(target - generated[: len(target)])))})
             heard = {"given": given, "generated": generated, "target": target}
