@@ -82,11 +82,11 @@ class Corpus:
         self.cmvn, self.context = cmvn, context
         self.num_pdfs, self.num_phones = num_pdfs, num_phones
         self.name = ",".join(map(str, data_dirs))
+        tables = [read_scp(directory / "feats.scp") for directory in data_dirs]
         self._speakers = read_scp(data_dirs[0] / "utt2spk") if cmvn != "none" else {}
         self._stats_at = [read_scp(directory / "cmvn.scp") if cmvn != "none" else {} for directory in data_dirs]
         self._stats: dict[tuple[int, str], np.ndarray] = {}
         self.dims: tuple[int, ...] = ()
-        tables = [read_scp(directory / "feats.scp") for directory in data_dirs]
         self.utterances = self._index(tables, read_scp(pdfs), read_scp(phones) if phones else None, tolerance)
         if not self.utterances:
             raise DataError(f"{self.name}: no utterance has both features and a target in {pdfs}")

@@ -31,7 +31,8 @@ def task(tmp_path_factory):
 
 def small(**changes) -> Config:
     settings = {"layers": 1, "units": 16, "batch_frames": 300, "epochs": 2, "max_frames": (30, 0)} | changes
-    return dataclasses.replace(read_config(ROOT / "conf/ligru.toml", "small"), **{"learning_rate": 3e-3} | settings)
+    plain = {"learning_rate": 3e-3, "weight_average": 0.0}
+    return dataclasses.replace(read_config(ROOT / "conf/ligru.toml", "small"), **plain | settings)
 
 
 def corpora(task: Path, config: Config, **changes) -> list[Corpus]:
