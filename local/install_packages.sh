@@ -30,9 +30,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 for line in Path(sys.argv[1]).read_text().splitlines():
-    name, _, wanted = line.partition("#")[0].strip().partition("==")
+    requirement, _, marker = line.partition("#")[0].partition(";")
+    name, _, wanted = requirement.strip().partition("==")
     try:
-        if wanted and version(name.partition("[")[0]).partition("+")[0] != wanted:
+        if wanted and not marker and version(name.partition("[")[0]).partition("+")[0] != wanted:
             sys.exit(1)
     except PackageNotFoundError:
         sys.exit(1)
