@@ -73,6 +73,13 @@ begin() {
 }
 end() { [ "$1" -le "$finished" ] || { finished=$1; echo "$1" > exp/.finished; }; }
 
+# jobs DATA: how many jobs to split a data directory into: a speaker is never divided.
+jobs() {
+  local speakers
+  speakers=$(wc -l < "$1/spk2utt")
+  echo $((nj < speakers ? nj : speakers))
+}
+
 # decode SYSTEM PROGRAM: decode and score every condition of dev, then of test with the weights that dev chose.
 decode() {
   local system=$1 program=$2 set condition
@@ -81,17 +88,19 @@ decode() {
     fail "utils/mkgraph.sh failed, see exp/$system/mkgraph.log"
   for set in dev test; do
     for condition in "${conditions[@]}"; do
-      "$program" --nj "$nj" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+      "$program" --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
         "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
     done
   done
   score "$system"
 }
 
+# score SYSTEM: dev over all language-model weights and word insertion penalties, test with the best of them.
 score() {
   local condition
   for condition in "${conditions[@]}"; do
-    local/score.sh --cmd "$decode_cmd" "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
+    local/score.sh --cmd "$decode_cmd" --min-lmwt 9 --max-lmwt 20 --word-ins-penalty 0.0,1.0 \
+      "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
     local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev$condition" \
       "data/test$condition" data/lang_test "exp/$1/decode_test$condition"
   done
@@ -144,7 +153,7 @@ fi
 if begin 5 features; then
   for set in train dev test; do
     for condition in "${conditions[@]}"; do
-      steps/make_mfcc.sh --nj "$nj" --cmd "$train_cmd" "data/$set$condition" exp/make_mfcc
+      steps/make_mfcc.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set$condition" exp/make_mfcc
       steps/compute_cmvn_stats.sh "data/$set$condition" exp/make_mfcc
     done
   done
@@ -152,13 +161,15 @@ if begin 5 features; then
 fi
 
 if begin 6 mono; then
-  steps/train_mono.sh --boost-silence 1.25 --nj "$nj" --cmd "$train_cmd" --totgauss "$mono_gauss" data/train data/lang exp/mono
+  steps/train_mono.sh --boost-silence 1.25 --nj "$(jobs data/train)" --cmd "$train_cmd" --totgauss "$mono_gauss" \
+    data/train data/lang exp/mono
   decode mono steps/decode.sh
   end 6
 fi
 
 if begin 7 tri1; then
-  steps/align_si.sh --boost-silence 1.25 --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/mono exp/mono_ali_train
+  steps/align_si.sh --boost-silence 1.25 --nj "$(jobs data/train)" --cmd "$train_cmd" \
+    data/train data/lang exp/mono exp/mono_ali_train
   steps/train_deltas.sh --boost-silence 1.25 --cmd "$train_cmd" "$tri1_leaves" "$tri1_gauss" \
     data/train data/lang exp/mono_ali_train exp/tri1
   decode tri1 steps/decode.sh
@@ -166,7 +177,7 @@ if begin 7 tri1; then
 fi
 
 if begin 8 tri2b; then
-  steps/align_si.sh --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/tri1 exp/tri1_ali_train
+  steps/align_si.sh --nj "$(jobs data/train)" --cmd "$train_cmd" data/train data/lang exp/tri1 exp/tri1_ali_train
   steps/train_lda_mllt.sh --cmd "$train_cmd" --splice-opts "--left-context=3 --right-context=3" \
     "$tri2b_leaves" "$tri2b_gauss" data/train data/lang exp/tri1_ali_train exp/tri2b
   decode tri2b steps/decode.sh
@@ -174,7 +185,8 @@ if begin 8 tri2b; then
 fi
 
 if begin 9 tri3b; then
-  steps/align_si.sh --nj "$nj" --cmd "$train_cmd" --use-graphs true data/train data/lang exp/tri2b exp/tri2b_ali_train
+  steps/align_si.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --use-graphs true \
+    data/train data/lang exp/tri2b exp/tri2b_ali_train
   steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
   decode tri3b steps/decode_fmllr.sh
   end 9
@@ -183,16 +195,14 @@ fi
 # Every condition of a set has the same utterances, so the alignment of the clean one serves all; the fMLLR transforms
 # are each condition's own.
 if begin 10 "fMLLR features"; then
-  for set in train dev; do
-    for condition in "${conditions[@]}"; do
-      steps/align_fmllr.sh --nj "$nj" --cmd "$train_cmd" "data/$set$condition" data/lang exp/tri3b "exp/tri3b_ali_$set$condition"
-    done
+  for set in train train_noisy train_enhanced dev; do
+    steps/align_fmllr.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" data/lang exp/tri3b "exp/tri3b_ali_$set"
   done
   for condition in "${conditions[@]}"; do
-    steps/make_fmllr_feats.sh --nj "$nj" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
+    steps/make_fmllr_feats.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
       "data-fmllr/train$condition" "data/train$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
     for set in dev test; do
-      steps/make_fmllr_feats.sh --nj "$nj" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set$condition" \
+      steps/make_fmllr_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set$condition" \
         "data-fmllr/$set$condition" "data/$set$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
     done
     for set in train dev test; do
@@ -223,7 +233,7 @@ if begin 12 "Li-GRU decoding"; then
   for system in ligru ligru_segan; do
     for set in dev test; do
       for condition in "${conditions[@]}"; do
-        steps/nnet/decode.sh --nj "$nj" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+        steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
           exp/tri3b/graph "data-fmllr/$set$condition" "exp/$system" "exp/$system/decode_$set$condition"
       done
     done
