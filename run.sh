@@ -15,11 +15,12 @@ noise_dir=        # a folder of noise recordings (default: the recipe's syntheti
 nj=$(nproc)       # parallel jobs
 use_gpu=auto      # auto, true or false
 
+corpora=$(cd egs && echo */corpus.conf | sed 's#/corpus.conf##g')
 help_message="Usage: ./run.sh [options]
 Trains and tests a speech recogniser for children's speech in noise; ends with a table of word error rates.
   --stage N          first stage to run (default: go on where the last run stopped; 0 begins anew)
   --stop-stage N     last stage to run (default 13)
-  --corpus NAME      $(echo egs/*/ | sed 's#egs/##g; s#/##g') (default mini)
+  --corpus NAME      $corpora (default mini)
   --corpus-dir DIR   where the corpus lies
   --noise-dir DIR    a folder of noise recordings (default: synthetic noises)
   --nj N             parallel jobs (default: the number of cores)
@@ -34,7 +35,7 @@ for ((i = 1; i < $#; i++)); do
   next=$((i + 1))
   if [ "${!i}" = --corpus ]; then corpus=${!next}; fi
 done
-[ -r "egs/$corpus/corpus.conf" ] || fail "unknown corpus '$corpus', there are: $(cd egs && echo *)"
+[ -r "egs/$corpus/corpus.conf" ] || fail "unknown corpus '$corpus', there are: $corpora"
 # shellcheck source=egs/mini/corpus.conf
 . "egs/$corpus/corpus.conf"
 . utils/parse_options.sh
@@ -99,7 +100,8 @@ decode() {
 score() {
   local condition
   for condition in "${conditions[@]}"; do
-    local/score.sh --cmd "$decode_cmd" --min-lmwt 9 --max-lmwt 20 --word-ins-penalty 0.0,1.0 \
+    local/score.sh --cmd "$decode_cmd" --min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" \
+      --word-ins-penalty "$word_ins_penalty" \
       "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
     local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev$condition" \
       "data/test$condition" data/lang_test "exp/$1/decode_test$condition"
