@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = "conf egs kaldi local nnet steps utils .venv path.sh cmd.sh run.sh requirements.txt".split()
 TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.5
-    --mini-test-speakers 2 --mini-test-minutes 0.5 --mini-noise-minutes 0.2
+    --mini-test-speakers 2 --mini-test-minutes 0.5
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2""".split()
