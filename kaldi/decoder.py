@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
 
 from kaldi.decoder_core import decode as decode_core
+from kaldi.decoder_options import DecoderOptions
 from kaldi.decoding_graph import DecodingGraph
 from kaldi.determinize import phone_determinized
 from kaldi.hmm import TransitionModel
@@ -17,33 +17,6 @@ from kaldi.lattice_minimize import minimized
 from kaldi.log import KaldiError, log, warn
 from kaldi.symbols import print_words, read_symbols
 from kaldi.table import INT_VECTOR, TableWriter
-
-INT32_MAX = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class DecoderOptions:
-    """Kaldi's LatticeFasterDecoderConfig and DeterminizeLatticePhonePrunedOptions."""
-
-    beam: float = 16.0
-    max_active: int = INT32_MAX
-    min_active: int = 200
-    lattice_beam: float = 10.0
-    prune_interval: int = 25
-    beam_delta: float = 0.5
-    determinize_lattice: bool = True
-    delta: float = 1.0 / 1024
-    max_mem: int = 50000000
-    phone_determinize: bool = True
-    word_determinize: bool = True
-    minimize: bool = False
-
-    def check(self) -> None:
-        """Raise KaldiError for values that make no sense."""
-        if self.beam <= 0 or self.lattice_beam <= 0 or self.beam_delta <= 0 or self.prune_interval <= 0:
-            raise KaldiError("--beam, --lattice-beam, --beam-delta and --prune-interval must be positive")
-        if self.max_active <= 1 or self.min_active > self.max_active:
-            raise KaldiError("--max-active must be more than 1 and not less than --min-active")
 
 
 def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndarray, acoustic_scale: float,

@@ -14,6 +14,16 @@ from kaldi.log import KaldiError
 COMMON = {"help": False, "config": "", "verbose": 0, "print_args": True}
 
 
+def with_options_of(options: type) -> Callable:
+    """Let a program take each field of the NamedTuple `options` as an option; they arrive as further keywords."""
+
+    def extend(function: Callable) -> Callable:
+        function.__kwdefaults__.update(options._field_defaults)
+        return function
+
+    return extend
+
+
 def parse_bool(text: str) -> bool:
     if text in ("true", "t", "1", "T", "True", ""):
         return True

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kaldi.decoder_options import DecoderOptions
+from kaldi.log import KaldiError
+from kaldi.options import with_options_of
 from kaldi.table import FLOAT_MATRIX, RandomAccess, is_specifier, read_table
 
 if TYPE_CHECKING:
@@ -37,57 +40,21 @@ def _decode_all(
                 output.decode(utterance, fst, loglikes_of(utterance, matrix))
 
 
-def gmm_latgen_faster(
-    model: str,
-    graph: str,
-    feats: str,
-    lattices: str,
-    words: str = "",
-    alignments: str = "",
-    *,
-    acoustic_scale: float = 0.1,
-    beam: float = 16.0,
-    max_active: int = 2147483647,
-    min_active: int = 200,
-    lattice_beam: float = 10.0,
-    prune_interval: int = 25,
-    determinize_lattice: bool = True,
-    beam_delta: float = 0.5,
-    hash_ratio: float = 2.0,
-    allow_partial: bool = False,
-    word_symbol_table: str = "",
-    delta: float = 0.0009765625,
-    max_mem: int = 50000000,
-    phone_determinize: bool = True,
-    word_determinize: bool = True,
-    minimize: bool = False,
-) -> None:
+@with_options_of(DecoderOptions)
+def gmm_latgen_faster(model: str, graph: str, feats: str, lattices: str, words: str = "", alignments: str = "", *,
+                      acoustic_scale: float = 0.1, allow_partial: bool = False, word_symbol_table: str = "",
+                      **options: object) -> None:
     """Generate lattices with a GMM.
 
     Usage: gmm-latgen-faster [options] <model> <fst|fsts-rspecifier> <features-rspecifier>
     <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
     """
-    from kaldi.decoder import DecoderOptions, LatticeOutput
+    from kaldi.decoder import LatticeOutput
     from kaldi.gmm import read_model
 
     transitions, mixtures = read_model(model)
-    options = DecoderOptions(
-        beam,
-        max_active,
-        min_active,
-        lattice_beam,
-        prune_interval,
-        beam_delta,
-        determinize_lattice,
-        delta,
-        max_mem,
-        phone_determinize,
-        word_determinize,
-        minimize,
-    )
-    output = LatticeOutput(
-        transitions, options, acoustic_scale, allow_partial, lattices, words, alignments, word_symbol_table
-    )
+    output = LatticeOutput(transitions, DecoderOptions(**options), acoustic_scale, allow_partial, lattices, words,
+                           alignments, word_symbol_table)
 
     def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
         mixtures.check_dim(matrix, utterance)
@@ -96,58 +63,21 @@ def gmm_latgen_faster(
     _decode_all(output, graph, feats, loglikes_of)
 
 
-def latgen_faster_mapped(
-    model: str,
-    graph: str,
-    loglikes: str,
-    lattices: str,
-    words: str = "",
-    alignments: str = "",
-    *,
-    acoustic_scale: float = 0.1,
-    beam: float = 16.0,
-    max_active: int = 2147483647,
-    min_active: int = 200,
-    lattice_beam: float = 10.0,
-    prune_interval: int = 25,
-    determinize_lattice: bool = True,
-    beam_delta: float = 0.5,
-    hash_ratio: float = 2.0,
-    allow_partial: bool = False,
-    word_symbol_table: str = "",
-    delta: float = 0.0009765625,
-    max_mem: int = 50000000,
-    phone_determinize: bool = True,
-    word_determinize: bool = True,
-    minimize: bool = False,
-) -> None:
+@with_options_of(DecoderOptions)
+def latgen_faster_mapped(model: str, graph: str, loglikes: str, lattices: str, words: str = "", alignments: str = "", *,
+                         acoustic_scale: float = 0.1, allow_partial: bool = False, word_symbol_table: str = "",
+                         **options: object) -> None:
     """Generate lattices from matrices of log-likelihoods of pdfs; of the model only the transition model is read.
 
     Usage: latgen-faster-mapped [options] <trans-model> <fst|fsts-rspecifier> <loglikes-rspecifier>
     <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
     """
-    from kaldi.decoder import DecoderOptions, LatticeOutput
+    from kaldi.decoder import LatticeOutput
     from kaldi.hmm import read_transition_model
-    from kaldi.log import KaldiError
 
     transitions = read_transition_model(model)
-    options = DecoderOptions(
-        beam,
-        max_active,
-        min_active,
-        lattice_beam,
-        prune_interval,
-        beam_delta,
-        determinize_lattice,
-        delta,
-        max_mem,
-        phone_determinize,
-        word_determinize,
-        minimize,
-    )
-    output = LatticeOutput(
-        transitions, options, acoustic_scale, allow_partial, lattices, words, alignments, word_symbol_table
-    )
+    output = LatticeOutput(transitions, DecoderOptions(**options), acoustic_scale, allow_partial, lattices, words,
+                           alignments, word_symbol_table)
 
     def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
         if matrix.shape[1] != transitions.num_pdfs:

@@ -1,7 +1,7 @@
 """Programs on recordings and features: computing, copying, selecting, splicing, deltas, transforms, CMVN."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 
@@ -13,6 +13,7 @@ from kaldi.context import add_deltas as deltas
 from kaldi.context import splice
 from kaldi.io import Output, open_input
 from kaldi.log import KaldiError, done, log, warn
+from kaldi.options import with_options_of
 from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
 from kaldi.table import (
     DOUBLE_MATRIX,
@@ -42,16 +43,6 @@ def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
 
 
 # ---- recordings ----
-
-def with_options_of(options: type) -> Callable:
-    """Let a program take each field of the NamedTuple `options` as an option; they arrive as further keywords."""
-
-    def extend(function: Callable) -> Callable:
-        function.__kwdefaults__.update(options._field_defaults)
-        return function
-
-    return extend
-
 
 def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration: float, subtract_mean: bool,
                      write_utt2dur: str) -> Features:

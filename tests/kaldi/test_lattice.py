@@ -181,7 +181,8 @@ def test_minimum_bayes_risk() -> None:
 
 
 def test_decoder_finds_every_path_within_the_lattice_beam() -> None:
-    from kaldi.decoder import DecoderOptions, decode_utterance
+    from kaldi.decoder import decode_utterance
+    from kaldi.decoder_options import DecoderOptions
     from kaldi.decoding_graph import DecodingGraph
 
     random = np.random.default_rng(0)
