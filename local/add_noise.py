@@ -25,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.audio import RATE, AudioError, Segment, list_utterances, read_audio, read_scp, read_segment, write_audio
+from local.data_dir import write_table
 
 log = logging.getLogger("add_noise.py")
 
@@ -100,15 +101,15 @@ def copy_tables(source: Path, target: Path, kept: set[str]) -> None:
     """Copy the tables of the utterances and their speakers; spk2utt, which follows from utt2spk, is written anew."""
     for name in ("text", "utt2spk", "utt2lang"):
         if (source / name).exists():
-            lines = [f"{key} {value}\n" for key, value in read_scp(source / name).items() if key in kept]
-            (target / name).write_text("".join(lines), encoding="utf-8")
+            lines = [f"{key} {value}" for key, value in read_scp(source / name).items() if key in kept]
+            write_table(target / name, lines)
     speakers: dict[str, list[str]] = {}
     for utterance, speaker in read_scp(target / "utt2spk").items():
         speakers.setdefault(speaker, []).append(utterance)
-    (target / "spk2utt").write_text("".join(f"{speaker} {' '.join(of)}\n" for speaker, of in speakers.items()))
+    write_table(target / "spk2utt", [f"{speaker} {' '.join(of)}" for speaker, of in speakers.items()])
     if (source / "spk2gender").exists():
-        lines = [f"{key} {value}\n" for key, value in read_scp(source / "spk2gender").items() if key in speakers]
-        (target / "spk2gender").write_text("".join(lines))
+        lines = [f"{key} {value}" for key, value in read_scp(source / "spk2gender").items() if key in speakers]
+        write_table(target / "spk2gender", lines)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -148,8 +149,8 @@ def main() -> None:
     if not ratios:
         raise ValueError(f"no utterance of {arguments.src_data_dir} has a recording that can be read")
     copy_tables(arguments.src_data_dir, target, set(ratios))
-    (target / "utt2snr").write_text("".join(f"{utterance} {snr:.2f}\n" for utterance, snr in ratios.items()))
-    (target / "wav.scp").write_text("".join(f"{utterance} {wav_dir / utterance}.wav\n" for utterance in ratios))
+    write_table(target / "utt2snr", [f"{utterance} {snr:.2f}" for utterance, snr in ratios.items()])
+    write_table(target / "wav.scp", [f"{utterance} {wav_dir / utterance}.wav" for utterance in ratios])
     log.info("wrote %d noisy utterances to %s", len(ratios), target)
 
 

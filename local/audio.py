@@ -16,6 +16,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from local.whole_file import write_file
+
 RATE = 16000
 # Sizes that programs write into a WAV header when they stream and do not know the length.
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
@@ -62,13 +64,7 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
         raise ValueError(f"samples beyond full scale for {path}")
     content = io.BytesIO()
     soundfile.write(content, np.round(samples * 32767).astype(np.int16), rate, format="WAV", subtype="PCM_16")
-    unfinished = path.with_name(path.name + ".tmp")
-    try:
-        unfinished.write_bytes(content.getvalue())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_file(path, content.getvalue())
 
 
 class Segment(NamedTuple):

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from local.whole_file import write_file
+
 
 class Utterance(NamedTuple):
     """One recorded utterance; its id starts with the speaker-id."""
@@ -42,10 +44,8 @@ def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[
 
 
 def write_table(path: Path, lines: list[str]) -> None:
-    """Write lines to a file, complete or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    unfinished.replace(path)
+    """Write lines to a file, complete or not at all. Raises OSError."""
+    write_file(path, "".join(f"{line}\n" for line in lines))
 
 
 def spread(items: list[str], count: int) -> list[str]:

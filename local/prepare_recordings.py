@@ -20,6 +20,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.audio import RATE, AudioError, read_audio, read_scp, write_audio
+from local.whole_file import write_file
 
 log = logging.getLogger("prepare_recordings.py")
 
@@ -68,9 +69,7 @@ def main() -> None:
                 continue
             converted += now != source
             lines.append(f"{name} {now}\n")
-    unfinished = scp.with_name("wav.scp.tmp")
-    unfinished.write_text("".join(lines), encoding="utf-8")
-    unfinished.replace(scp)
+    write_file(scp, "".join(lines))
     log.info("%s: %d recordings, %d converted to 16 kHz mono, %d skipped", scp, len(lines), converted, skipped)
 
 

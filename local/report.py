@@ -13,6 +13,10 @@ import shutil
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local.whole_file import write_file
+
 CONDITIONS = ["clean", "noisy", "enhanced"]
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right }
@@ -103,14 +107,12 @@ def main() -> int:
     args = parser.parse_args()
     try:
         figures = read_results(args.results)
+        args.page.mkdir(parents=True, exist_ok=True)
+        pictures = [Path(shutil.copy(p, args.page)) for p in sorted(args.pictures.glob("*.png"))]
+        write_file(args.page / "index.html", as_page(figures, pictures))
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    args.page.mkdir(parents=True, exist_ok=True)
-    pictures = [Path(shutil.copy(p, args.page)) for p in sorted(args.pictures.glob("*.png"))]
-    temporary = args.page / "index.html.tmp"
-    temporary.write_text(as_page(figures, pictures))
-    temporary.rename(args.page / "index.html")
     print(as_text(figures))
     print(f"\nThe same as a page: {args.page}/index.html")
     return 0

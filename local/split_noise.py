@@ -11,6 +11,10 @@ import argparse
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local.data_dir import write_table
+
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".sph"}
 TURNS = ("train", "dev", "test", "train", "train")
 
@@ -31,8 +35,8 @@ def main() -> None:
         )
     arguments.list_dir.mkdir(parents=True, exist_ok=True)
     for name in ("train", "dev", "test"):
-        share = [f"{path}\n" for number, path in enumerate(recordings) if TURNS[number % len(TURNS)] == name]
-        (arguments.list_dir / f"{name}.list").write_text("".join(share))
+        share = [str(path) for number, path in enumerate(recordings) if TURNS[number % len(TURNS)] == name]
+        write_table(arguments.list_dir / f"{name}.list", share)
 
 
 if __name__ == "__main__":

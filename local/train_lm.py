@@ -17,8 +17,11 @@ import sys
 from pathlib import Path
 
 os.environ["TQDM_DISABLE"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kaldingram.train import NgramCounts
+
+from local.whole_file import write_file
 
 UNKNOWN = "<UNK>"
 NOT_SPOKEN = {"<eps>", "#0", "<s>", "</s>", "!SIL", UNKNOWN}
@@ -76,9 +79,7 @@ def write_arpa(model: NgramCounts, path: Path) -> None:
     """Write the model as <path>, gzipped, complete or not at all; the same model gives the same bytes."""
     text = io.StringIO()
     model.print_as_arpa(text)
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
-    unfinished.replace(path)
+    write_file(path, gzip.compress(text.getvalue().encode(), mtime=0))
 
 
 def main() -> None:
