@@ -4,7 +4,8 @@
 Prints tables with ratios. All implementations run the same shapes in the same process, in turns, and the fastest of
 several rounds counts; peak memory is that of a process of its own. SpeechBrain is compared where it is installed
 (pip install speechbrain). Arithmetic: 2 operations for each multiplication and addition of the matrix products; a
-training step has three products for each one of a forward pass. A quiet machine gives figures worth keeping.
+training step has three products for each one of a forward pass. One thread on the CPU is measured in processor time,
+which other programs disturb less; everything else wants a quiet machine.
 """
 
 from __future__ import annotations
@@ -32,9 +33,16 @@ from nnet.ligru.data import Corpus, cut_segments, in_background, load_batch, pla
 from nnet.ligru.memory import keep_freed_memory  # noqa: E402
 from nnet.ligru.model import AcousticModel, LightLayer  # noqa: E402
 from nnet.ligru.packing import pack  # noqa: E402
+from nnet.ligru.products import product  # noqa: E402
 
 PUBLISHED = read_config(ROOT / "conf/ligru.toml", "published")
 GIGA = 1e9
+
+
+def now() -> float:
+    """Seconds: processor time of one thread on the CPU, time of day otherwise."""
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time() if alone else time.perf_counter()
 
 
 def fastest(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -42,12 +50,12 @@ def fastest(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     times = {name: float("inf") for name in cases}
     for number in range(rounds + 1):
         for name, case in cases.items():
-            began = time.perf_counter()
+            began = now()
             case()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             if number:  # the first round warms up
-                times[name] = min(times[name], time.perf_counter() - began)
+                times[name] = min(times[name], now() - began)
     return times
 
 
@@ -127,10 +135,17 @@ def step_operations_of_two(inputs: int, units: int, frames: int) -> float:
     return 2 * 3 * frames * 2 * (inputs + units) * 2 * units
 
 
-def product_rate(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 2048) -> float:
-    """Operations per second of a large square matrix product."""
-    a, b, out = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
-    return 2 * size**3 / fastest({"product": lambda: torch.mm(a, b, out=out)}, 8)["product"]
+def product_rates(device: torch.device, dtype: torch.dtype = torch.float32, size: int = 2048) -> dict[str, float]:
+    """Operations per second of a large square matrix product: PyTorch's, and ours where that is another."""
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    times = fastest({"torch.mm": lambda: torch.mm(a, b), "nnet.ligru.products": lambda: product(a, b)}, 8)
+    return {name: 2 * size**3 / seconds for name, seconds in times.items()}
+
+
+def shares(operations: float, seconds: float, rates: dict[str, float]) -> str:
+    """The part that is reached of each rate."""
+    return ", ".join(f"{operations / seconds / rate:.0%} of {name} ({rate / GIGA:.0f} GFLOP/s)"
+                     for name, rate in rates.items())
 
 
 def bandwidth(device: torch.device) -> float:
@@ -155,7 +170,7 @@ def print_layers(args: argparse.Namespace, device: torch.device) -> None:
     train, forward = measure(steps), measure(passes)
     keep_freed_memory()
     train_kept, forward_kept = measure(steps), measure(passes)
-    rate = product_rate(device)
+    rates = product_rates(device)
     print(f"\nOne layer, {inputs} inputs, 2 x {units} units, batch {args.batch}, {args.frames} frames, "
           f"{torch.get_num_threads()} threads. Kept: malloc keeps freed memory, as our programs tell it to.\n")
     print(f"{'':18} {'training s':>10} {'kept':>7} {'x GRU':>6} {'kept':>5} {'forward s':>10} {'kept':>7} {'x GRU':>6}")
@@ -169,8 +184,8 @@ def print_layers(args: argparse.Namespace, device: torch.device) -> None:
     for text, operations in (("done", step_operations), ("with an input product for each direction",
                                                          step_operations_of_two)):
         count = operations(inputs, units, frames)
-        print(f"arithmetic {text}: {count / GIGA:.1f} GFLOP, at the product rate of {rate / GIGA:.1f} GFLOP/s "
-              f"{count / rate:.3f} s: {count / rate / train_kept['Li-GRU']:.0%} of the limit reached")
+        print(f"arithmetic {text}: {count / GIGA:.1f} GFLOP in a training step, "
+              f"{shares(count, train_kept['Li-GRU'], rates)}")
 
 
 def print_growth(args: argparse.Namespace, device: torch.device) -> None:
@@ -248,15 +263,15 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
         train, dev = (Corpus([task / f"data-{name}"], task / f"{name}_pdf.scp", None, cmvn=config.cmvn,
                              context=config.context, tolerance=5, num_pdfs=pdfs) for name in ("train", "dev"))
         run = Training(config, train, dev, Path(directory), device)
-        began = time.perf_counter()
+        began = now()
         run._train_epoch()
-        seconds = time.perf_counter() - began
+        seconds = now() - began
         segments = cut_segments([utterance.frames for utterance in train.utterances], 0)
-        began = time.perf_counter()
+        began = now()
         plan = plan_batches(segments, config.batch_frames, np.random.default_rng(1))
         for _ in in_background(load_batch(train, part, set()) for part in plan):
             pass
-        loading = time.perf_counter() - began
+        loading = now() - began
     count = run.totals.frames
     operations, width = 0.0, dim
     for number in range(config.layers):
@@ -264,10 +279,9 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
         operations += 2 * count * (products * width * 2 * config.units + 3 * 2 * config.units * 2 * config.units)
         width = 2 * config.units
     operations += 2 * 3 * count * width * pdfs
-    rate = product_rate(device)
     print(f"\nTraining loop, {config.layers} x {config.units}, loading, CMVN and optimiser included: "
-          f"{count / seconds:.0f} frames/s, {operations / seconds / GIGA:.1f} GFLOP/s of {rate / GIGA:.1f}: "
-          f"{operations / seconds / rate:.0%}; loading alone {count / loading:.0f} frames/s")
+          f"{count / seconds:.0f} frames/s, {operations / seconds / GIGA:.1f} GFLOP/s, "
+          f"{shares(operations, seconds, product_rates(device))}; loading alone {count / loading:.0f} frames/s")
 
 
 def main() -> None:
@@ -288,9 +302,10 @@ def main() -> None:
         return whole_network(json.loads(args.one))
     torch.set_num_threads(args.threads)
     device = choose_device(args.use_gpu)
-    rates = [product_rate(device, dtype) / GIGA for dtype in (torch.float32, torch.bfloat16)]
-    print(f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}: matrix product {rates[0]:.0f} GFLOP/s "
-          f"(bfloat16 {rates[1]:.0f}), memory {bandwidth(device) / GIGA:.1f} GB/s")
+    rates = [", ".join(f"{name} {rate / GIGA:.0f}" for name, rate in product_rates(device, dtype).items())
+             for dtype in (torch.float32, torch.bfloat16)]
+    print(f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}; matrix products in GFLOP/s: {rates[0]} "
+          f"(bfloat16 {rates[1]}); memory {bandwidth(device) / GIGA:.1f} GB/s")
     parts = {"layers": print_layers, "growth": print_growth, "networks": print_networks, "loop": print_loop}
     for name in args.parts.split(","):
         parts[name](args, device)

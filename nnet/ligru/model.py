@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from nnet.ligru.config import Config
 from nnet.ligru.norm import FrameBatchNorm
+from nnet.ligru.products import Linear
 from nnet.ligru.recurrence import light_recurrence
 
 
@@ -24,7 +25,7 @@ class Product(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.product_type in (x.dtype, torch.float32):
-            return super().forward(x)
+            return Linear.apply(x, self.weight, self.bias)
         y = F.linear(x.to(self.product_type), self.weight.to(self.product_type)).to(x.dtype)
         return y if self.bias is None else y + self.bias
 
@@ -74,14 +75,14 @@ class _BothWays(torch.autograd.Function):
         ctx.save_for_backward(reverse)
         both = x.new_empty(len(x), 2, x.shape[1])
         both[:, 0] = x
-        both[:, 1] = x[reverse]
+        both[:, 1] = x.index_select(0, reverse)
         return both.view(-1, x.shape[1])
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         (reverse,) = ctx.saved_tensors
         forwards, backwards = grad.view(len(reverse), 2, -1).unbind(1)
-        return forwards + backwards[reverse], None
+        return backwards.index_select(0, reverse).add_(forwards), None
 
 
 class _Together(torch.autograd.Function):
@@ -91,7 +92,7 @@ class _Together(torch.autograd.Function):
     def forward(ctx, states: Tensor, reverse: Tensor) -> Tensor:
         ctx.save_for_backward(reverse)
         forwards, backwards = states.view(len(reverse), 2, -1).unbind(1)
-        return torch.cat([forwards, backwards[reverse]], 1)
+        return torch.cat([forwards, backwards.index_select(0, reverse)], 1)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -99,7 +100,7 @@ class _Together(torch.autograd.Function):
         units = grad.shape[1] // 2
         both = grad.new_empty(len(reverse), 2, units)
         both[:, 0] = grad[:, :units]
-        both[:, 1] = grad[reverse, units:]
+        both[:, 1] = grad[:, units:].index_select(0, reverse)
         return both.view(-1, units), None
 
 

@@ -12,8 +12,12 @@ SLi-GRU:  Moumen, Parcollet, "Stabilising and accelerating light gated recurrent
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from nnet.ligru.products import Multiplier, product
+
+aten = torch.ops.aten
 ACTIVATIONS = ("relu", "tanh")
 LAYER_NORM_EPS = 1e-5
 
@@ -47,28 +51,25 @@ class _LightRecurrence(torch.autograd.Function):
         ctx, gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool
     ) -> Tensor:
         units = U.shape[1]
-        acts = torch.empty_like(gates)  # z_t | c_t of all steps
-        states = gates.new_empty(gates.shape[0], units)
-        products = torch.empty_like(gates) if normalise else None  # the normalised U h_{t-1}
-        inverse_deviations = gates.new_empty(gates.shape[0], 1) if normalise else None
+        acts, products, inverse_deviations = [], [], []  # z_t | c_t, the normalised U h_{t-1}, of each step
         squash = torch.relu_ if activation == "relu" else torch.tanh_
-        Ut = U.t()
+        recurrent = Multiplier(U, sizes[0])
+        states = gates.new_empty(gates.shape[0], units)
         state = gates.new_zeros(sizes[0], units)
         begin = 0
         for size in sizes:
             rows = slice(begin, begin + size)
             begin += size
-            state, act, out = state[:size], acts[rows], states[rows]
+            state, out = state[:size], states[rows]
             if normalise:
-                raw = torch.mm(state.to(U.dtype), Ut).to(gates.dtype)
-                product, _, inverse = torch.native_layer_norm(raw, raw.shape[1:], None, None, LAYER_NORM_EPS)
-                products[rows] = product
-                inverse_deviations[rows] = inverse
-                torch.add(gates[rows], product, out=act)
-            elif U.dtype == gates.dtype:
-                torch.addmm(gates[rows], state, Ut, out=act)
+                raw = recurrent(state)
+                normalised, _, inverse = torch.native_layer_norm(raw, raw.shape[1:], None, None, LAYER_NORM_EPS)
+                products.append(normalised)
+                inverse_deviations.append(inverse)
+                act = gates[rows] + normalised
             else:
-                torch.add(gates[rows], torch.mm(state.to(U.dtype), Ut), out=act)
+                act = recurrent.add(gates[rows], state)
+            acts.append(act)
             update, candidate = act[:, :units], act[:, units:]
             torch.sigmoid_(update)
             squash(candidate)
@@ -76,42 +77,46 @@ class _LightRecurrence(torch.autograd.Function):
                 candidate.mul_(mask[:size])
             torch.lerp(candidate, state, update, out=out)
             state = out
-        ctx.save_for_backward(U, acts, states, mask, products, inverse_deviations)
-        ctx.sizes, ctx.activation = sizes, activation
+        ctx.save_for_backward(U, states, mask, *acts, *products, *inverse_deviations)
+        ctx.sizes, ctx.activation, ctx.normalise = sizes, activation, normalise
         return states
 
     @staticmethod
     def backward(ctx, grad_states: Tensor):
-        U, acts, states, mask, products, inverse_deviations = ctx.saved_tensors
         sizes = ctx.sizes
+        steps = len(sizes)
+        U, states, mask, *saved = ctx.saved_tensors
+        acts, products, inverse_deviations = saved[:steps], saved[steps : 2 * steps], saved[2 * steps :]
         units = U.shape[1]
+        scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
+        recurrent = Multiplier(U.t(), sizes[0])
         before = _previous_states(states, sizes)
-        grad_gates = _local_slopes(acts, before, mask, ctx.activation)
-        grad_products = torch.empty_like(products) if products is not None else grad_gates
-        grad_states = grad_states.contiguous()
-        carry = grad_states.new_zeros(sizes[0], units)
+        grad_gates = grad_states.new_empty(grad_states.shape[0], 2 * units)
+        grad_products = torch.empty_like(grad_gates) if ctx.normalise else grad_gates
+        carry = grad_states.new_zeros(0, units)  # the gradient of h_t that comes from the step after it
         end = grad_states.shape[0]
-        for step in range(len(sizes) - 1, -1, -1):
+        for step in range(steps - 1, -1, -1):
             size = sizes[step]
             rows = slice(end - size, end)
             end -= size
-            grad = carry[:size]
-            grad.add_(grad_states[rows])
-            local = grad_gates[rows]
-            local.view(size, 2, units).mul_(grad.unsqueeze(1))
-            if mask is not None:
-                local[:, units:].mul_(mask[:size])
-            product = local
-            if products is not None:
-                product = grad_products[rows]
-                _layer_norm_backward(local, products[rows], inverse_deviations[rows], out=product)
-            grad.mul_(acts[rows, :units])
-            if U.dtype == grad.dtype:
-                grad.addmm_(product, U)
+            grad = F.pad(carry, (0, 0, 0, size - len(carry))).add_(grad_states[rows])
+            update, candidate = acts[step][:, :units], acts[step][:, units:]
+            local_update, local_candidate = grad_gates[rows, :units], grad_gates[rows, units:]
+            grad_update = torch.sub(before[rows], candidate).mul_(grad)
+            aten.sigmoid_backward(grad_update, update, grad_input=local_update)
+            kept = grad * update
+            grad.sub_(kept)
+            if ctx.activation == "relu":
+                aten.threshold_backward(grad, candidate, 0, grad_input=local_candidate)
             else:
-                grad.add_(torch.mm(product.to(U.dtype), U))
+                aten.tanh_backward(grad, candidate / scale, grad_input=local_candidate)
+            if mask is not None:
+                local_candidate.mul_(mask[:size])
+            if ctx.normalise:
+                _layer_norm_backward(grad_gates[rows], products[step], inverse_deviations[step], grad_products[rows])
+            carry = recurrent.add(kept, grad_products[rows])
         first = sizes[0]  # the state before step 0 is zero and adds nothing to U
-        grad_U = torch.mm(grad_products[first:].to(U.dtype).t(), before[first:].to(U.dtype))
+        grad_U = product(before[first:].to(U.dtype).t(), grad_products[first:].to(U.dtype).t()).t()
         return grad_gates, grad_U, None, None, None, None
 
 
@@ -124,21 +129,6 @@ def _previous_states(states: Tensor, sizes: list[int]) -> Tensor:
         before[begin + size : begin + size + following] = states[begin : begin + following]
         begin += size
     return before
-
-
-def _local_slopes(acts: Tensor, before: Tensor, mask: Tensor | None, activation: str) -> Tensor:
-    """What the gradient of h_t is multiplied by to give those of the two gates' inputs (without the mask)."""
-    units = before.shape[1]
-    slopes = torch.empty_like(acts)
-    update, candidate = acts[:, :units], acts[:, units:]
-    keep = torch.sub(1, update, out=slopes[:, units:])
-    torch.sub(before, candidate, out=slopes[:, :units]).mul_(update).mul_(keep)
-    if activation == "relu":
-        keep.mul_(candidate > 0)
-    else:
-        scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
-        keep.mul_(1 - (candidate / scale).square_())
-    return slopes
 
 
 def _layer_norm_backward(grad: Tensor, normalised: Tensor, inverse_deviation: Tensor, out: Tensor) -> None:

@@ -37,6 +37,7 @@ from nnet.ligru.masking import mask_features
 from nnet.ligru.memory import keep_freed_memory
 from nnet.ligru.model import AcousticModel
 from nnet.ligru.records import Records
+from nnet.ligru.rmsprop import RMSprop
 
 log = logging.getLogger("ligru")
 
@@ -123,7 +124,7 @@ class Training:
         torch.manual_seed(config.seed)
         self.model = AcousticModel(config, train.dim, train.num_pdfs, train.num_phones).to(device)
         self.average = copy.deepcopy(self.model.state_dict()) if config.weight_average else None
-        self.optimizer = torch.optim.RMSprop(self.model.parameters(), config.learning_rate, alpha=0.95, eps=1e-8)
+        self.optimizer = RMSprop(self.model.parameters())
         self._resume()
         self.network = self.model
         if self.world > 1:
@@ -200,7 +201,7 @@ class Training:
             except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error) or self.world > 1 or len(batch.ids) <= 1:
                     raise
-                self.optimizer.zero_grad(set_to_none=True)
+                self.model.zero_grad()
                 self.progress.batch_frames = max(1, len(batch.pdfs) // 2)
                 log.warning(
                     "out of memory with %d frames: batches of %d frames from now on",
@@ -224,14 +225,14 @@ class Training:
         total, errors, frames = sums.tolist()
         finite = np.isfinite(total)
         if finite:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.model.zero_grad()
             (loss * (self.world / max(frames, 1))).backward()  # the processes' gradients are averaged
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
             finite = bool(torch.isfinite(norm))
         if not finite:
             log.warning("the loss or its gradient is not finite; skipped the batch with %s", " ".join(batch.ids))
             return False
-        self.optimizer.step()
+        self.optimizer.step(self.progress.learning_rate)
         if self.average is not None:
             with torch.no_grad():
                 for name, value in self.model.state_dict().items():
@@ -277,7 +278,6 @@ class Training:
         progress.epochs_since_best = 0 if better else progress.epochs_since_best + 1
         progress.epoch, progress.batch, progress.planned_frames = progress.epoch + 1, 0, progress.batch_frames
         self.totals = Totals()
-        self._set_learning_rate()
         self.records.add(row)
         if better and self.rank == 0:
             weights = self.model.state_dict() if self.average is None else self.average
@@ -310,10 +310,6 @@ class Training:
             raise DataError(f"{self.dev.name}: not a single frame could be scored")
         return totals
 
-    def _set_learning_rate(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.progress.learning_rate
-
     def _save(self) -> None:
         """Checkpoint everything that a restart needs; random numbers need nothing, see _seed_dropout and _plan."""
         if self.rank == 0:
@@ -321,7 +317,7 @@ class Training:
             contents |= {
                 "weights": self.model.state_dict(),
                 "average": self.average,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": self.optimizer.squares,
                 "progress": dataclasses.asdict(self.progress),
                 "totals": dataclasses.asdict(self.totals),
                 "records": self.records.rows,
@@ -353,11 +349,10 @@ class Training:
         self.average = contents["average"] and {
             name: value.to(self.device) for name, value in contents["average"].items()
         }
-        self.optimizer.load_state_dict(contents["optimizer"])
+        self.optimizer.squares = [square.to(self.device) for square in contents["optimizer"]]
         self.progress = Progress(**contents["progress"])
         self.totals = Totals(**contents["totals"])
         self.records.rows = contents["records"]
-        self._set_learning_rate()
         log.info("%s: going on from epoch %d, batch %d", self.directory, self.progress.epoch + 1, self.progress.batch)
 
     def _bar(self, planned: int, done: int) -> tqdm:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nnet.ligru.products import Linear
 from nnet.ligru.recurrence import LAYER_NORM_EPS, light_recurrence
 
 
@@ -53,10 +54,35 @@ def test_equals_loop(sizes, dropout, activation, normalise):
         torch.testing.assert_close(our, torch.zeros_like(our) if their is None else their, rtol=1e-8, atol=1e-10)
 
 
-def test_float32_is_close_to_float64():
+@pytest.mark.parametrize("sizes", [[9] * 30 + [5] * 20 + [1], [4]])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_float32_is_close_to_float64(sizes, normalise):
+    """So large that the products are oneDNN's."""
     torch.manual_seed(2)
-    sizes, units = [8] * 50 + [3] * 30, 32
-    gates = torch.randn(sum(sizes), 2 * units)
-    U = torch.nn.init.orthogonal_(torch.empty(2 * units, units))
-    exact = loop(gates.double(), U.double(), sizes, None, "relu", False)
-    torch.testing.assert_close(light_recurrence(gates, U, sizes).double(), exact, rtol=1e-4, atol=1e-4)
+    units = 100
+    mask = torch.bernoulli(torch.full((sizes[0], units), 0.8)) / 0.8
+    exact_inputs = [torch.randn(sum(sizes), 2 * units), torch.nn.init.orthogonal_(torch.empty(2 * units, units))]
+    weight = torch.randn(sum(sizes), units)
+    results = []
+    for function, dtype in ((light_recurrence, torch.float32), (loop, torch.float64)):
+        inputs = [value.to(dtype).requires_grad_() for value in exact_inputs]
+        states = function(*inputs, sizes, mask.to(dtype), "relu", normalise)
+        grads = torch.autograd.grad((states * weight).sum(), inputs, allow_unused=True, materialize_grads=True)
+        results.append([states, *grads])
+    for ours, exact in zip(*results, strict=True):
+        largest = max(1.0, float(exact.detach().abs().max()))
+        torch.testing.assert_close(ours.double(), exact, rtol=1e-3, atol=1e-4 * largest)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_linear_is_that_of_torch(dtype):
+    torch.manual_seed(3)
+    inputs = [torch.randn(size, dtype=dtype, requires_grad=True) for size in ((50, 150), (200, 150), (200,))]
+    weight = torch.randn(50, 200, dtype=dtype)
+    for number in (3, 2):
+        values = [*inputs[:number], *[None] * (3 - number)]
+        ours, theirs = Linear.apply(*values), torch.nn.functional.linear(*values)
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-4)
+        grads = [torch.autograd.grad((y * weight).sum(), inputs[:number]) for y in (ours, theirs)]
+        for our, their in zip(*grads, strict=True):
+            torch.testing.assert_close(our, their, rtol=1e-5, atol=1e-4)

@@ -19,6 +19,7 @@ from ligru_task import make_task
 from nnet.ligru import checkpoint, train
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import Corpus, DataError, load_batch
+from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.trainer import Training
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,27 @@ def test_other_errors_are_not_taken_for_memory(task, tmp_path, monkeypatch):
         run._train_epoch()
 
 
+def test_rmsprop_is_that_of_torch():
+    torch.manual_seed(1)
+    ours, theirs = ([torch.nn.Parameter(torch.ones(3, 4)), torch.nn.Parameter(torch.ones(2))] for _ in range(2))
+    optimizers = RMSprop(ours), torch.optim.RMSprop(theirs, 0.01, alpha=0.95, eps=1e-8)
+    for _ in range(5):
+        for our, their in zip(ours, theirs, strict=True):
+            our.grad = their.grad = torch.randn_like(our)
+        optimizers[0].step(0.01)
+        optimizers[1].step()
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their)
+
+
+def test_training_does_not_import_the_compiler(task, tmp_path):
+    """It would double the time that a training takes to start."""
+    config = write_config(tmp_path / "c.toml", epochs=1)
+    code = f"import sys; from nnet.ligru import train; train.main({command(task, tmp_path / 'exp', config)[3:]})"
+    code += "; assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def _one_of_two(rank: int, task: Path, directory: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
     torch.set_num_threads(1)
@@ -223,7 +245,7 @@ def _gradients(task: Path, path: Path) -> None:
     run = training(task, path.parent, config)
     torch.set_default_dtype(torch.float32)
     batch = load_batch(run.train, run._plan()[0][run.rank :: processes], set())
-    run.optimizer.step = lambda: None
+    run.optimizer.step = lambda learning_rate: None
     assert run._step(0, dataclasses.replace(batch, feats=batch.feats.double()))
     checkpoint.save(path, {name: parameter.grad for name, parameter in run.model.named_parameters()}
                     | {"statistics": run.model.layers[0].norm.running_variance, "loss": torch.tensor(run.totals.loss)})
