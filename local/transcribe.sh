@@ -79,7 +79,7 @@ trap 'echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3' ERR
   fi
   # the decoding directory of the first pass lies beside links to its model
   mkdir -p "$dir/gmm"
-  for file in "$gmm_dir"/{final.*,*_opts,tree}; do ln -sf "$(realpath "$file")" "$dir/gmm/"; done
+  ln -sf "$(realpath "$gmm_dir")"/{final.*,*_opts,tree} "$dir/gmm/"
   steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" "$data" "$dir/log" "$dir/mfcc"
   steps/compute_cmvn_stats.sh "$data" "$dir/log" "$dir/mfcc"
   steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" --config conf/decode.conf --skip-scoring true \

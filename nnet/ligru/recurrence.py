@@ -11,6 +11,8 @@ SLi-GRU:  Moumen, Parcollet, "Stabilising and accelerating light gated recurrent
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,6 +42,10 @@ def light_recurrence(
     normalise: layer-normalise U h_{t-1} over the 2 * units (SLi-GRU).
     Returns the states h_t, packed: [sum(sizes), units].
     """
+    if gates.is_cuda and not normalise and find_spec("triton"):
+        from nnet.ligru.triton_recurrence import FusedRecurrence
+
+        return FusedRecurrence.apply(gates, U, sizes, mask, activation)
     return _LightRecurrence.apply(gates, U, sizes, mask, activation, normalise)
 
 
@@ -90,7 +96,7 @@ class _LightRecurrence(torch.autograd.Function):
         units = U.shape[1]
         scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
         recurrent = Multiplier(U.t(), sizes[0])
-        before = _previous_states(states, sizes)
+        before = previous_states(states, sizes)
         grad_gates = grad_states.new_empty(grad_states.shape[0], 2 * units)
         grad_products = torch.empty_like(grad_gates) if ctx.normalise else grad_gates
         carry = grad_states.new_zeros(0, units)  # the gradient of h_t that comes from the step after it
@@ -115,12 +121,10 @@ class _LightRecurrence(torch.autograd.Function):
             if ctx.normalise:
                 _layer_norm_backward(grad_gates[rows], products[step], inverse_deviations[step], grad_products[rows])
             carry = recurrent.add(kept, grad_products[rows])
-        first = sizes[0]  # the state before step 0 is zero and adds nothing to U
-        grad_U = product(before[first:].to(U.dtype).t(), grad_products[first:].to(U.dtype).t()).t()
-        return grad_gates, grad_U, None, None, None, None
+        return grad_gates, recurrent_gradient(grad_products, before, U.dtype, sizes[0]), None, None, None, None
 
 
-def _previous_states(states: Tensor, sizes: list[int]) -> Tensor:
+def previous_states(states: Tensor, sizes: list[int]) -> Tensor:
     """h_{t-1} in the packed order of h_t: [sum(sizes), units]."""
     before = torch.empty_like(states)
     before[: sizes[0]] = 0
@@ -129,6 +133,11 @@ def _previous_states(states: Tensor, sizes: list[int]) -> Tensor:
         before[begin + size : begin + size + following] = states[begin : begin + following]
         begin += size
     return before
+
+
+def recurrent_gradient(grad_products: Tensor, before: Tensor, dtype: torch.dtype, first: int) -> Tensor:
+    """Gradient of U: from those of U h_{t-1} and from h_{t-1}, which is zero in the `first` rows, those of step 0."""
+    return product(before[first:].to(dtype).t(), grad_products[first:].to(dtype).t()).t()
 
 
 def _layer_norm_backward(grad: Tensor, normalised: Tensor, inverse_deviation: Tensor, out: Tensor) -> None:

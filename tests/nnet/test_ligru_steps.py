@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def golden(name: str) -> bytes:
     """A golden file, which may be compressed."""
     path = GOLDEN / name
     return path.read_bytes() if path.exists() else lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes())
+SEGAN = """
+[through]
+window = 1024
+stride = 4
+g_depths = [4, 6]
+d_depths = [4, 6]
+reference_batch = 2
+batch_size = 4
+epochs = 1
+dry = 1.0
+"""
 
 
 class Recipe:
@@ -47,8 +59,9 @@ class Recipe:
             (ali / "num_jobs").write_text("1\n")
         (directory / "mfcc.ark").write_bytes(golden("out/compute-mfcc-feats/mfcc.ark"))
         (directory / "gmm").mkdir()
-        for file in ("final.mdl", "tree", "final.mat"):
-            (directory / "gmm" / file).write_bytes(golden(f"out/tri2b/{file}"))
+        for file, source in (("35.mdl", "final.mdl"), ("tree", "tree"), ("final.mat", "final.mat")):
+            (directory / "gmm" / file).write_bytes(golden(f"out/tri2b/{source}"))
+        (directory / "gmm/final.mdl").symlink_to("35.mdl")  # as the training of GMMs leaves it
         (directory / "gmm/splice_opts").write_text("--left-context=3 --right-context=3\n")
         (directory / "graph/phones").mkdir(parents=True)
         for file in ("silence.csl", "word_boundary.int"):
@@ -102,21 +115,41 @@ def test_train_and_decode(recipe):
     assert float(wer.split("%WER")[1].split()[0]) < 60
 
 
+def transcribe(recipe: Recipe, *options: str) -> str:
+    """The words of two recordings by the network of test_train_and_decode."""
+    for name in ("s1-00", "s1-01"):
+        (recipe.directory / f"{name}.wav").write_bytes(golden(f"data/wav/{name}.wav"))
+    return recipe("local/transcribe.sh", "--use-gpu", "false", "--gmm-dir", "gmm", "--graph-dir", "graph",
+                  "--one-speaker", "true", *options, "ligru", "s1-00.wav", "s1-01.wav")
+
+
 def test_transcribe(recipe):
-    """Follows test_train_and_decode, whose network it uses."""
-    names = ["s1-00", "s1-01"]
-    wav = [recipe.directory / f"{name}.wav" for name in names]
-    for path in wav:
-        path.write_bytes(golden(f"data/wav/{path.name}"))
-    options = ["--use-gpu", "false", "--gmm-dir", "gmm", "--graph-dir", "graph", "--one-speaker", "true"]
-    output = recipe("local/transcribe.sh", *options, "--dir", "work", "ligru", *map(str, wav))
+    output = transcribe(recipe, "--dir", "work")
     texts = dict(line.split(maxsplit=1) for line in golden("data/text").decode().splitlines())
     words = [line.split() for line in output.splitlines()]
-    assert [line[0] for line in words] == names
+    assert [line[0] for line in words] == ["s1-00", "s1-01"]
     assert any(set(line[1:]) & set(texts[line[0]].split()) for line in words)
     ctm = [line.split() for line in (recipe.directory / "work/ctm").read_text().splitlines()]
     assert [[line[0], line[4]] for line in ctm] == [[name, word] for name, *rest in words for word in rest]
     assert all(float(line[2]) >= 0 and float(line[3]) > 0 for line in ctm)
+
+
+def test_transcribe_enhanced(recipe):
+    """A SEGAN that lets everything through does not change the words."""
+    if not find_spec("tensorflow"):
+        pytest.skip("TensorFlow is not installed")
+    words = transcribe(recipe)
+    data = recipe.directory / "segan_data"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"s1-00 {recipe.directory}/s1-00.wav\ns1-01 {recipe.directory}/s1-01.wav\n")
+    (data / "utt2spk").write_text("s1-00 s1\ns1-01 s1\n")
+    (data / "spk2utt").write_text("s1 s1-00 s1-01\n")
+    (data / "text").write_text("s1-00 -\ns1-01 -\n")
+    (recipe.directory / "segan.toml").write_text((ROOT / "conf/segan.toml").read_text() + SEGAN)
+    recipe("local/train_segan.sh", "--conf", "segan.toml", "--model", "through", "--threads", "1", "--use-gpu", "false",
+           "segan_data", "segan_data", "segan")
+    assert transcribe(recipe, "--segan-dir", "segan", "--dir", "enhanced_work") == words
+    assert (recipe.directory / "enhanced_work/enhanced/wav/s1-00.wav").stat().st_size > 0
 
 
 def test_transcribe_bad_recordings(recipe):
