@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -204,6 +203,12 @@ def print_growth(args: argparse.Namespace, device: torch.device) -> None:
               f"{ours / theirs:10.2f}")
 
 
+def peak_memory() -> int:
+    """Most memory that this process has held, in KiB."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0])
+
+
 def whole_network(task: dict) -> None:
     """Time and peak memory of one network, for a process of its own; prints JSON."""
     torch.set_num_threads(task["threads"])
@@ -212,7 +217,7 @@ def whole_network(task: dict) -> None:
     packing = pack([task["frames"]] * task["batch"])
     reverse = torch.from_numpy(packing.reverse).to(device)
     x = torch.randn(task["frames"] * task["batch"], 40, device=device)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     model = AcousticModel(config, 40, 2000).to(device)
     targets = torch.randint(2000, (len(x),), device=device)
 
@@ -227,8 +232,7 @@ def whole_network(task: dict) -> None:
             model(x, packing.sizes, reverse)
 
     seconds = fastest({"step": train if task["train"] else forward}, 2)["step"]
-    peak = torch.cuda.max_memory_allocated() / 1024 if device.type == "cuda" else (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    peak = torch.cuda.max_memory_allocated() / 1024 if device.type == "cuda" else peak_memory() - before
     print(json.dumps({"frames_per_second": len(x) / seconds, "mib": peak / 1024}))
 
 

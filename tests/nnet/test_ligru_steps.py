@@ -123,10 +123,14 @@ def transcribe(recipe: Recipe, *options: str) -> str:
                   "--one-speaker", "true", *options, "ligru", "s1-00.wav", "s1-01.wav")
 
 
-def test_transcribe(recipe):
-    output = transcribe(recipe, "--dir", "work")
+@pytest.fixture(scope="module")
+def spoken(recipe) -> str:
+    return transcribe(recipe, "--dir", "work")
+
+
+def test_transcribe(recipe, spoken):
     texts = dict(line.split(maxsplit=1) for line in golden("data/text").decode().splitlines())
-    words = [line.split() for line in output.splitlines()]
+    words = [line.split() for line in spoken.splitlines()]
     assert [line[0] for line in words] == ["s1-00", "s1-01"]
     assert any(set(line[1:]) & set(texts[line[0]].split()) for line in words)
     ctm = [line.split() for line in (recipe.directory / "work/ctm").read_text().splitlines()]
@@ -134,11 +138,10 @@ def test_transcribe(recipe):
     assert all(float(line[2]) >= 0 and float(line[3]) > 0 for line in ctm)
 
 
-def test_transcribe_enhanced(recipe):
+def test_transcribe_enhanced(recipe, spoken):
     """A SEGAN that lets everything through does not change the words."""
     if not find_spec("tensorflow"):
         pytest.skip("TensorFlow is not installed")
-    words = transcribe(recipe)
     data = recipe.directory / "segan_data"
     data.mkdir()
     (data / "wav.scp").write_text(f"s1-00 {recipe.directory}/s1-00.wav\ns1-01 {recipe.directory}/s1-01.wav\n")
@@ -148,7 +151,7 @@ def test_transcribe_enhanced(recipe):
     (recipe.directory / "segan.toml").write_text((ROOT / "conf/segan.toml").read_text() + SEGAN)
     recipe("local/train_segan.sh", "--conf", "segan.toml", "--model", "through", "--threads", "1", "--use-gpu", "false",
            "segan_data", "segan_data", "segan")
-    assert transcribe(recipe, "--segan-dir", "segan", "--dir", "enhanced_work") == words
+    assert transcribe(recipe, "--segan-dir", "segan", "--dir", "enhanced_work") == spoken
     assert (recipe.directory / "enhanced_work/enhanced/wav/s1-00.wav").stat().st_size > 0
 
 
