@@ -235,7 +235,7 @@ if begin 12 "Li-GRU decoding"; then
   for system in ligru ligru_segan; do
     for set in dev test; do
       for condition in "${conditions[@]}"; do
-        steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+        steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
           exp/tri3b/graph "data-fmllr/$set$condition" "exp/$system" "exp/$system/decode_$set$condition"
       done
     done

@@ -87,7 +87,7 @@ trap 'echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3' ERR
   steps/make_fmllr_feats.sh --cmd "$cmd" --nj "$nj" --transform-dir "$dir/gmm/decode_transcribe" \
     "$dir/data-fmllr" "$data" "$dir/gmm" "$dir/log" "$dir/fmllr"
   steps/compute_cmvn_stats.sh "$dir/data-fmllr" "$dir/log" "$dir/fmllr"
-  steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" --config conf/decode.conf --use-gpu "$use_gpu" --skip-scoring true \
+  steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" --config conf/decode_nnet.conf --use-gpu "$use_gpu" --skip-scoring true \
     "$graph_dir" "$dir/data-fmllr" "$nnet_dir" "$dir/decode"
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR
