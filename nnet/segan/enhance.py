@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -72,10 +73,14 @@ class Files:
         mixed = np.clip((1 - dry) * np.stack(done, 1) + dry * samples, -1.0, 1.0)
         path = (self._target / name).with_suffix(".wav")
         path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # soundfile does not say that a disk is full
+        soundfile.write(content, mixed, rate, format="WAV", subtype="PCM_16")
         partial = path.with_name(path.name + ".tmp")
         try:
-            soundfile.write(partial, mixed, rate, format="WAV", subtype="PCM_16")
+            partial.write_bytes(content.getvalue())
             partial.replace(path)
+        except OSError as error:
+            raise OSError(f"{path}: cannot be written: {error.strerror}") from None
         finally:
             partial.unlink(missing_ok=True)
         del self._open[name], self._channels[name]

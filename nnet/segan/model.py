@@ -54,16 +54,32 @@ def _convolve(x: tf.Tensor, taps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return tf.nn.conv2d(x[:, :, None], taps[:, None], 1, "VALID")[:, :, 0], gradient
 
 
-def _unfold(frames: tf.Tensor, width: int) -> tf.Tensor:
-    """Windows of `width` frames side by side: (batch, time + width - 1, n) -> (batch, time, width * n)."""
-    time = frames.shape[1] - width + 1
-    return tf.concat([frames[:, first : first + time] for first in range(width)], 2)
+def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
+    """Windows of `width` frames side by side, cut at `size`: (batch, frames, n) -> (batch, frames - width + 1, size).
+
+    Its gradient is written down because TensorFlow's, that of slices, takes longer than the product that follows.
+    """
+    time, channels = frames.shape[1] - width + 1, frames.shape[2]
+
+    @tf.custom_gradient
+    def unfold(frames: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        parts = [frames[:, first : first + time, : size - first * channels] for first in range(width)]
+        return tf.concat(parts, 2), lambda upstream: _fold(upstream, width, channels)
+
+    return unfold(frames)
 
 
-def _fold(windows: tf.Tensor, width: int) -> tf.Tensor:
-    """The adjoint of _unfold: windows of `width` frames added where they lie."""
-    parts = tf.split(windows, width, 2)
-    return tf.add_n([tf.pad(part, [[0, 0], [first, width - 1 - first], [0, 0]]) for first, part in enumerate(parts)])
+def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
+    """The adjoint of _unfold: windows of `width` frames of `channels` added where they lie."""
+    last = windows.shape[2] - (width - 1) * channels
+    parts = tf.split(windows, [channels] * (width - 1) + [last], 2)
+    room = [channels - part.shape[2] for part in parts]
+    return tf.add_n(
+        [
+            tf.pad(part, [[0, 0], [first, width - 1 - first], [0, missing]])
+            for first, (part, missing) in enumerate(zip(parts, room, strict=True))
+        ]
+    )
 
 
 def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -78,7 +94,7 @@ def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     if time // stride > DENSE_TIME:
         return _convolve(padded, _in_frames(kernel, stride))
     size = kernel.shape[0] * inputs
-    windows = tf.reshape(_unfold(padded, width)[:, :, :size], [-1, size])
+    windows = tf.reshape(_unfold(padded, width, size), [-1, size])
     return tf.reshape(windows @ tf.reshape(kernel, [size, -1]), [-1, time // stride, kernel.shape[2]])
 
 
@@ -96,8 +112,7 @@ def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     else:
         size = kernel.shape[0] * outputs
         windows = tf.matmul(tf.reshape(x, [-1, inputs]), tf.reshape(kernel, [size, inputs]), transpose_b=True)
-        padded = tf.pad(tf.reshape(windows, [-1, time, size]), [[0, 0], [0, 0], [0, width * stride * outputs - size]])
-        frames = _fold(padded, width)[:, before : before + time]
+        frames = _fold(tf.reshape(windows, [-1, time, size]), width, stride * outputs)[:, before : before + time]
     return tf.reshape(frames, [-1, time * stride, outputs])
 
 

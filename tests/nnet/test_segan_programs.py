@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -304,3 +307,135 @@ def test_game_of_one_step_by_hand(conf: Path) -> None:
     square = (mean_square.numpy() - 0.9) / 0.1
     moved = np.abs(game.generator.named["g_ae/dec_1/b"].numpy() - before)
     np.testing.assert_allclose(moved, 0.5 * np.sqrt(np.maximum(square, 0) / mean_square), rtol=1e-2, atol=1e-4)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A folder with a silent, a clipped and an ordinary recording; another one beside it has one that is no number."""
+    wave = np.sin(np.arange(4000) * 0.1)
+    for name, samples in (("silent", 0 * wave), ("clipped", np.clip(3 * wave, -1, 1)), ("usual", 0.3 * wave)):
+        (tmp_path / "odd").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "odd" / f"{name}.wav", samples, 16000)
+    (tmp_path / "nan").mkdir()
+    for name in ("silent", "clipped", "usual"):
+        soundfile.write(tmp_path / "nan" / f"{name}.wav", wave * (np.nan if name == "usual" else 1), 16000, "FLOAT")
+    return tmp_path / "odd"
+
+
+def test_silent_and_clipped_recordings_in_records(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path, conf: Path, odd: Path
+) -> None:
+    cfg = tmp_path / "odd.cfg"
+    cfg.write_text(f'[set]\nclean = "{odd}"\nnoisy = "{odd}"\n')
+    options = ("--cfg", cfg, "--save_path", tmp_path, "--out_file", "odd", "--conf", conf, "--model", "tiny")
+    assert run(monkeypatch, make_tfrecords, *options) == 0
+    assert "set/silent.wav: the clean recording is silent, left out" in caplog.text
+    assert "% of the samples of the noisy recording are clipped" in caplog.text
+    assert count_pairs(tmp_path / "odd.tfrecords", 1024) == 2 * 7
+    for name in ("clipped", "usual"):
+        (odd / f"{name}.wav").unlink()
+    assert run(monkeypatch, make_tfrecords, *options, "--force-gen") == 1
+    assert count_pairs(tmp_path / "odd.tfrecords", 1024) == 2 * 7  # what there was is still there
+
+
+def test_silent_and_clipped_recordings_in_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, model: Path, odd: Path
+) -> None:
+    assert run(monkeypatch, enhance, model, odd, tmp_path / "out") == 0
+    enhanced = {path.stem: soundfile.read(path)[0] for path in (tmp_path / "out").iterdir()}
+    assert {len(samples) for samples in enhanced.values()} == {4000}
+    assert np.abs(enhanced["silent"]).max() < 0.2
+    assert 0.5 < np.abs(enhanced["clipped"]).max() <= 1
+    assert run(monkeypatch, classify, "--model", model, *sorted(odd.iterdir())) == 0
+    probabilities = [float(line.split("\t")[1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(probabilities) == 3
+    assert all(0 <= probability <= 1 for probability in probabilities)
+    assert run(monkeypatch, evaluate, odd, tmp_path / "out") == 0
+    assert "nan" not in capsys.readouterr().out
+
+
+def test_samples_that_are_no_numbers_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, conf: Path, model: Path, odd: Path
+) -> None:
+    broken = tmp_path / "nan"
+    cfg = tmp_path / "nan.cfg"
+    cfg.write_text(f'[set]\nclean = "{odd}"\nnoisy = "{broken}"\n')
+    (tmp_path / "nan.scp").write_text(f"usual {broken}/usual.wav\n")
+    capsys.readouterr()
+    records = ("--cfg", cfg, "--save_path", tmp_path / "new", "--conf", conf, "--model", "tiny")
+    for program, *arguments in (
+        (make_tfrecords, *records),
+        (enhance, model, broken, tmp_path / "new"),
+        (enhance, model, tmp_path / "nan.scp", tmp_path / "new"),
+        (classify, "--model", model, broken / "usual.wav"),
+        (evaluate, odd, broken),
+    ):
+        assert run(monkeypatch, program, *arguments) == 1
+        error = capsys.readouterr().err.splitlines()
+        assert len(error) == 1
+        assert "not numbers" in error[0]
+        assert "usual.wav" in error[0]
+    assert not list((tmp_path / "new").iterdir())
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes: writing fails as on a full disk, with another number of error."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("compress", [(), ("--compress",)])
+def test_no_space_left_for_records(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    corpus: Path,
+    conf: Path,
+    records: Path,
+    compress: tuple,
+) -> None:
+    before = records.read_bytes()
+    options = ("--cfg", corpus / "folders.cfg", "--save_path", records.parent, "--out_file", "r", "--conf", conf)
+    capsys.readouterr()
+    with full_disk(8192):
+        assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny", "--force-gen", *compress) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1
+    assert "cannot be written" in error[0]
+    assert [path.name for path in records.parent.iterdir()] == ["r.tfrecords"]
+    assert records.read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [100, 10000])  # too small for losses.tsv, and for a checkpoint
+def test_no_space_left_for_a_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, conf: Path, records: Path, size: int
+) -> None:
+    def command(name: str, epochs: int) -> tuple:
+        return ("--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / name, "--epochs", epochs)
+
+    assert run(monkeypatch, train, *command("whole", 3)) == 0
+    assert run(monkeypatch, train, *command("broken", 1)) == 0
+    capsys.readouterr()
+    with full_disk(size):
+        assert run(monkeypatch, train, *command("broken", 3)) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len([line for line in error if "error: " in line]) == 1
+    assert "Traceback" not in "".join(error)
+    assert run(monkeypatch, train, *command("broken", 3)) == 0
+    whole, broken = ((tmp_path / name / "losses.tsv").read_text() for name in ("whole", "broken"))
+    assert whole == broken
+
+
+def test_no_space_left_for_enhanced_recordings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path, model: Path
+) -> None:
+    for source in (corpus / "noisy", corpus / "data_noisy"):
+        capsys.readouterr()
+        with full_disk(5000):
+            assert run(monkeypatch, enhance, model, source, tmp_path / "out") == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert not list((tmp_path / "out").iterdir())
