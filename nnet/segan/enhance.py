@@ -15,6 +15,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from local.audio import AudioError, read_audio, read_scp, write_audio
+from local.whole_file import write_file
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.recordings import find_recordings
@@ -73,16 +74,9 @@ class Files:
         mixed = np.clip((1 - dry) * np.stack(done, 1) + dry * samples, -1.0, 1.0)
         path = (self._target / name).with_suffix(".wav")
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()  # soundfile does not say that a disk is full
+        content = io.BytesIO()
         soundfile.write(content, mixed, rate, format="WAV", subtype="PCM_16")
-        partial = path.with_name(path.name + ".tmp")
-        try:
-            partial.write_bytes(content.getvalue())
-            partial.replace(path)
-        except OSError as error:
-            raise OSError(f"{path}: cannot be written: {error.strerror}") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        write_file(path, content.getvalue())
         del self._open[name], self._channels[name]
         return len(samples) / rate
 

@@ -60,27 +60,35 @@ def test_published_discriminator_parameters() -> None:
 
 
 @pytest.mark.parametrize("stride", [2, 4])
-def test_convolutions_against_tensorflow_and_their_gradients(stride: int) -> None:
+@pytest.mark.parametrize(("time", "inputs", "outputs"), [(64, 3, 5), (1024, 3, 5), (1024, 1, 9), (512, 65, 40)])
+def test_convolutions_against_tensorflow_and_their_gradients(stride: int, time: int, inputs: int, outputs: int) -> None:
+    """Both ways of computing them, of few and of many frames, narrow and wide."""
     random = np.random.default_rng(1)
-    x = tf.constant(random.normal(size=(2, 64, 3)), tf.float32)
-    kernel = tf.constant(random.normal(size=(31, 3, 5)), tf.float32)
-    upstream = tf.constant(random.normal(size=(2, 64 // stride, 5)), tf.float32)
+    x = tf.constant(random.normal(size=(2, time, inputs)), tf.float32)
+    kernel = tf.constant(random.normal(size=(31, inputs, outputs)), tf.float32)
+    upstream = tf.constant(random.normal(size=(2, time // stride, outputs)), tf.float32)
     before = (31 - stride) // 2 // stride * stride
 
     def plain(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv1d(tf.pad(x, [[0, 0], [before, 31 - stride - before], [0, 0]]), kernel, stride, "VALID")
 
-    found, wanted = [], []
-    for function, results in ((lambda x, w: downconv(x, w, stride), found), (plain, wanted)):
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = function(x, kernel)
-            loss = tf.reduce_sum(y * upstream)
-        results += [y, *tape.gradient(loss, [x, kernel])]
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
-    # The transposed convolution is the adjoint: <y, A x> = <A' y, x>, and A' y is the gradient above.
-    np.testing.assert_allclose(deconv(upstream, kernel, stride), found[1], atol=1e-4)
+    def plain_transposed(y: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        padded = [2, time + 31 - stride, inputs]
+        return tf.nn.conv1d_transpose(y, kernel, padded, stride, "VALID")[:, before : before + time]
+
+    for ours, theirs, given, back in (
+        (lambda x, w: downconv(x, w, stride), plain, x, upstream),
+        (lambda y, w: deconv(y, w, stride), plain_transposed, upstream, x),
+    ):
+        found, wanted = [], []
+        for function, results in ((ours, found), (theirs, wanted)):
+            with tf.GradientTape() as tape:
+                tape.watch([given, kernel])
+                y = function(given, kernel)
+                loss = tf.reduce_sum(y * back)
+            results += [y, *tape.gradient(loss, [given, kernel])]
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(tf.reduce_max(tf.abs(other))))
 
 
 def test_stride_two_is_padded_like_tensorflow() -> None:
