@@ -44,6 +44,7 @@ class Config:
     l1_weight: float
     l1_remove_epoch: int
     spectral_weight: float
+    envelope_weight: float
     d_noise_std: float
     d_noise_epoch: int
     d_noise_decay: float

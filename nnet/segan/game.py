@@ -7,40 +7,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nnet.segan.config import Config
+from nnet.segan.losses import adversarial_loss, discriminator_losses, envelope_loss, l1_loss, spectral_loss
 from nnet.segan.model import Discriminator, Generator, latent
 
-LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral")
-SPECTRUM = 512  # samples of a short-time spectrum
-SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
-
-
-def discriminator_losses(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Least-squares losses (Mao et al. 2017) of logits (batch,): clean pairs shall give 1, generated ones 0."""
-    return tf.reduce_mean(tf.square(real - 1.0)), tf.reduce_mean(tf.square(fake))
-
-
-def adversarial_loss(fake: tf.Tensor) -> tf.Tensor:
-    """What the generator pays for generated pairs that are not judged 1."""
-    return tf.reduce_mean(tf.square(fake - 1.0))
-
-
-def l1_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.abs(generated - target))
-
-
-def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """L1 between log magnitudes of the short-time spectra of windows (batch, samples).
-
-    After the spectral regularisation of Pascual, Serrà, Bonafonte: Towards Generalized Speech Enhancement with
-    Generative Adversarial Networks (Interspeech 2019). The waveform's L1 alone takes weak sounds away with the noise.
-    """
-
-    def log_magnitude(x: tf.Tensor) -> tf.Tensor:
-        spectrum = tf.signal.stft(x, SPECTRUM, SPECTRUM // 2)
-        power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-        return 0.5 * tf.math.log(power + SPECTRAL_FLOOR**2)
-
-    return l1_loss(log_magnitude(generated), log_magnitude(target))
+LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope")
 
 
 class RmsProp(tf.Module):
@@ -113,7 +83,7 @@ class Game(tf.Module):
         The generator runs once: its waveform is judged before and after the discriminator's update. Returns the losses
         in the order of LOSSES, without weights.
         """
-        batch = tf.shape(given)[0]
+        config, batch = self.config, tf.shape(given)[0]
         g_variables, d_variables = self.generator.named.values(), self.discriminator.named.values()
 
         def judge(pairs: tf.Tensor, purpose: int) -> tf.Tensor:
@@ -124,7 +94,8 @@ class Game(tf.Module):
         with tf.GradientTape() as g_tape:
             fake = self.generator(given, latent(self.config, batch, self._seed(step, 0)))
             l1 = l1_loss(fake, target)
-            spectral = spectral_loss(fake, target) if self.config.spectral_weight else tf.constant(0.0)
+            spectral = spectral_loss(fake, target) if config.spectral_weight else tf.constant(0.0)
+            envelope = envelope_loss(fake, target, config.rate) if config.envelope_weight else tf.constant(0.0)
         real_pairs, fake_pairs = tf.stack([target, given], 2), tf.stack([fake, given], 2)
         with tf.GradientTape() as d_tape:
             logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
@@ -136,10 +107,11 @@ class Game(tf.Module):
             fake_tape.watch(fake)
             adversarial = adversarial_loss(judge(tf.stack([fake, given], 2), 2))
         towards_real = fake_tape.gradient(adversarial, fake)
-        pulls = [towards_real, settings.l1_weight, tf.constant(self.config.spectral_weight)]
-        gradients = g_tape.gradient([fake, l1, spectral], list(g_variables), pulls)
+        weights = (settings.l1_weight, tf.constant(config.spectral_weight), tf.constant(config.envelope_weight))
+        pulls = [towards_real, *weights]
+        gradients = g_tape.gradient([fake, l1, spectral, envelope], list(g_variables), pulls)
         self.g_optimizer.apply(gradients, settings.g_rate)
-        return tf.stack([d_real, d_fake, adversarial, l1, spectral])
+        return tf.stack([d_real, d_fake, adversarial, l1, spectral, envelope])
 
     def classifier_reference(self) -> tf.Tensor:
         """The reference batch for windows judged alone: half of it clean, half noisy, each paired with itself."""

@@ -11,7 +11,15 @@ from nnet.segan.config import Config, read_config
 
 tf = pytest.importorskip("tensorflow")
 
-from nnet.segan.game import adversarial_loss, as_pair, discriminator_losses, l1_loss  # noqa: E402
+from nnet.segan.game import as_pair  # noqa: E402
+from nnet.segan.losses import (  # noqa: E402
+    adversarial_loss,
+    discriminator_losses,
+    envelope_loss,
+    l1_loss,
+    spectral_loss,
+    third_octaves,
+)
 from nnet.segan.model import Discriminator, Generator, deconv, downconv, latent, virtual_batch_norm  # noqa: E402
 from nnet.segan.training import discriminator_noise  # noqa: E402
 from nnet.segan.weights import load_weights, save_weights  # noqa: E402
@@ -213,6 +221,36 @@ def test_losses_by_hand() -> None:
     assert float(fake) == pytest.approx(2.0)
     assert float(adversarial_loss(tf.constant([0.0, 2.0]))) == pytest.approx(1.0)
     assert float(l1_loss(tf.constant([[1.0, -1.0]]), tf.constant([[0.0, 1.0]]))) == pytest.approx(1.5)
+
+
+def test_spectral_loss_by_hand() -> None:
+    """Of noise that is made twice as loud: magnitudes grow by 2 ** 0.3, whatever the resolution."""
+    noise = tf.constant(np.random.default_rng(0).normal(size=(2, 4096)), tf.float32)
+    assert float(spectral_loss(noise, noise)) == 0
+    means = []
+    for size in (256, 512, 1024):
+        frames = np.lib.stride_tricks.sliding_window_view(noise.numpy(), size, 1)[:, :: size // 2]
+        means.append(np.mean(np.abs(np.fft.rfft(frames * np.hanning(size + 1)[:-1])) ** 0.3))
+    assert float(spectral_loss(2 * noise, noise)) == pytest.approx((2**0.3 - 1) * np.mean(means), rel=1e-3)
+
+
+def test_envelope_loss_hears_what_rises_and_falls() -> None:
+    random = np.random.default_rng(0)
+    bands = third_octaves(16000)
+    assert np.flatnonzero(bands[:, 9]).tolist() == list(range(35, 44))  # 1069 to 1347 Hz, bins of 31.25 Hz
+    assert bands.sum(1).max() == 1
+    syllables = 1 + np.sin(np.arange(16384) / 16000 * 2 * np.pi * 4)
+    speech = tf.constant((syllables * random.normal(0, 0.1, 16384))[None], tf.float32)
+    noise = tf.constant(random.normal(0, 0.1, (1, 16384)), tf.float32)
+    assert float(envelope_loss(speech, speech, 16000)) == pytest.approx(0, abs=1e-4)
+    assert float(envelope_loss(3 * speech, speech, 16000)) < 0.01  # loudness does not count
+    steps = [float(envelope_loss(speech + weight * noise, speech, 16000)) for weight in (0.1, 0.5, 2.0)]
+    assert 0 < steps[0] < steps[1] < steps[2] < 1
+    with tf.GradientTape() as tape:
+        silence = tf.Variable(tf.zeros((1, 16384)))
+        loss = envelope_loss(silence, tf.zeros((1, 16384)), 16000)
+    assert float(loss) == pytest.approx(1)
+    assert np.isfinite(tape.gradient(loss, silence)).all()
 
 
 def test_noise_on_the_discriminators_input_decays_to_nothing() -> None:

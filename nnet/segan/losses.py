@@ -1,0 +1,77 @@
+"""What discriminator and generator pay: least-squares GAN, L1, and two losses on short-time spectra."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+SPECTRA = (256, 512, 1024)  # samples of the short-time spectra that are compared
+SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
+COMPRESSION = 0.3  # power of the magnitude, about as loudness grows
+
+BAND_SPECTRUM = 512  # samples of a short-time spectrum whose bands are compared
+BANDS, LOWEST_BAND = 15, 150.0  # third octaves, and the centre of the first one in Hz
+SEGMENT = 24  # spectra: 384 ms at 16 kHz
+
+
+def discriminator_losses(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Least-squares losses (Mao et al. 2017) of logits (batch,): clean pairs shall give 1, generated ones 0."""
+    return tf.reduce_mean(tf.square(real - 1.0)), tf.reduce_mean(tf.square(fake))
+
+
+def adversarial_loss(fake: tf.Tensor) -> tf.Tensor:
+    """What the generator pays for generated pairs that are not judged 1."""
+    return tf.reduce_mean(tf.square(fake - 1.0))
+
+
+def l1_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.abs(generated - target))
+
+
+def power_spectra(x: tf.Tensor, size: int) -> tf.Tensor:
+    """Short-time power spectra of windows (batch, samples) by a Hann window, half overlap: (batch, frames, bins)."""
+    spectra = tf.signal.stft(x, size, size // 2)
+    return tf.square(tf.math.real(spectra)) + tf.square(tf.math.imag(spectra))
+
+
+def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """L1 between compressed magnitudes of the short-time spectra of windows (batch, samples), at three resolutions.
+
+    After the spectral regularisation of Pascual, Serrà, Bonafonte: Towards Generalized Speech Enhancement with
+    Generative Adversarial Networks (Interspeech 2019), with a power for their logarithm, to which a fault in a pause
+    is as bad as one in a vowel.
+    """
+
+    def compressed(x: tf.Tensor, size: int) -> tf.Tensor:
+        return tf.pow(power_spectra(x, size) + SPECTRAL_FLOOR**2, COMPRESSION / 2)
+
+    return tf.add_n([l1_loss(compressed(generated, size), compressed(target, size)) for size in SPECTRA]) / len(SPECTRA)
+
+
+def third_octaves(rate: int) -> np.ndarray:
+    """Which bins of a power spectrum belong to which band, zeros and ones (bins, bands)."""
+    frequencies = np.arange(BAND_SPECTRUM // 2 + 1) * rate / BAND_SPECTRUM
+    centres = LOWEST_BAND * 2 ** (np.arange(BANDS) / 3)
+    inside = (frequencies[:, None] >= centres * 2 ** (-1 / 6)) & (frequencies[:, None] < centres * 2 ** (1 / 6))
+    return inside.astype(np.float32)
+
+
+def envelope_loss(generated: tf.Tensor, target: tf.Tensor, rate: int) -> tf.Tensor:
+    """1 - mean correlation of band envelopes over segments of 384 ms, of windows (batch, samples).
+
+    After the intelligibility measure STOI (Taal et al. 2011), without its removal of pauses, resampling and clipping:
+    what counts is that the envelopes rise and fall together, however loud a band is. L1 and spectra alone take weak
+    sounds away with the noise.
+    """
+    bands = tf.constant(third_octaves(rate))
+
+    def envelopes(x: tf.Tensor) -> tf.Tensor:
+        return tf.sqrt(power_spectra(x, BAND_SPECTRUM) @ bands + SPECTRAL_FLOOR**2)
+
+    def mean(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.avg_pool1d(x, SEGMENT, 1, "VALID")
+
+    x, y = envelopes(generated), envelopes(target)
+    x_mean, y_mean = mean(x), mean(y)
+    variances = (mean(x * x) - x_mean**2 + SPECTRAL_FLOOR**2) * (mean(y * y) - y_mean**2 + SPECTRAL_FLOOR**2)
+    return 1.0 - tf.reduce_mean((mean(x * y) - x_mean * y_mean) * tf.math.rsqrt(variances))
