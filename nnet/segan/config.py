@@ -44,7 +44,6 @@ class Config:
     l1_weight: float
     l1_remove_epoch: int
     spectral_weight: float
-    envelope_weight: float
     d_noise_std: float
     d_noise_epoch: int
     d_noise_decay: float
@@ -53,6 +52,7 @@ class Config:
     seed: int
     direction: str
     dry: float = 0.0
+    envelope_weight: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
