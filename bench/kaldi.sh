@@ -7,7 +7,8 @@ leaves=1500
 gauss=12000
 help_message="Usage: bench/kaldi.sh [options] <train-data> <test-data> <lang> <lang-test> <work-dir>
  e.g.: KALDI_ROOT=/opt/kaldi bench/kaldi.sh data/train data/test data/lang data/lang_test exp/bench_kaldi
-Trains mono to tri3b and decodes with the Kaldi of KALDI_ROOT and with the embedded programs, from the recipe's directory.
+Trains mono to tri3b and decodes with the Kaldi of KALDI_ROOT and with the embedded programs, step by step in turns, from the
+recipe's directory.
 Prints a table of wall and CPU seconds and peak memory (MiB of the largest process) per step and per program, with the
 ratio embedded / real, and both word error rates. Needs GNU time as /usr/bin/time. Finished parts are not run again.
   --nj N        parallel jobs (2)
@@ -20,84 +21,76 @@ train=$1 test=$2 lang=$3 lang_test=$4 work=$5
 [ -x /usr/bin/time ] || { echo "$0: GNU time is needed as /usr/bin/time" >&2; exit 1; }
 real_root=$KALDI_ROOT
 
-# timed NAME COMMAND ...: runs the command once, and keeps its seconds and memory under the name.
-timed() {
-  local name=$1
+# both NAME COMMAND ...: runs the command with real Kaldi, then with the embedded one, and keeps its seconds and memory under
+# the name. @ in the command stands for the directory of the one that runs.
+both() {
+  local name=$1 kaldi exp
   shift
-  [ ! -s "$exp/times/$name" ] || return 0
-  /usr/bin/time -o "$exp/times/$name.tmp" -f '%e %U %S %M' "$@" > "$exp/log/$name.log" 2>&1 ||
-    { echo "$0: $name failed, see $exp/log/$name.log" >&2; exit 1; }
-  mv "$exp/times/$name.tmp" "$exp/times/$name"
-}
-
-train_all() {
-  local train=$exp/data/train test=$exp/data/test
-  local options=(--cmd run.pl)
-  timed 01-mfcc steps/make_mfcc.sh "${options[@]}" --nj "$nj" "$train" "$exp/log" "$exp/mfcc"
-  timed 02-cmvn steps/compute_cmvn_stats.sh "$train" "$exp/log" "$exp/mfcc"
-  timed 03-mono steps/train_mono.sh "${options[@]}" --boost-silence 1.25 --nj "$nj" "$train" "$lang" "$exp/mono"
-  timed 04-align-mono steps/align_si.sh "${options[@]}" --boost-silence 1.25 --nj "$nj" "$train" "$lang" "$exp/mono" "$exp/mono_ali"
-  timed 05-tri1 steps/train_deltas.sh "${options[@]}" --boost-silence 1.25 "$leaves" "$gauss" \
-    "$train" "$lang" "$exp/mono_ali" "$exp/tri1"
-  timed 06-align-tri1 steps/align_si.sh "${options[@]}" --nj "$nj" "$train" "$lang" "$exp/tri1" "$exp/tri1_ali"
-  timed 07-tri2b steps/train_lda_mllt.sh "${options[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/tri1_ali" "$exp/tri2b"
-  timed 08-align-tri2b steps/align_si.sh "${options[@]}" --nj "$nj" --use-graphs true "$train" "$lang" "$exp/tri2b" "$exp/tri2b_ali"
-  timed 09-tri3b steps/train_sat.sh "${options[@]}" "$leaves" "$gauss" "$train" "$lang" "$exp/tri2b_ali" "$exp/tri3b"
-  timed 10-graph utils/mkgraph.sh "$lang_test" "$exp/tri3b" "$exp/tri3b/graph"
-  timed 11-test-mfcc steps/make_mfcc.sh "${options[@]}" --nj "$nj" "$test" "$exp/log" "$exp/mfcc"
-  timed 12-test-cmvn steps/compute_cmvn_stats.sh "$test" "$exp/log" "$exp/mfcc"
-  timed 13-decode-tri3b steps/decode_fmllr.sh "${options[@]}" --nj "$nj" --max-active 3000 --skip-scoring true \
-    "$exp/tri3b/graph" "$test" "$exp/tri3b/decode"
-  timed 14-score local/score.sh --cmd run.pl --min-lmwt 7 --max-lmwt 24 "$test" "$lang_test" "$exp/tri3b/decode"
-}
-
-# Programs alone, one process each, on the models and features that real Kaldi made.
-run_programs() {
-  local model=$work/real feats ali post
-  local split=$model/data/train/split$nj/1 test_split=$model/data/test/split$nj/1
-  feats="ark,s,cs:apply-cmvn --utt2spk=ark:$split/utt2spk scp:$split/cmvn.scp scp:$split/feats.scp ark:- |"
-  feats+=" splice-feats ark:- ark:- | transform-feats $model/tri2b/final.mat ark:- ark:- |"
-  ali="ark:gunzip -c $model/tri2b_ali/ali.1.gz|"
-  post="ark,s,cs:ali-to-post '$ali' ark:- | weight-silence-post 0.0 $(cat "$lang/phones/silence.csl")"
-  post+=" $model/tri2b/final.mdl ark:- ark:- |"
-  local test_feats="ark,s,cs:apply-cmvn --utt2spk=ark:$test_split/utt2spk scp:$test_split/cmvn.scp scp:$test_split/feats.scp"
-  test_feats+=" ark:- | splice-feats ark:- ark:- | transform-feats $model/tri3b/final.mat ark:- ark:- |"
-  test_feats+=" transform-feats --utt2spk=ark:$test_split/utt2spk ark:$model/tri3b/decode/trans.1 ark:- ark:- |"
-  local likes=$model/likes.ark search=(--max-active=3000 --beam=13.0 --lattice-beam=6.0 --allow-partial=true)
-  [ -f "$likes" ] || PATH=$real_root/src/gmmbin:$real_root/src/featbin:$PATH \
-    gmm-compute-likes "$model/tri3b/final.mdl" "$test_feats" "ark:$likes" 2> "$model/log/likes.log"
-
-  timed p-gmm-align-compiled gmm-align-compiled --beam=10 --retry-beam=40 --acoustic-scale=0.1 --self-loop-scale=0.1 \
-    --transition-scale=1.0 "$model/tri2b/final.mdl" "ark:gunzip -c $model/tri2b/fsts.1.gz|" "$feats" ark:/dev/null
-  timed p-gmm-acc-stats-ali gmm-acc-stats-ali "$model/tri2b/final.mdl" "$feats" "$ali" "$exp/acc"
-  timed p-gmm-est gmm-est --mix-up="$gauss" "$model/tri2b/final.mdl" "$exp/acc" "$exp/est.mdl"
-  timed p-gmm-acc-mllt gmm-acc-mllt --rand-prune=4.0 "$model/tri2b/final.mdl" "$feats" "$post" "$exp/macc"
-  timed p-gmm-est-fmllr gmm-est-fmllr "--spk2utt=ark:$split/spk2utt" "$model/tri2b/final.mdl" "$feats" "$post" ark:/dev/null
-  timed p-compile-train-graphs compile-train-graphs "--read-disambig-syms=$lang/phones/disambig.int" "$model/tri2b/tree" \
-    "$model/tri2b/final.mdl" "$lang/L.fst" \
-    "ark:utils/sym2int.pl --map-oov $(cat "$lang/oov.int") -f 2- $lang/words.txt $split/text|" ark:/dev/null
-  timed p-acc-tree-stats acc-tree-stats "--ci-phones=$(cat "$lang/phones/context_indep.csl")" "$model/tri2b/final.mdl" \
-    "$feats" "$ali" "$exp/treeacc"
-  timed p-compute-mfcc-feats compute-mfcc-feats --config=conf/mfcc.conf "scp:$split/wav.scp" ark:/dev/null
-  timed p-gmm-latgen-faster gmm-latgen-faster "${search[@]}" --acoustic-scale=0.083333 "$model/tri3b/final.mdl" \
-    "$model/tri3b/graph/HCLG.fst" "$test_feats" "ark:|gzip -c > $exp/lat.gz"
-  timed p-latgen-faster-mapped latgen-faster-mapped "${search[@]}" --acoustic-scale=0.083333 "$model/tri3b/final.mdl" \
-    "$model/tri3b/graph/HCLG.fst" "ark:$likes" "ark:|gzip -c > $exp/lat_mapped.gz"
+  for kaldi in real embedded; do
+    exp=$work/$kaldi
+    [ ! -s "$exp/times/$name" ] || continue
+    (
+      if [ $kaldi = real ]; then export KALDI_ROOT=$real_root; else unset KALDI_ROOT; fi
+      . ./path.sh
+      /usr/bin/time -o "$exp/times/$name.tmp" -f '%e %U %S %M' "${@//@/$exp}" > "$exp/log/$name.log" 2>&1
+    ) || { echo "$0: $name failed, see $exp/log/$name.log" >&2; exit 1; }
+    mv "$exp/times/$name.tmp" "$exp/times/$name"
+    echo "$name $kaldi: $(cut -d ' ' -f 1 "$exp/times/$name") s" >&2
+  done
 }
 
 for kaldi in real embedded; do
-  exp=$work/$kaldi
-  mkdir -p "$exp/times" "$exp/log" "$exp/data"
-  for set in train test; do
-    [ -d "$exp/data/$set" ] || utils/copy_data_dir.sh "${!set}" "$exp/data/$set" > /dev/null
-  done
-  (
-    if [ $kaldi = real ]; then export KALDI_ROOT=$real_root; else unset KALDI_ROOT; fi
-    . ./path.sh
-    train_all
-    run_programs
-  )
+  mkdir -p "$work/$kaldi/times" "$work/$kaldi/log" "$work/$kaldi/data"
+  [ -d "$work/$kaldi/data/train" ] || utils/copy_data_dir.sh "$train" "$work/$kaldi/data/train" > /dev/null
+  [ -d "$work/$kaldi/data/test" ] || utils/copy_data_dir.sh "$test" "$work/$kaldi/data/test" > /dev/null
 done
+
+run() { both "$1" "$2" --cmd run.pl "${@:3}"; }
+run 01-mfcc steps/make_mfcc.sh --nj "$nj" @/data/train @/log @/mfcc
+both 02-cmvn steps/compute_cmvn_stats.sh @/data/train @/log @/mfcc
+run 03-mono steps/train_mono.sh --boost-silence 1.25 --nj "$nj" @/data/train "$lang" @/mono
+run 04-align-mono steps/align_si.sh --boost-silence 1.25 --nj "$nj" @/data/train "$lang" @/mono @/mono_ali
+run 05-tri1 steps/train_deltas.sh --boost-silence 1.25 "$leaves" "$gauss" @/data/train "$lang" @/mono_ali @/tri1
+run 06-align-tri1 steps/align_si.sh --nj "$nj" @/data/train "$lang" @/tri1 @/tri1_ali
+run 07-tri2b steps/train_lda_mllt.sh "$leaves" "$gauss" @/data/train "$lang" @/tri1_ali @/tri2b
+run 08-align-tri2b steps/align_si.sh --nj "$nj" --use-graphs true @/data/train "$lang" @/tri2b @/tri2b_ali
+run 09-tri3b steps/train_sat.sh "$leaves" "$gauss" @/data/train "$lang" @/tri2b_ali @/tri3b
+both 10-graph utils/mkgraph.sh "$lang_test" @/tri3b @/tri3b/graph
+run 11-test-mfcc steps/make_mfcc.sh --nj "$nj" @/data/test @/log @/mfcc
+both 12-test-cmvn steps/compute_cmvn_stats.sh @/data/test @/log @/mfcc
+run 13-decode-tri3b steps/decode_fmllr.sh --nj "$nj" --max-active 3000 --skip-scoring true @/tri3b/graph @/data/test @/tri3b/decode
+run 14-score local/score.sh --min-lmwt 7 --max-lmwt 24 @/data/test "$lang_test" @/tri3b/decode
+
+# Programs alone, one process each, on the models and features that real Kaldi made.
+model=$work/real
+split=$model/data/train/split$nj/1
+test_split=$model/data/test/split$nj/1
+feats="ark,s,cs:apply-cmvn --utt2spk=ark:$split/utt2spk scp:$split/cmvn.scp scp:$split/feats.scp ark:- |"
+feats+=" splice-feats ark:- ark:- | transform-feats $model/tri2b/final.mat ark:- ark:- |"
+ali="ark:gunzip -c $model/tri2b_ali/ali.1.gz|"
+post="ark,s,cs:ali-to-post '$ali' ark:- | weight-silence-post 0.0 $(cat "$lang/phones/silence.csl")"
+post+=" $model/tri2b/final.mdl ark:- ark:- |"
+test_feats="ark,s,cs:apply-cmvn --utt2spk=ark:$test_split/utt2spk scp:$test_split/cmvn.scp scp:$test_split/feats.scp"
+test_feats+=" ark:- | splice-feats ark:- ark:- | transform-feats $model/tri3b/final.mat ark:- ark:- |"
+test_feats+=" transform-feats --utt2spk=ark:$test_split/utt2spk ark:$model/tri3b/decode/trans.1 ark:- ark:- |"
+search=(--max-active=3000 --beam=13.0 --lattice-beam=6.0 --allow-partial=true --acoustic-scale=0.083333)
+both p-compute-mfcc-feats compute-mfcc-feats --config=conf/mfcc.conf "scp:$split/wav.scp" ark:/dev/null
+both p-compile-train-graphs compile-train-graphs "--read-disambig-syms=$lang/phones/disambig.int" "$model/tri2b/tree" \
+  "$model/tri2b/final.mdl" "$lang/L.fst" \
+  "ark:utils/sym2int.pl --map-oov $(cat "$lang/oov.int") -f 2- $lang/words.txt $split/text|" ark:/dev/null
+both p-gmm-align-compiled gmm-align-compiled --beam=10 --retry-beam=40 --acoustic-scale=0.1 --self-loop-scale=0.1 \
+  --transition-scale=1.0 "$model/tri2b/final.mdl" "ark:gunzip -c $model/tri2b/fsts.1.gz|" "$feats" ark:/dev/null
+both p-gmm-acc-stats-ali gmm-acc-stats-ali "$model/tri2b/final.mdl" "$feats" "$ali" @/acc
+both p-gmm-est gmm-est --mix-up="$gauss" "$model/tri2b/final.mdl" "$model/acc" @/est.mdl
+both p-acc-tree-stats acc-tree-stats "--ci-phones=$(cat "$lang/phones/context_indep.csl")" "$model/tri2b/final.mdl" \
+  "$feats" "$ali" @/treeacc
+both p-gmm-acc-mllt gmm-acc-mllt --rand-prune=4.0 "$model/tri2b/final.mdl" "$feats" "$post" @/macc
+both p-gmm-est-fmllr gmm-est-fmllr "--spk2utt=ark:$split/spk2utt" "$model/tri2b/final.mdl" "$feats" "$post" ark:/dev/null
+both p-gmm-compute-likes gmm-compute-likes "$model/tri3b/final.mdl" "$test_feats" ark:@/likes.ark
+both p-gmm-latgen-faster gmm-latgen-faster "${search[@]}" "$model/tri3b/final.mdl" \
+  "$model/tri3b/graph/HCLG.fst" "$test_feats" "ark:|gzip -c > @/lat.gz"
+both p-latgen-faster-mapped latgen-faster-mapped "${search[@]}" "$model/tri3b/final.mdl" \
+  "$model/tri3b/graph/HCLG.fst" "ark:$model/likes.ark" "ark:|gzip -c > @/lat_mapped.gz"
 
 awk 'function mib(kb) { return kb / 1024 }
   FNR == 1 { n = split(FILENAME, part, "/"); name = part[n]; kaldi = part[n - 2]
