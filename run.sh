@@ -67,12 +67,16 @@ finished=$(cat exp/.finished 2>/dev/null || echo -1)
 
 conditions=("" _noisy _enhanced)
 
-# begin N NAME: whether stage N is to be run.
+# begin N NAME: whether stage N is to be run. Until it ends it counts as not finished, also when it is done again.
 begin() {
   { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } || return 1
+  [ "$1" -gt "$finished" ] || echo $(($1 - 1)) > exp/.finished
   echo "$0: stage $1 ($2), $(date +%H:%M:%S)" >&2
 }
-end() { [ "$1" -le "$finished" ] || { finished=$1; echo "$1" > exp/.finished; }; }
+end() {
+  [ "$1" -le "$finished" ] || finished=$1
+  echo "$finished" > exp/.finished
+}
 
 # jobs DATA: how many jobs to split a data directory into: a speaker is never divided.
 jobs() {

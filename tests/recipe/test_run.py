@@ -67,3 +67,4 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     again = run(recipe, *TINY, "--stage", "6", "--stop-stage", "6")
     assert again.returncode == 0, again.stderr[-3000:]
     assert model.stat().st_mtime_ns > before
+    assert (recipe / "exp/.finished").read_text() == "13\n"
