@@ -61,6 +61,10 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
             raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
         (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
         Training(config, train, dev, args.directory, device).run()
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DataError(f"{args.directory}: out of memory: lower batch_frames, or train a smaller network") from None
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -381,4 +385,6 @@ class Training:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """What NumPy, CUDA, PyTorch's allocator and oneDNN raise; oneDNN does not say why it fails."""
+    said = ("can't allocate memory", "could not create a primitive", "could not execute a primitive")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +230,20 @@ def test_errors_of_the_background_are_raised():
     assert next(background) == 1
     with pytest.raises(DataError, match="broken"):
         next(background)
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    """Ten times the utterances: only their index grows, not by their features."""
+    peaks, sizes = [], []
+    for number, utterances in enumerate((10, 100)):
+        task = make_task(tmp_path / str(number), dim=100, utterances=utterances)
+        sizes.append((task / "data-train/feats.ark").stat().st_size)
+        tracemalloc.start()
+        train = corpus(task)
+        segments = cut_segments([utterance.frames for utterance in train.utterances], 0)
+        plan = plan_batches(segments, 500, np.random.default_rng(1))
+        frames = sum(len(batch.feats) for batch in in_background(load_batch(train, part, set()) for part in plan))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert frames == sum(utterance.frames for utterance in train.utterances)
+    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 10

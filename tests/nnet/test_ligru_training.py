@@ -85,6 +85,15 @@ def test_stops_when_nothing_is_gained(task, tmp_path):
     assert run.progress.epoch < 9 and run.progress.epochs_since_best == 2
 
 
+def test_sequences_grow(task, tmp_path):
+    run = training(task, tmp_path, small(max_frames=(10, 25, 0)))
+    whole = max(utterance.frames for utterance in run.train.utterances)
+    for epoch, longest in enumerate((10, 25, whole, whole)):
+        run.progress.epoch = epoch
+        frames = [segment.frames for segments in run._plan() for segment in segments]
+        assert max(frames) == longest and sum(frames) == sum(utterance.frames for utterance in run.train.utterances)
+
+
 def command(task: Path, directory: Path, config: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "nnet.ligru.train", "--config", str(config), "--num-pdfs", "12", "--use-gpu", "false",
             *more, f"{task}/data-train", f"{task}/train_pdf.scp", f"{task}/data-dev", f"{task}/dev_pdf.scp",
@@ -195,6 +204,17 @@ def test_out_of_memory_halves_the_batches(task, tmp_path, caplog, monkeypatch):
     assert caplog.text.count("out of memory with") == 1 and run.progress.batch_frames <= 160
     run._end_epoch()
     assert run.progress.planned_frames == run.progress.batch_frames
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
+def test_too_little_memory_for_anything_is_one_line(task, tmp_path, capsys, monkeypatch, error):
+    def never(run, number, batch):
+        raise error
+
+    monkeypatch.setattr(Training, "_step", never)
+    assert train.main(arguments(task, tmp_path / "exp")) == 1
+    message = "out of memory: lower batch_frames, or train a smaller network"
+    assert capsys.readouterr().err == f"nnet.ligru.train: error: {tmp_path / 'exp'}: {message}\n"
 
 
 def test_other_errors_are_not_taken_for_memory(task, tmp_path, monkeypatch):
