@@ -16,7 +16,10 @@ EPSILON = np.finfo(np.float32).eps
 
 
 class FilterbankOptions(NamedTuple):
-    """Options of compute-fbank-feats. Times in milliseconds, frequencies in Hz (high_freq <= 0 counts from Nyquist)."""
+    """Options of compute-fbank-feats. Times in milliseconds, frequencies in Hz.
+
+    high_freq <= 0 and vtln_high < 0 count from the Nyquist frequency.
+    """
 
     sample_frequency: float = 16000.0
     frame_length: float = 25.0
@@ -33,6 +36,8 @@ class FilterbankOptions(NamedTuple):
     num_mel_bins: int = 23
     low_freq: float = 20.0
     high_freq: float = 0.0
+    vtln_low: float = 100.0
+    vtln_high: float = -500.0
     use_energy: bool = False
     energy_floor: float = 0.0
     raw_energy: bool = True
@@ -59,6 +64,8 @@ class MfccOptions(NamedTuple):
     num_mel_bins: int = 23
     low_freq: float = 20.0
     high_freq: float = 0.0
+    vtln_low: float = 100.0
+    vtln_high: float = -500.0
     num_ceps: int = 13
     cepstral_lifter: float = 22.0
     use_energy: bool = True
@@ -92,8 +99,30 @@ def mel(frequency: np.ndarray | float) -> np.ndarray:
     return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
 
 
-def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int) -> np.ndarray:
-    """Triangular filters, equally wide on the mel scale: float32[fft_size // 2 + 1, num_mel_bins]."""
+def inverse_mel(mels: np.ndarray) -> np.ndarray:
+    return 700.0 * np.expm1(mels / 1127.0)
+
+
+def warped(frequencies: np.ndarray, options: FilterbankOptions | MfccOptions, low: float, high: float,
+           warp: float) -> np.ndarray:
+    """Frequencies between `low` and `high` divided by the factor `warp`, for vocal tract length normalisation.
+
+    Piecewise linear, so that the ends of the band stay where they are: the factor holds between vtln_low and vtln_high,
+    both moved inwards by it (Kaldi: feat/mel-computations.cc).
+    """
+    top = options.vtln_high + (options.sample_frequency / 2 if options.vtln_high < 0 else 0)
+    left, right = options.vtln_low * max(1.0, warp), top * min(1.0, warp)
+    if warp <= 0 or not low < left < right < high:
+        raise KaldiError(f"the warp factor {warp:g} does not fit --vtln-low={options.vtln_low:g} "
+                         f"--vtln-high={options.vtln_high:g} and a band from {low:g} to {high:g} Hz")
+    return np.interp(frequencies, [low, left, right, high], [low, left / warp, right / warp, high])
+
+
+def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int, warp: float = 1.0) -> np.ndarray:
+    """Triangular filters, equally wide on the mel scale of a speaker: float32[fft_size // 2 + 1, num_mel_bins].
+
+    warp: factor of vocal tract length normalisation.
+    """
     nyquist = options.sample_frequency / 2
     high = options.high_freq if options.high_freq > 0 else options.high_freq + nyquist
     if not 0 <= options.low_freq < high <= nyquist:
@@ -102,6 +131,8 @@ def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int) -> np.n
     if options.num_mel_bins < 3:
         raise KaldiError(f"--num-mel-bins={options.num_mel_bins}: at least 3 are needed")
     edges = np.linspace(mel(options.low_freq), mel(high), options.num_mel_bins + 2)
+    if warp != 1.0:
+        edges = mel(warped(inverse_mel(edges), options, options.low_freq, high, warp))
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
     position = mel(np.arange(fft_size // 2) * (options.sample_frequency / fft_size))[:, None]
     slopes = np.minimum((position - left) / (center - left), (right - position) / (right - center))
@@ -131,7 +162,7 @@ class FrontEnd:
             raise KaldiError("--frame-length and --frame-shift leave less than two samples a frame or no shift")
         self.fft_size = 1 << (self.length - 1).bit_length() if options.round_to_power_of_two else self.length
         self.window = window_function(options.window_type, self.length, options.blackman_coeff)
-        self.filters = mel_filters(options, self.fft_size)
+        self.filters = {1.0: mel_filters(options, self.fft_size)}  # by warp factor
         self.random = np.random.default_rng(0)
         self.cepstra = None
         if isinstance(options, MfccOptions):
@@ -143,11 +174,14 @@ class FrontEnd:
                 basis *= 1 + 0.5 * options.cepstral_lifter * np.sin(np.pi * order / options.cepstral_lifter)
             self.cepstra = basis.T.astype(np.float32)
 
-    def compute(self, wave: Wave, channel: int) -> np.ndarray:
-        """Features of one channel. Raises KaldiError when the sampling frequency does not fit."""
+    def compute(self, wave: Wave, channel: int, warp: float = 1.0) -> np.ndarray:
+        """Features of one channel. Raises KaldiError when the sampling frequency or the warp factor does not fit."""
+        if warp not in self.filters:
+            self.filters[warp] = mel_filters(self.options, self.fft_size, warp)
+        filters = self.filters[warp]
         samples = self._at_right_frequency(wave.samples[channel].astype(np.float32), wave.frequency)
         frames = self._frames(samples)
-        blocks = [self._block(frames[start : start + BLOCK]) for start in range(0, len(frames), BLOCK)]
+        blocks = [self._block(frames[start : start + BLOCK], filters) for start in range(0, len(frames), BLOCK)]
         return np.concatenate(blocks) if blocks else np.zeros((0, 0), np.float32)
 
     def _at_right_frequency(self, samples: np.ndarray, frequency: float) -> np.ndarray:
@@ -173,7 +207,7 @@ class FrontEnd:
         start = max(0, first)
         return np.lib.stride_tricks.sliding_window_view(padded, self.length)[start :: self.shift][:count]
 
-    def _block(self, frames: np.ndarray) -> np.ndarray:
+    def _block(self, frames: np.ndarray, filters: np.ndarray) -> np.ndarray:
         options = self.options
         if options.dither:
             frames = frames + options.dither * self.random.standard_normal(frames.shape, np.float32)
@@ -191,20 +225,21 @@ class FrontEnd:
             energy = np.maximum(energy, np.float32(np.log(options.energy_floor)))
         spectrum = np.fft.rfft(frames, self.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
-        return self._cepstra(power, energy) if self.cepstra is not None else self._filterbank(power, energy)
+        if not (isinstance(options, MfccOptions) or options.use_power):
+            power = np.sqrt(power)
+        bins = power @ filters
+        return self._cepstra(bins, energy) if self.cepstra is not None else self._filterbank(bins, energy)
 
-    def _cepstra(self, power: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
-        features = np.log(np.maximum(power @ self.filters, EPSILON)) @ self.cepstra
+    def _cepstra(self, bins: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
+        features = np.log(np.maximum(bins, EPSILON)) @ self.cepstra
         if energy is not None:
             features[:, 0] = energy
         elif self.options.htk_compat:
             features[:, 0] *= np.sqrt(2)
         return np.roll(features, -1, axis=1) if self.options.htk_compat else features
 
-    def _filterbank(self, power: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
-        features = (power if self.options.use_power else np.sqrt(power)) @ self.filters
-        if self.options.use_log_fbank:
-            features = np.log(np.maximum(features, EPSILON))
+    def _filterbank(self, bins: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
+        features = np.log(np.maximum(bins, EPSILON)) if self.options.use_log_fbank else bins
         if energy is None:
             return features
         columns = [features, energy[:, None]] if self.options.htk_compat else [energy[:, None], features]

@@ -45,8 +45,11 @@ def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
 # ---- recordings ----
 
 def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration: float, subtract_mean: bool,
-                     write_utt2dur: str) -> Features:
+                     write_utt2dur: str, vtln_warp: float, vtln_map: str, utt2spk: str) -> Features:
     """What compute-mfcc-feats and compute-fbank-feats share."""
+    if utt2spk and not vtln_map:
+        raise KaldiError("--utt2spk is for --vtln-map, which is not given")
+    warps = BySpeaker(vtln_map, FLOAT, utt2spk) if vtln_map else None
     total = successes = 0
     with optional_writer(write_utt2dur, FLOAT) as durations:
         for key, wave in read_table(wavs, WAVE):
@@ -60,8 +63,12 @@ def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration:
                 continue
             if channel < 0 and channels > 1:
                 warn(f"{key} has {channels} channels, and --channel is not given: the first one is taken")
+            warp = warps.get(key) if warps else vtln_warp
+            if warp is None:
+                warn(f"no warp factor for {key} in {vtln_map}: no features")
+                continue
             try:
-                features = front_end.compute(wave, max(channel, 0))
+                features = front_end.compute(wave, max(channel, 0), warp)
             except KaldiError as error:
                 warn(f"no features for {key}: {error}")
                 continue
@@ -80,25 +87,29 @@ def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration:
 @program(FLOAT_MATRIX)
 @with_options_of(MfccOptions)
 def compute_mfcc_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
-                       subtract_mean: bool = False, write_utt2dur: str = "", **options: object) -> Features:
+                       subtract_mean: bool = False, write_utt2dur: str = "", vtln_warp: float = 1.0, vtln_map: str = "",
+                       utt2spk: str = "", **options: object) -> Features:
     """Compute mel cepstra (MFCC) of recordings.
 
     Usage: compute-mfcc-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
     front_end = FrontEnd(MfccOptions(**options))
-    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur)
+    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp,
+                                vtln_map, utt2spk)
 
 
 @program(FLOAT_MATRIX)
 @with_options_of(FilterbankOptions)
 def compute_fbank_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
-                        subtract_mean: bool = False, write_utt2dur: str = "", **options: object) -> Features:
+                        subtract_mean: bool = False, write_utt2dur: str = "", vtln_warp: float = 1.0,
+                        vtln_map: str = "", utt2spk: str = "", **options: object) -> Features:
     """Compute mel filterbank features of recordings.
 
     Usage: compute-fbank-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
     front_end = FrontEnd(FilterbankOptions(**options))
-    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur)
+    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp,
+                                vtln_map, utt2spk)
 
 
 def parse_segment(line: str) -> tuple[str, str, float, float, int]:
