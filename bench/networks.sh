@@ -39,7 +39,7 @@ for model in $models; do
       steps/nnet/decode.sh --nj $((nj < speakers ? nj : speakers)) --config conf/decode_nnet.conf --skip-scoring true \
         exp/tri3b/graph "data-fmllr/$set" "$dir" "$dir/decode_$set" >&2
     done
-    local/score.sh --min-lmwt 7 --max-lmwt 27 data/dev data/lang_test "$dir/decode_dev" >&2
+    local/score.sh --min-lmwt 4 --max-lmwt 20 data/dev data/lang_test "$dir/decode_dev" >&2
     local/score.sh --tuned-on "$dir/decode_dev" data/test data/lang_test "$dir/decode_test" >&2
   fi
   parameters=$(python3 -c "

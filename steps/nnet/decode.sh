@@ -3,7 +3,7 @@
 #
 # <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, cmvn_opts, the
 # normalisation of its input, and the network itself.
-# The forward program is called as: <forward-cmd> --use-gpu X <nnet-dir> <features-rspecifier> ark:-
+# The forward program is called as: <forward-cmd> --use-gpu X <nnet-dir> ... <features-rspecifier> ark:-
 set -euo pipefail
 
 nj=4
@@ -29,7 +29,8 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --use-gpu X          auto, true or false, for the forward program (auto)
   --acwt F             acoustic scale while decoding (0.10); scoring sweeps it anew
   --beam --lattice-beam --min-active --max-active --max-mem --num-threads
-  --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it"
+  --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it
+<nnet-dir> may be several networks of the same alignments with a comma between: their mean decodes."
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
@@ -44,7 +45,8 @@ if [ $# -ne 4 ]; then
 fi
 graphdir=$1
 data=$2
-nnet_dir=$3
+nnet_dirs=${3//,/ }
+nnet_dir=${nnet_dirs%% *}
 dir=${4%/}
 sdata=$data/split$nj
 
@@ -61,7 +63,7 @@ if [ "$stage" -le 0 ]; then
     $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
     --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
-    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dir '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
+    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
     "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score
