@@ -18,7 +18,7 @@ CHOICES = {
     "cmvn": ("none", "mean", "mean-variance"),
     "precision": ("float32", "bfloat16"),
 }
-FRACTIONS = ("dropout", "label_smoothing", "weight_average")
+FRACTIONS = ("dropout", "label_smoothing", "weight_average", "tempo", "feature_shift")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Config:
     time_mask_frames: int
     feature_masks: int
     feature_mask_width: int
+    tempo: float
+    feature_shift: float
     weight_average: float
     precision: str
     length_tolerance: int

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -259,28 +259,34 @@ def divide(segments: Sequence[Segment], batch_frames: int, at_least: int = 1) ->
     return groups
 
 
-def load_batch(corpus: Corpus, segments: Sequence[Segment], said: set[str]) -> Batch:
-    """Read the segments, longest first. An utterance with features that are not finite is named once and left out."""
-    ids, feats, pdfs, phones = [], [], [], []
+def load_batch(
+    corpus: Corpus,
+    segments: Sequence[Segment],
+    said: set[str],
+    change: Callable[[list[list[np.ndarray]]], list[list[np.ndarray]]] = lambda sequences: sequences,
+) -> Batch:
+    """Read the segments, longest first. An utterance with features that are not finite is named once and left out.
+
+    change: what happens to the sequences, lists of features and targets, before they are packed.
+    """
+    ids, sequences = [], []
     for segment in segments:
         utterance = corpus.utterances[segment.utterance]
         rows = slice(segment.begin, segment.end)
         targets = corpus.targets(utterance)
         try:
-            part = corpus.features(utterance)[rows]
+            feats = corpus.features(utterance)
         except (DataError, TableError) as error:
             if utterance.id not in said:
                 log.warning("%s: %s; it is left out", corpus.name, error)
                 said.add(utterance.id)
             continue
         ids.append(utterance.id)
-        feats.append(part)
-        pdfs.append(targets[0][rows])
-        if targets[1] is not None:
-            phones.append(targets[1][rows])
+        sequences.append([part[rows] for part in (feats, *targets) if part is not None])
     if not ids:  # a frame that does not count keeps the processes of a training in step
-        feats, pdfs = [np.zeros((1, corpus.dim), np.float32)], [np.array([IGNORED])]
-        phones = pdfs if corpus.num_phones else []
+        ignored = np.array([IGNORED])
+        sequences = [[np.zeros((1, corpus.dim), np.float32), ignored, *([ignored] if corpus.num_phones else [])]]
+    feats, pdfs, *phones = zip(*change(sequences), strict=True)
     packing = pack([len(part) for part in feats])
     return Batch(
         ids,
@@ -288,11 +294,11 @@ def load_batch(corpus: Corpus, segments: Sequence[Segment], said: set[str]) -> B
         torch.from_numpy(packing.reverse),
         torch.from_numpy(_packed(feats, packing)),
         torch.from_numpy(_packed(pdfs, packing).astype(np.int64)),
-        torch.from_numpy(_packed(phones, packing).astype(np.int64)) if phones else None,
+        torch.from_numpy(_packed(phones[0], packing).astype(np.int64)) if phones else None,
     )
 
 
-def _packed(parts: list[np.ndarray], packing: Packing) -> np.ndarray:
+def _packed(parts: Sequence[np.ndarray], packing: Packing) -> np.ndarray:
     return np.concatenate(parts)[packing.source]
 
 

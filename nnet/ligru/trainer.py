@@ -36,6 +36,7 @@ from nnet.ligru.device import choose_device
 from nnet.ligru.masking import mask_features
 from nnet.ligru.memory import keep_freed_memory
 from nnet.ligru.model import AcousticModel
+from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
 
@@ -189,33 +190,35 @@ class Training:
 
         def load() -> Iterator[tuple[int, Batch]]:
             for number in range(first, len(plan)):
-                batch = load_batch(self.train, plan[number][self.rank :: self.world], self.said)
-                yield number, mask_features(batch, self.config, self._rng(number))
+                yield number, self._load(number, plan[number][self.rank :: self.world])
 
         return in_background(load())
 
-    def _rng(self, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.config.seed, self.progress.epoch, number, self.rank])
+    def _load(self, number: int, segments: list[Segment]) -> Batch:
+        """A batch of the plan, or a part of it, with random changes that depend on its place in the training."""
+        rng = np.random.default_rng([self.config.seed, self.progress.epoch, number, self.rank])
+        batch = load_batch(self.train, segments, self.said, lambda sequences: perturb(sequences, self.config, rng))
+        return mask_features(batch, self.config, rng)
 
     def _careful_step(self, number: int, segments: list[Segment], batch: Batch) -> bool:
         """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite."""
-        if len(batch.ids) <= 1 or len(batch.pdfs) <= self.progress.batch_frames:
+        planned = sum(segment.frames for segment in segments)
+        if len(batch.ids) <= 1 or planned <= self.progress.batch_frames:
             try:
                 return self._step(number, batch)
             except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error) or self.world > 1 or len(batch.ids) <= 1:
                     raise
                 self.model.zero_grad()
-                self.progress.batch_frames = max(1, len(batch.pdfs) // 2)
+                self.progress.batch_frames = max(1, planned // 2)
                 log.warning(
                     "out of memory with %d frames: batches of %d frames from now on",
-                    len(batch.pdfs),
+                    planned,
                     self.progress.batch_frames,
                 )
         good = True
         for part in divide(segments, self.progress.batch_frames):
-            loaded = mask_features(load_batch(self.train, part, self.said), self.config, self._rng(number))
-            good = self._careful_step(number, part, loaded) and good
+            good = self._careful_step(number, part, self._load(number, part)) and good
         return good
 
     def _step(self, number: int, batch: Batch) -> bool:

@@ -16,6 +16,7 @@ from nnet.ligru.masking import mask_features
 from nnet.ligru.model import AcousticModel, LightLayer
 from nnet.ligru.norm import FrameBatchNorm
 from nnet.ligru.packing import pack
+from nnet.ligru.perturbation import change_tempo, perturb
 
 CONFIG = Path(__file__).parents[2] / "conf/ligru.toml"
 NETWORKS = ["ligru", "sligru", "gru", "lstm", "mlp"]
@@ -177,6 +178,34 @@ def test_masks():
         assert (sequence[~rows][:, ~columns] == 1).all()
     assert len({str(pattern) for pattern in patterns}) > 1
     assert mask_features(batch, small(), np.random.default_rng(3)) is batch
+
+
+def test_tempo():
+    feats, targets = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6)
+    for factor, frames in ((0.5, 12), (1.0, 6), (1.2, 5), (9.0, 1)):
+        changed, nearest = change_tempo([feats, targets], factor)
+        assert changed.shape == (frames, 2) and nearest.shape == (frames,)
+        np.testing.assert_allclose(changed[:, 1], changed[:, 0] + 1, atol=1e-5)
+        assert (abs(changed[:, 0] / 2 - nearest) <= 0.51).all()
+        assert changed[0, 0] == 0 and (frames == 1 or changed[-1, 0] == 10)
+
+
+def test_perturbation():
+    """The features of a sequence are scaled and shifted, each sequence's in its own way; the longest comes first."""
+    sequences = [[np.random.default_rng(i).normal(size=(50, 4)).astype(np.float32), np.arange(50)] for i in range(20)]
+    config = small(tempo=0.2, feature_shift=0.1)
+    changed = perturb([[*sequence] for sequence in sequences], config, np.random.default_rng(3))
+    again = perturb([[*sequence] for sequence in sequences], config, np.random.default_rng(3))
+    lengths = [len(feats) for feats, _ in changed]
+    assert lengths == sorted(lengths, reverse=True) and 40 <= lengths[-1] < 50 < lengths[0] <= 63
+    for (ours, targets), (same, _) in zip(changed, again, strict=True):
+        assert ours.dtype == np.float32 and len(ours) == len(targets) and (ours == same).all()
+    for (ours, _), (original, _) in zip(perturb([[*s] for s in sequences], small(feature_shift=0.1),
+                                                np.random.default_rng(3)), sequences, strict=True):
+        slope, offset = np.polyfit(original[:, 0], ours[:, 0], 1)
+        assert 0.7 < slope < 1.4 and abs(offset) < 0.5 and offset != 0
+        np.testing.assert_allclose(ours[:, 0], slope * original[:, 0] + offset, atol=1e-5)
+    assert perturb(sequences, small(), np.random.default_rng(3)) is sequences
 
 
 @pytest.mark.parametrize("change, message", [

@@ -111,7 +111,8 @@ def write_config(path: Path, **changes) -> Path:
 
 def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
     """Killed after some batches of the second epoch; ends with the numbers of an unbroken training."""
-    changes = {"checkpoint_minutes": 0.0, "batch_frames": 40, "epochs": 3, "weight_average": 0.5, "time_masks": 1}
+    changes = {"checkpoint_minutes": 0.0, "batch_frames": 40, "epochs": 3, "weight_average": 0.5, "time_masks": 1,
+               "tempo": 0.1, "feature_shift": 0.1}
     config = write_config(tmp_path / "c.toml", **changes)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
