@@ -57,42 +57,45 @@ class _LightRecurrence(torch.autograd.Function):
         ctx, gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool
     ) -> Tensor:
         units = U.shape[1]
-        acts, products, inverse_deviations = [], [], []  # z_t | c_t, the normalised U h_{t-1}, of each step
-        squash = torch.relu_ if activation == "relu" else torch.tanh_
+        frames = gates.shape[0]
+        # One block for all steps: thousands of small ones would scatter over the heap and slow malloc down.
+        acts = torch.empty_like(gates)  # z_t | c_t
+        products = torch.empty_like(gates) if normalise else None  # the normalised U h_{t-1}
+        inverse_deviations = gates.new_empty(frames, 1) if normalise else None
         recurrent = Multiplier(U, sizes[0])
-        states = gates.new_empty(gates.shape[0], units)
+        states = gates.new_empty(frames, units)
         state = gates.new_zeros(sizes[0], units)
         begin = 0
         for size in sizes:
             rows = slice(begin, begin + size)
-            begin += size
+            begin = rows.stop
             state, out = state[:size], states[rows]
             if normalise:
                 raw = recurrent(state)
-                normalised, _, inverse = torch.native_layer_norm(raw, raw.shape[1:], None, None, LAYER_NORM_EPS)
-                products.append(normalised)
-                inverse_deviations.append(inverse)
-                act = gates[rows] + normalised
+                products[rows], _, inverse_deviations[rows] = torch.native_layer_norm(
+                    raw, raw.shape[1:], None, None, LAYER_NORM_EPS
+                )
+                raw = torch.add(gates[rows], products[rows], out=raw)
             else:
-                act = recurrent.add(gates[rows], state)
-            acts.append(act)
-            update, candidate = act[:, :units], act[:, units:]
-            torch.sigmoid_(update)
-            squash(candidate)
+                raw = recurrent.add(gates[rows], state)
+            update, candidate = acts[rows, :units], acts[rows, units:]
+            torch.sigmoid(raw[:, :units], out=update)
+            if activation == "relu":
+                torch.clamp(raw[:, units:], min=0, out=candidate)
+            else:
+                torch.tanh(raw[:, units:], out=candidate)
             if mask is not None:
                 candidate.mul_(mask[:size])
             torch.lerp(candidate, state, update, out=out)
             state = out
-        ctx.save_for_backward(U, states, mask, *acts, *products, *inverse_deviations)
+        ctx.save_for_backward(U, states, mask, acts, products, inverse_deviations)
         ctx.sizes, ctx.activation, ctx.normalise = sizes, activation, normalise
         return states
 
     @staticmethod
     def backward(ctx, grad_states: Tensor):
         sizes = ctx.sizes
-        steps = len(sizes)
-        U, states, mask, *saved = ctx.saved_tensors
-        acts, products, inverse_deviations = saved[:steps], saved[steps : 2 * steps], saved[2 * steps :]
+        U, states, mask, acts, products, inverse_deviations = ctx.saved_tensors
         units = U.shape[1]
         scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
         recurrent = Multiplier(U.t(), sizes[0])
@@ -101,12 +104,11 @@ class _LightRecurrence(torch.autograd.Function):
         grad_products = torch.empty_like(grad_gates) if ctx.normalise else grad_gates
         carry = grad_states.new_zeros(0, units)  # the gradient of h_t that comes from the step after it
         end = grad_states.shape[0]
-        for step in range(steps - 1, -1, -1):
-            size = sizes[step]
+        for size in reversed(sizes):
             rows = slice(end - size, end)
             end -= size
             grad = F.pad(carry, (0, 0, 0, size - len(carry))).add_(grad_states[rows])
-            update, candidate = acts[step][:, :units], acts[step][:, units:]
+            update, candidate = acts[rows, :units], acts[rows, units:]
             local_update, local_candidate = grad_gates[rows, :units], grad_gates[rows, units:]
             grad_update = torch.sub(before[rows], candidate).mul_(grad)
             aten.sigmoid_backward(grad_update, update, grad_input=local_update)
@@ -119,7 +121,7 @@ class _LightRecurrence(torch.autograd.Function):
             if mask is not None:
                 local_candidate.mul_(mask[:size])
             if ctx.normalise:
-                _layer_norm_backward(grad_gates[rows], products[step], inverse_deviations[step], grad_products[rows])
+                _layer_norm_backward(grad_gates[rows], products[rows], inverse_deviations[rows], grad_products[rows])
             carry = recurrent.add(kept, grad_products[rows])
         return grad_gates, recurrent_gradient(grad_products, before, U.dtype, sizes[0]), None, None, None, None
 
