@@ -207,9 +207,11 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
         num_leaves -= removed
         log(f"{removed} leaves merged with others")
     if round_num_leaves:
-        unseen = num_leaves - len(np.unique(map_events(root, stats.events)))
-        root, removed = merge_leaves(root, stub, stats, np.inf, num_leaves // 8 * 8 - unseen)
-        if removed:
+        # Kaldi counts roots without statistics only up to the last root that has some; its leaf numbers follow from that.
+        seen_roots = np.unique(map_events(stub, stats.events))
+        num_roots, wanted = int(seen_roots[-1]) + 1, num_leaves // 8 * 8
+        if wanted >= num_roots:
+            root, removed = merge_leaves(root, stub, stats, np.inf, wanted - (num_roots - len(seen_roots)))
             log(f"{removed} more leaves merged, for a multiple of 8")
     root, num_leaves = renumber(root)
     log(f"{num_leaves} leaves in the end")

@@ -125,6 +125,10 @@ def test_the_tree_finds_the_context_that_matters():
     rounded = build_tree(stats, roots, questions, topology(3), width=3, central=1, threshold=5.0, max_leaves=100,
                          cluster_threshold=-1.0, round_num_leaves=True)
     assert rounded.num_pdfs == 8
+    for phones, leaves in (([1, 4, 2, 3], 8), ([1, 2, 3, 4], 9)):  # as in Kaldi: phone 4 was not seen
+        tree = build_tree(stats, [Roots([phone], True, True) for phone in phones], questions, topology(4), width=3,
+                          central=1, threshold=5.0, max_leaves=100, cluster_threshold=-1.0, round_num_leaves=True)
+        assert tree.num_pdfs == leaves
 
 
 def test_roots_that_are_not_split():
