@@ -207,7 +207,7 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
         num_leaves -= removed
         log(f"{removed} leaves merged with others")
     if round_num_leaves:
-        # Kaldi counts roots without statistics only up to the last root that has some; its leaf numbers follow from that.
+        # Kaldi counts roots without statistics only up to the last root that has some, and its leaf numbers show it.
         seen_roots = np.unique(map_events(stub, stats.events))
         num_roots, wanted = int(seen_roots[-1]) + 1, num_leaves // 8 * 8
         if wanted >= num_roots:
