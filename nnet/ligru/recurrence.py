@@ -12,7 +12,9 @@ SLi-GRU:  Moumen, Parcollet, "Stabilising and accelerating light gated recurrent
 from __future__ import annotations
 
 from importlib.util import find_spec
+from types import ModuleType
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -65,6 +67,8 @@ class _LightRecurrence(torch.autograd.Function):
         recurrent = Multiplier(U, sizes[0])
         states = gates.new_empty(frames, units)
         state = gates.new_zeros(sizes[0], units)
+        if compiled := _compiled(gates, activation):
+            acts_array, mask_array = acts.numpy(), _mask_array(mask, state)
         begin = 0
         for size in sizes:
             rows = slice(begin, begin + size)
@@ -78,15 +82,10 @@ class _LightRecurrence(torch.autograd.Function):
                 raw = torch.add(gates[rows], products[rows], out=raw)
             else:
                 raw = recurrent.add(gates[rows], state)
-            update, candidate = acts[rows, :units], acts[rows, units:]
-            torch.sigmoid(raw[:, :units], out=update)
-            if activation == "relu":
-                torch.clamp(raw[:, units:], min=0, out=candidate)
+            if compiled:
+                compiled.gate(raw.numpy(), state.numpy(), mask_array, acts_array[rows], out.numpy())
             else:
-                torch.tanh(raw[:, units:], out=candidate)
-            if mask is not None:
-                candidate.mul_(mask[:size])
-            torch.lerp(candidate, state, update, out=out)
+                _gate(raw, state, mask, activation, acts[rows], out)
             state = out
         ctx.save_for_backward(U, states, mask, acts, products, inverse_deviations)
         ctx.sizes, ctx.activation, ctx.normalise = sizes, activation, normalise
@@ -97,33 +96,78 @@ class _LightRecurrence(torch.autograd.Function):
         sizes = ctx.sizes
         U, states, mask, acts, products, inverse_deviations = ctx.saved_tensors
         units = U.shape[1]
-        scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
         recurrent = Multiplier(U.t(), sizes[0])
         before = previous_states(states, sizes)
+        grad_states = grad_states.contiguous()
         grad_gates = grad_states.new_empty(grad_states.shape[0], 2 * units)
         grad_products = torch.empty_like(grad_gates) if ctx.normalise else grad_gates
         carry = grad_states.new_zeros(0, units)  # the gradient of h_t that comes from the step after it
+        buffer = grad_states.new_empty(sizes[0], units)
+        if compiled := _compiled(grad_states, ctx.activation):
+            arrays = [tensor.numpy() for tensor in (grad_states, acts, before, grad_gates)]
+            mask_array = _mask_array(mask, buffer)
         end = grad_states.shape[0]
         for size in reversed(sizes):
             rows = slice(end - size, end)
             end -= size
-            grad = F.pad(carry, (0, 0, 0, size - len(carry))).add_(grad_states[rows])
-            update, candidate = acts[rows, :units], acts[rows, units:]
-            local_update, local_candidate = grad_gates[rows, :units], grad_gates[rows, units:]
-            grad_update = torch.sub(before[rows], candidate).mul_(grad)
-            aten.sigmoid_backward(grad_update, update, grad_input=local_update)
-            kept = grad * update
-            grad.sub_(kept)
-            if ctx.activation == "relu":
-                aten.threshold_backward(grad, candidate, 0, grad_input=local_candidate)
+            kept = buffer[:size]
+            if compiled:
+                grad, act, previous, local = (array[rows] for array in arrays)
+                compiled.gate_gradients(grad, carry.numpy(), act, previous, mask_array, local, kept.numpy())
             else:
-                aten.tanh_backward(grad, candidate / scale, grad_input=local_candidate)
-            if mask is not None:
-                local_candidate.mul_(mask[:size])
+                grad = F.pad(carry, (0, 0, 0, size - len(carry))).add_(grad_states[rows])
+                _gate_gradients(grad, acts[rows], before[rows], mask, ctx.activation, grad_gates[rows], kept)
             if ctx.normalise:
                 _layer_norm_backward(grad_gates[rows], products[rows], inverse_deviations[rows], grad_products[rows])
             carry = recurrent.add(kept, grad_products[rows])
         return grad_gates, recurrent_gradient(grad_products, before, U.dtype, sizes[0]), None, None, None, None
+
+
+def _compiled(tensor: Tensor, activation: str) -> ModuleType | None:
+    """recurrence_core where it can be used."""
+    if tensor.device.type != "cpu" or tensor.dtype != torch.float32 or activation != "relu":
+        return None
+    from nnet.ligru import recurrence_core  # numba takes a while to import
+
+    return recurrence_core
+
+
+def _mask_array(mask: Tensor | None, like: Tensor) -> np.ndarray:
+    return np.ones(tuple(like.shape), np.float32) if mask is None else mask.numpy()
+
+
+def _gate(raw: Tensor, state: Tensor, mask: Tensor | None, activation: str, acts: Tensor, out: Tensor) -> None:
+    """recurrence_core.gate in PyTorch's operators, for any device and type."""
+    units = out.shape[1]
+    update, candidate = acts[:, :units], acts[:, units:]
+    torch.sigmoid(raw[:, :units], out=update)
+    if activation == "relu":
+        torch.clamp(raw[:, units:], min=0, out=candidate)
+    else:
+        torch.tanh(raw[:, units:], out=candidate)
+    if mask is not None:
+        candidate.mul_(mask[: len(out)])
+    torch.lerp(candidate, state, update, out=out)
+
+
+def _gate_gradients(
+    grad: Tensor, acts: Tensor, before: Tensor, mask: Tensor | None, activation: str, grad_gates: Tensor, kept: Tensor
+) -> None:
+    """recurrence_core.gate_gradients in PyTorch's operators; grad has the carry in it and is changed."""
+    units = grad.shape[1]
+    update, candidate = acts[:, :units], acts[:, units:]
+    local_update, local_candidate = grad_gates[:, :units], grad_gates[:, units:]
+    grad_update = torch.sub(before, candidate).mul_(grad)
+    aten.sigmoid_backward(grad_update, update, grad_input=local_update)
+    torch.mul(grad, update, out=kept)
+    grad.sub_(kept)
+    if activation == "relu":
+        aten.threshold_backward(grad, candidate, 0, grad_input=local_candidate)
+    else:
+        scale = mask.max() if mask is not None else 1.0  # the mask holds 0 and 1 / (1 - dropout)
+        aten.tanh_backward(grad, candidate / scale, grad_input=local_candidate)
+    if mask is not None:
+        local_candidate.mul_(mask[: len(grad)])
 
 
 def previous_states(states: Tensor, sizes: list[int]) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from nnet.ligru import recurrence_core
 from nnet.ligru.products import Linear
-from nnet.ligru.recurrence import LAYER_NORM_EPS, light_recurrence
+from nnet.ligru.recurrence import LAYER_NORM_EPS, _gate, _gate_gradients, light_recurrence
 
 
 def loop(gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool) -> Tensor:
@@ -72,6 +74,30 @@ def test_float32_is_close_to_float64(sizes, normalise):
     for ours, exact in zip(*results, strict=True):
         largest = max(1.0, float(exact.detach().abs().max()))
         torch.testing.assert_close(ours.double(), exact, rtol=1e-3, atol=1e-4 * largest)
+
+
+def test_compiled_steps_are_those_of_torch():
+    """Also far from zero, for what is not a number, and where fewer sequences went on to the next step."""
+    torch.manual_seed(4)
+    rows, units = 5, 37
+    raw = 4 * torch.randn(rows, 2 * units)
+    raw[0, :6] = raw[0, units : units + 6] = torch.tensor([-1e9, -100, 0, 100, 1e9, float("nan")])
+    state, grad, carry = torch.randn(rows, units), torch.randn(rows, units), torch.randn(3, units)
+    mask = torch.bernoulli(torch.full((rows, units), 0.7)) / 0.7
+    acts, out, kept = (torch.empty(rows, n) for n in (2 * units, units, units))
+    grad_gates = torch.empty_like(acts)
+    ours = [tensor.clone() for tensor in (acts, out, grad_gates, kept)]
+    _gate(raw, state, mask, "relu", acts, out)
+    recurrence_core.gate(*(tensor.numpy() for tensor in (raw, state, mask, *ours[:2])))
+    total = grad + F.pad(carry, (0, 0, 0, rows - 3))
+    _gate_gradients(total, acts, state, mask, "relu", grad_gates, kept)
+    recurrence_core.gate_gradients(*(tensor.numpy() for tensor in (grad, carry, acts, state, mask, *ours[2:])))
+    valid = torch.ones(rows, units, dtype=bool)
+    valid[0, 5] = False
+    for our, their in zip(ours[:2], (acts, out), strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-5, atol=1e-6, equal_nan=True)
+    for our, their in zip(ours[2].split(units, 1) + (ours[3],), grad_gates.split(units, 1) + (kept,), strict=True):
+        torch.testing.assert_close(our[valid], their[valid], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
