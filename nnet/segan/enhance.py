@@ -6,7 +6,7 @@ import argparse
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,8 @@ class Files:
             self._paths = {source.name: source}
         else:
             self._paths = {name: Path(recording.source) for name, recording in find_recordings(source).items()}
-        self._target = target
+        self._targets = {name: (target / name).with_suffix(".wav") for name in self._paths}
+        check_targets(self._targets, self._paths)
         self._open: dict[str, tuple[np.ndarray, int]] = {}
         self._channels: dict[str, list[np.ndarray]] = {}
 
@@ -72,7 +73,7 @@ class Files:
         if len(done) < samples.shape[1]:
             return 0.0
         mixed = np.clip((1 - dry) * np.stack(done, 1) + dry * samples, -1.0, 1.0)
-        path = (self._target / name).with_suffix(".wav")
+        path = self._targets[name]
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         soundfile.write(content, mixed, rate, format="WAV", subtype="PCM_16")
@@ -86,7 +87,8 @@ class Scp:
 
     def __init__(self, scp: Path, target: Path, rate: int) -> None:
         self._sources, self._rate = read_scp(scp), rate
-        self._target = target
+        self._targets = {name: target / f"{name}.wav" for name in self._sources}
+        check_targets(self._targets, self._sources)
         self._given: dict[str, np.ndarray] = {}
 
     def signals(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -96,10 +98,22 @@ class Scp:
             yield name, self._given[name]
 
     def write(self, name: str, enhanced: np.ndarray, dry: float) -> float:
-        self._target.mkdir(parents=True, exist_ok=True)
-        given = self._given.pop(name)
-        write_audio(self._target / f"{name}.wav", (1 - dry) * enhanced + dry * given, self._rate)
+        path, given = self._targets[name], self._given.pop(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_audio(path, (1 - dry) * enhanced + dry * given, self._rate)
         return len(given) / self._rate
+
+
+def check_targets(targets: Mapping[str, Path], sources: Mapping[str, str | Path]) -> None:
+    """ValueError if a recording would be written over another one or over a source."""
+    originals = {Path(source).resolve(): name for name, source in sources.items()}
+    written: dict[Path, str] = {}
+    for name, path in targets.items():
+        if path.resolve() in originals:
+            raise ValueError(f"{path} is the recording {originals[path.resolve()]} itself: choose another directory")
+        if path in written:
+            raise ValueError(f"{name} and {written[path]} would both become {path}: rename one of them")
+        written[path] = name
 
 
 def check_samples(samples: np.ndarray, source: object) -> None:

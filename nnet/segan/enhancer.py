@@ -23,9 +23,9 @@ class Enhancer:
     def __init__(self, generator: Generator, batch: int = BATCH) -> None:
         self.config: Config = generator.config
         self._batch = batch
-        shape = (batch, self.config.window)
-        z_spec = tf.TensorSpec((batch, *self.config.code_shape)) if self.config.z else None
-        self._generate = tf.function(generator.__call__, input_signature=[tf.TensorSpec(shape), z_spec])
+        z_spec = tf.TensorSpec((None, *self.config.code_shape)) if self.config.z else None
+        signature = [tf.TensorSpec((None, self.config.window)), z_spec]
+        self._generate = tf.function(generator.__call__, input_signature=signature)
 
     def __call__(self, recordings: Iterable[tuple[str, np.ndarray]], draw: int = 0) -> Iterator[tuple[str, np.ndarray]]:
         """Enhance (name, float32 samples) one after the other, same length; windows of several fill one batch.
@@ -62,10 +62,8 @@ class Enhancer:
         outputs = [np.zeros((0, self.config.window), np.float32)]
         for start in range(0, len(windows), self._batch):
             part = slice(start, start + self._batch)
-            missing = self._batch - len(windows[part])
-            given = np.pad(windows[part], ((0, missing), (0, 0)))
-            code = tf.constant(np.pad(z[part], ((0, missing), (0, 0), (0, 0)))) if self.config.z else None
-            outputs.append(self._generate(tf.constant(given), code).numpy()[: self._batch - missing])
+            code = tf.constant(z[part]) if self.config.z else None
+            outputs.append(self._generate(tf.constant(windows[part]), code).numpy())
         return np.concatenate(outputs)
 
     def _join(self, recording: tuple[str, int, int], done: np.ndarray) -> tuple[str, np.ndarray]:
