@@ -212,10 +212,9 @@ def set_threads(case: str, threads: int) -> None:
 
         torch.set_num_threads(threads)
     else:
-        import tensorflow as tf
+        from nnet.segan.device import choose_strategy
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        choose_strategy("auto", threads)  # as the programs have it: repeatable to the last bit
 
 
 def measure_here(arguments: argparse.Namespace) -> None:
@@ -287,7 +286,7 @@ def compare_enhancement(arguments: argparse.Namespace, threads: int) -> None:
 
 def show_growth(arguments: argparse.Namespace, threads: int) -> None:
     print(f"\nGrowth of the small model, {threads} threads: batch, window (samples), file (seconds)")
-    for label, sizes in (("batch", (4, 16, 64)), ("window", (4096, 16384, 65536))):
+    for label, sizes in (("batch", (4, 16, 64)), ("window", (8192, 16384, 65536))):
         for size in sizes:
             batch, window = (size, None) if label == "batch" else (4, size)
             found = measure(arguments, "training", "small", threads, batch=batch, window=window)

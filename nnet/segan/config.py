@@ -53,6 +53,7 @@ class Config:
     direction: str
     dry: float = 0.0
     envelope_weight: float = 0.0
+    diversity_weight: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

@@ -7,10 +7,19 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from nnet.segan.config import Config
-from nnet.segan.losses import adversarial_loss, discriminator_losses, envelope_loss, l1_loss, spectral_loss
+from nnet.segan.losses import (
+    SEGMENT_SAMPLES,
+    SPECTRA,
+    adversarial_loss,
+    discriminator_losses,
+    diversity_loss,
+    envelope_loss,
+    l1_loss,
+    spectral_loss,
+)
 from nnet.segan.model import Discriminator, Generator, latent
 
-LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope")
+LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope", "g_diversity")
 
 
 class RmsProp(tf.Module):
@@ -64,6 +73,11 @@ class Game(tf.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        for name, needed in (("spectral_weight", max(SPECTRA)), ("envelope_weight", SEGMENT_SAMPLES)):
+            if getattr(config, name) and config.window < needed:
+                raise ValueError(
+                    f"window {config.window}: {name} needs windows of {needed} samples or more, or to be 0"
+                )
         self.config = config
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
@@ -80,8 +94,8 @@ class Game(tf.Module):
     def train_step(self, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
         """One update of the discriminator, then one of the generator, on windows (batch, window).
 
-        The generator runs once: its waveform is judged before and after the discriminator's update. Returns the losses
-        in the order of LOSSES, without weights.
+        The generator runs once, or twice where two draws of z are compared: its waveform is judged before and after the
+        discriminator's update. Returns the losses in the order of LOSSES, without weights.
         """
         config, batch = self.config, tf.shape(given)[0]
         g_variables, d_variables = self.generator.named.values(), self.discriminator.named.values()
@@ -96,6 +110,10 @@ class Game(tf.Module):
             l1 = l1_loss(fake, target)
             spectral = spectral_loss(fake, target) if config.spectral_weight else tf.constant(0.0)
             envelope = envelope_loss(fake, target, config.rate) if config.envelope_weight else tf.constant(0.0)
+            diversity = tf.constant(0.0)
+            if config.diversity_weight:
+                again = self.generator(given, latent(self.config, batch, self._seed(step, 3)))
+                diversity = diversity_loss(fake, again, target - given)
         real_pairs, fake_pairs = tf.stack([target, given], 2), tf.stack([fake, given], 2)
         with tf.GradientTape() as d_tape:
             logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
@@ -107,11 +125,11 @@ class Game(tf.Module):
             fake_tape.watch(fake)
             adversarial = adversarial_loss(judge(tf.stack([fake, given], 2), 2))
         towards_real = fake_tape.gradient(adversarial, fake)
-        weights = (settings.l1_weight, tf.constant(config.spectral_weight), tf.constant(config.envelope_weight))
-        pulls = [towards_real, *weights]
-        gradients = g_tape.gradient([fake, l1, spectral, envelope], list(g_variables), pulls)
+        weights = (config.spectral_weight, config.envelope_weight, config.diversity_weight)
+        pulls = [towards_real, settings.l1_weight, *(tf.constant(weight) for weight in weights)]
+        gradients = g_tape.gradient([fake, l1, spectral, envelope, diversity], list(g_variables), pulls)
         self.g_optimizer.apply(gradients, settings.g_rate)
-        return tf.stack([d_real, d_fake, adversarial, l1, spectral, envelope])
+        return tf.stack([d_real, d_fake, adversarial, l1, spectral, envelope, diversity])
 
     def classifier_reference(self) -> tf.Tensor:
         """The reference batch for windows judged alone: half of it clean, half noisy, each paired with itself."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from nnet.segan.gradients import compiled_gradient
+
 SPECTRA = (256, 512, 1024)  # samples of the short-time spectra that are compared
 SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
 COMPRESSION = 0.3  # power of the magnitude, about as loudness grows
 
+DIFFERENCE_FLOOR = 1e-4  # mean magnitude below which a window's noise is none
+
 BAND_SPECTRUM = 512  # samples of a short-time spectrum whose bands are compared
 BANDS, LOWEST_BAND = 15, 150.0  # third octaves, and the centre of the first one in Hz
 SEGMENT = 24  # spectra: 384 ms at 16 kHz
+SEGMENT_SAMPLES = BAND_SPECTRUM + (SEGMENT - 1) * BAND_SPECTRUM // 2
 
 
 def discriminator_losses(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -28,10 +33,30 @@ def l1_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(generated - target))
 
 
-def power_spectra(x: tf.Tensor, size: int) -> tf.Tensor:
-    """Short-time power spectra of windows (batch, samples) by a Hann window, half overlap: (batch, frames, bins)."""
-    spectra = tf.signal.stft(x, size, size // 2)
+def diversity_loss(one: tf.Tensor, other: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """What two outputs for the same windows (batch, samples) lack in difference: 0 once they differ as noise does.
+
+    After Yang et al.: Diversity-Sensitive Conditional Generative Adversarial Networks (ICLR 2019), with the real noise
+    of each window as the measure.
+    """
+    difference = tf.reduce_mean(tf.abs(one - other), 1)
+    wanted = tf.reduce_mean(tf.abs(noise), 1) + DIFFERENCE_FLOOR
+    return tf.reduce_mean(tf.nn.relu(1.0 - difference / wanted))
+
+
+def short_time_spectra(x: tf.Tensor, size: int) -> tf.Tensor:
+    """Of windows (batch, samples) by a Hann window, half overlap: complex (batch, frames, bins)."""
+    return tf.signal.stft(x, size, size // 2)
+
+
+def power(spectra: tf.Tensor) -> tf.Tensor:
     return tf.square(tf.math.real(spectra)) + tf.square(tf.math.imag(spectra))
+
+
+@compiled_gradient
+def compressed(spectra: tf.Tensor) -> tf.Tensor:
+    """Magnitudes to the power of COMPRESSION; a logarithm and back is faster than a power on a CPU."""
+    return tf.exp(COMPRESSION / 2 * tf.math.log(power(spectra) + SPECTRAL_FLOOR**2))
 
 
 def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -41,11 +66,11 @@ def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Generative Adversarial Networks (Interspeech 2019), with a power for their logarithm, to which a fault in a pause
     is as bad as one in a vowel.
     """
-
-    def compressed(x: tf.Tensor, size: int) -> tf.Tensor:
-        return tf.pow(power_spectra(x, size) + SPECTRAL_FLOOR**2, COMPRESSION / 2)
-
-    return tf.add_n([l1_loss(compressed(generated, size), compressed(target, size)) for size in SPECTRA]) / len(SPECTRA)
+    losses = [
+        l1_loss(compressed(short_time_spectra(generated, size)), compressed(short_time_spectra(target, size)))
+        for size in SPECTRA
+    ]
+    return tf.add_n(losses) / len(SPECTRA)
 
 
 def third_octaves(rate: int) -> np.ndarray:
@@ -66,7 +91,7 @@ def envelope_loss(generated: tf.Tensor, target: tf.Tensor, rate: int) -> tf.Tens
     bands = tf.constant(third_octaves(rate))
 
     def envelopes(x: tf.Tensor) -> tf.Tensor:
-        return tf.sqrt(power_spectra(x, BAND_SPECTRUM) @ bands + SPECTRAL_FLOOR**2)
+        return tf.sqrt(power(short_time_spectra(x, BAND_SPECTRUM)) @ bands + SPECTRAL_FLOOR**2)
 
     def mean(x: tf.Tensor) -> tf.Tensor:
         return tf.nn.avg_pool1d(x, SEGMENT, 1, "VALID")

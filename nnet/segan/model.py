@@ -14,13 +14,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nnet.segan.config import Config
+from nnet.segan.gradients import compiled_gradient
 
 LEAK = 0.3  # slope of LeakyReLU below zero
 VBN_EPSILON = 1e-5
 DENSE_TIME = 64  # frames up to which a layer is one matrix product
-GROUPED = 128  # channels that the frames of a group have together, where a matrix product is to be wide enough ...
-MOST_GROUPED = 8  # ... and frames of a group at most
-NARROW = 8  # output channels up to which a layer is convolved in groups of frames
+MOST_TAPS = 8  # of a filter whose gradient is taken at once
+NARROW = 8  # output channels up to which a layer is convolved in groups of frames ...
+GROUP = 8  # ... of this size
 
 
 def _frames_of_filter(width: int, stride: int) -> tuple[int, int, int]:
@@ -46,58 +47,47 @@ def _in_groups(taps: tf.Tensor, group: int) -> tf.Tensor:
     return tf.reshape(tf.stack(shifted, 2), [groups, group * inputs, group * outputs])
 
 
-def _from_groups(taps: tf.Tensor, group: int, width: int) -> tf.Tensor:
-    """The adjoint of _in_groups."""
-    groups, inputs, outputs = taps.shape
-    shifted = tf.reshape(taps, [groups * group, inputs // group, group, outputs // group])
-    return tf.add_n([shifted[j : j + width, :, j] for j in range(group)])
-
-
 def _filter_gradient(x: tf.Tensor, upstream: tf.Tensor, width: int) -> tf.Tensor:
     """Gradient of the filter of _convolve: (batch, time + width - 1, in), (batch, time, out) -> (width, in, out).
 
-    One matrix product for each tap of a filter over groups of frames, which makes narrow layers wide. Examples follow
-    each other in one matrix, with zeros after each, so that moving by a tap is a view of the rows and no copy.
+    A few taps at a time, because oneDNN has no fast kernel for a wide filter.
     """
-    (_, time, outputs), inputs = upstream.shape, x.shape[2]
-    group = min(max(GROUPED // min(inputs, outputs), 1), MOST_GROUPED)
-    groups = -(-(width + group - 1) // group)
-    rows = -(-time // group) + groups - 1
-
-    def as_rows(frames: tf.Tensor) -> tf.Tensor:
-        missing = rows * group - frames.shape[1]
-        return tf.reshape(tf.pad(frames, [[0, 0], [0, missing], [0, 0]]), [-1, group * frames.shape[2]])
-
-    x, upstream = as_rows(x), as_rows(upstream)
-    length = tf.shape(x)[0]
-    taps = [tf.matmul(x[tap:], upstream[: length - tap], transpose_a=True) for tap in range(groups)]
-    return _from_groups(tf.stack(taps), group, width)
+    time, inputs, outputs = upstream.shape[1], x.shape[2], upstream.shape[2]
+    parts = []
+    for first in range(0, width, MOST_TAPS):
+        taps = min(MOST_TAPS, width - first)
+        gradient = tf.raw_ops.Conv2DBackpropFilter(
+            input=x[:, None, first : first + time + taps - 1],
+            filter_sizes=[1, taps, inputs, outputs],
+            out_backprop=upstream[:, None],
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+        parts.append(gradient[0])
+    return tf.concat(parts, 0)
 
 
 @tf.custom_gradient
 def _convolve(x: tf.Tensor, taps: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Convolution of stride 1 without padding: (batch, time, in) with (width, in, out).
-
-    TensorFlow's own gradient of the filter takes several times as long on a CPU as the one here.
-    """
+    """Convolution of stride 1 without padding: (batch, time, in) with (width, in, out)."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = [tf.shape(x)[0], x.shape[1], 1, x.shape[2]]
-        dx = tf.nn.conv2d_transpose(upstream[:, :, None], taps[:, None], size, 1, "VALID")[:, :, 0]
+        size = [tf.shape(x)[0], 1, x.shape[1], x.shape[2]]
+        dx = tf.nn.conv2d_transpose(upstream[:, None], taps[None], size, 1, "VALID")[:, 0]
         return dx, _filter_gradient(x, upstream, taps.shape[0])
 
-    return tf.nn.conv2d(x[:, :, None], taps[:, None], 1, "VALID")[:, :, 0], gradient
+    return tf.nn.conv2d(x[:, None], taps[None], 1, "VALID")[:, 0], gradient
 
 
 def _convolve_narrow(x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
     """_convolve for a few output channels: by a filter over groups of frames, which has more."""
     width, inputs, outputs = taps.shape
     time = x.shape[1] - width + 1
-    grouped = _in_groups(taps, MOST_GROUPED)
-    rows = -(-time // MOST_GROUPED) + grouped.shape[0] - 1
-    padded = tf.pad(x, [[0, 0], [0, rows * MOST_GROUPED - x.shape[1]], [0, 0]])
-    y = _convolve(tf.reshape(padded, [-1, rows, MOST_GROUPED * inputs]), grouped)
-    return tf.reshape(y, [-1, y.shape[1] * MOST_GROUPED, outputs])[:, :time]
+    grouped = _in_groups(taps, GROUP)
+    rows = -(-time // GROUP) + grouped.shape[0] - 1
+    padded = tf.pad(x, [[0, 0], [0, rows * GROUP - x.shape[1]], [0, 0]])
+    y = _convolve(tf.reshape(padded, [-1, rows, GROUP * inputs]), grouped)
+    return tf.reshape(y, [-1, y.shape[1] * GROUP, outputs])[:, :time]
 
 
 def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
@@ -163,13 +153,25 @@ def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.reshape(frames, [-1, time * stride, outputs])
 
 
-def leaky_relu(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.leaky_relu(x, LEAK)
-
-
 def prelu(x: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """Parametric ReLU with one slope a channel (He et al. 2015)."""
     return tf.nn.relu(x) + alpha * tf.minimum(x, 0.0)
+
+
+@compiled_gradient
+def biased_prelu(x: tf.Tensor, bias: tf.Tensor, alpha: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """x + bias before and after the activation."""
+    x += bias
+    return x, prelu(x, alpha)
+
+
+@compiled_gradient
+def biased_prelu_beside(
+    x: tf.Tensor, bias: tf.Tensor, alpha: tf.Tensor, skip: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """x + bias before the activation, and after it with the channels of a skip connection beside it."""
+    x += bias
+    return x, tf.concat([prelu(x, alpha), skip], 2)
 
 
 class _Variables:
@@ -226,30 +228,32 @@ class Generator(tf.Module):
             inputs = 2 * depth
         self.named = table.all
 
-    def _activate(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        if self.config.activation == "prelu":
-            return prelu(x, self.named[f"g_ae/{name}/alpha"])
-        return leaky_relu(x)
-
-    def _biased(self, x: tf.Tensor, name: str) -> tf.Tensor:
-        bias = self.named.get(f"g_ae/{name}/b")
-        return x if bias is None else x + bias
+    def _bias_and_slope(self, layer: str, depth: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """What a layer such as enc_0 adds to its convolution, and the slope of its activation below zero."""
+        half, number = layer.split("_")
+        bias = self.named.get(f"g_ae/{layer}/b", tf.zeros([depth]))
+        return bias, self.named.get(f"g_ae/{half}_prelu_{number}/alpha", tf.fill([depth], LEAK))
 
     def layers(self, noisy: tf.Tensor, z: tf.Tensor | None) -> list[tf.Tensor]:
         """Outputs of all convolutions before their activations, and last the waveform (batch, samples)."""
         stride = self.config.stride
         h = noisy[:, :, None]
         outputs: list[tf.Tensor] = []
-        for layer in range(len(self.config.g_depths)):
-            outputs.append(self._biased(downconv(h, self.named[f"g_ae/enc_{layer}/W"], stride), f"enc_{layer}"))
-            h = self._activate(outputs[-1], f"enc_prelu_{layer}")
+        for layer, depth in enumerate(self.config.g_depths):
+            convolved = downconv(h, self.named[f"g_ae/enc_{layer}/W"], stride)
+            output, h = biased_prelu(convolved, *self._bias_and_slope(f"enc_{layer}", depth))
+            outputs.append(output)
         skips = outputs[:-1]
         if self.config.z:
             h = tf.concat([z, h], 2)
         for layer, depth in enumerate(self._decoder_depths):
-            outputs.append(self._biased(deconv(h, self.named[f"g_ae/dec_{layer}/W"], stride), f"dec_{layer}"))
+            convolved = deconv(h, self.named[f"g_ae/dec_{layer}/W"], stride)
+            bias, slope = self._bias_and_slope(f"dec_{layer}", depth)
             if depth > 1:
-                h = tf.concat([self._activate(outputs[-1], f"dec_prelu_{layer}"), skips[-layer - 1]], 2)
+                output, h = biased_prelu_beside(convolved, bias, slope, skips[-layer - 1])
+            else:
+                output = convolved + bias
+            outputs.append(output)
         wave = tf.tanh(tf.squeeze(outputs[-1], 2))
         outputs.append(wave + noisy if self.config.input_skip else wave)
         return outputs
@@ -281,6 +285,15 @@ def virtual_batch_norm(
     return normalise(reference, ref_mean, ref_square), normalise(x, mean, square)
 
 
+@compiled_gradient
+def normalised_leaky_relu(
+    x: tf.Tensor, bias: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, examples: int
+) -> tf.Tensor:
+    """virtual_batch_norm of x + bias, whose first `examples` are the reference batch, and the activation."""
+    normalised = virtual_batch_norm(*tf.split(x + bias, [examples, -1], 0), gamma, beta)
+    return tf.nn.leaky_relu(tf.concat(normalised, 0), LEAK)
+
+
 class Discriminator(tf.Module):
     """Judges pairs (candidate, noisy): near 1 for clean speech, near 0 for the generator's (`d_model/...`)."""
 
@@ -307,14 +320,12 @@ class Discriminator(tf.Module):
         """Logits (batch,) of pairs (batch, window, 2), given the reference batch (examples, window, 2)."""
         named, examples = self.named, reference.shape[0]
         h = tf.concat([reference, pairs], 0)
-        for block in range(len(self.config.d_depths)):
+        for block, depth in enumerate(self.config.d_depths):
             scope = f"d_model/d_block_{block}"
             h = downconv(h, named[f"{scope}/downconv/W"], self.config.stride)
-            if self.config.bias_d_conv:
-                h += named[f"{scope}/downconv/b"]
+            bias = named.get(f"{scope}/downconv/b", tf.zeros([depth]))
             vbn = f"{scope}/d_vbn_{block}"
-            halves = tf.split(h, [examples, -1], 0)
-            h = leaky_relu(tf.concat(virtual_batch_norm(*halves, named[f"{vbn}/gamma"], named[f"{vbn}/beta"]), 0))
+            h = normalised_leaky_relu(h, bias, named[f"{vbn}/gamma"], named[f"{vbn}/beta"], examples=examples)
         judged = tf.split(h, [examples, -1], 0)[1] @ named["d_model/logits_conv/W"][0]
         weights, bias = named["d_model/fully_connected/weights"], named["d_model/fully_connected/biases"]
         return tf.squeeze(tf.squeeze(judged, 2) @ weights + bias, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from nnet.segan.config import Config, load_config
 from nnet.segan.enhancer import Enhancer
 from nnet.segan.game import LOSSES, Game, Settings
 from nnet.segan.log import log
-from nnet.segan.metrics import measure
+from nnet.segan.metrics import measure, si_sdr
 from nnet.segan.pictures import draw_losses, draw_spectrograms
 from nnet.segan.recordings import Recording
 from nnet.segan.records import count_pairs, training_batches
@@ -86,10 +87,14 @@ class Training:
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
 
     def _batches(self, steps_done: int, epoch_offset: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        """What is left of the epoch in which `steps_done` falls."""
+        """What is left of the epoch in which `steps_done` falls.
+
+        Its end is counted, not asked for: TensorFlow can wait for ever at the end of a data set of several replicas.
+        """
         epoch, done = divmod(steps_done, self.steps_per_epoch)
         batches = training_batches(self.places.records, self.config, epoch + epoch_offset, self.config.batch_size)
-        return iter(self.strategy.experimental_distribute_dataset(batches.skip(done)))
+        left = iter(self.strategy.experimental_distribute_dataset(batches.skip(done)))
+        return itertools.islice(left, self.steps_per_epoch - done)
 
     def pretrain_discriminator(self) -> None:
         """Let the discriminator learn clean against noisy; its weights are kept as `classifier` for classify."""
@@ -175,7 +180,10 @@ class Training:
         self._save()
 
     def _validate(self, epoch: int) -> float:
-        """Mean metrics of the validation pairs, into TensorBoard and validation.tsv; returns the SI-SDR."""
+        """Mean metrics of the validation pairs, into TensorBoard and validation.tsv; returns how good the epoch is.
+
+        That is the SI-SDR, or, for noise, which cannot be predicted, how near its level comes to that of the real one.
+        """
         rate, order = self.config.rate, 1 if self.config.direction == "enhance" else -1
         read = {name: [side.read(rate) for side in pair[::order]] for name, pair in self.places.dev.items()}
         rows = []
@@ -183,12 +191,15 @@ class Training:
             target, given = read[name]
             generated = (1 - self.config.dry) * generated + self.config.dry * given
             row = measure(target, generated, rate)
-            rows.append(row | {"L1": float(np.mean(np.abs(target - generated[: len(target)])))})
+            row["L1"] = float(np.mean(np.abs(target - generated[: len(target)])))
+            if order < 0:
+                row["SNR"], row["real SNR"] = si_sdr(given, generated), si_sdr(given, target)
+            rows.append(row)
             heard = {"given": given, "generated": generated, "target": target}
         means = {metric: float(np.nanmean([row[metric] for row in rows])) for metric in rows[0]}
         self._write_validation(epoch, means, heard)
         log.info("epoch %d: %s", epoch, ", ".join(f"{metric} {value:.3f}" for metric, value in means.items()))
-        return means["SI-SDR"]
+        return means["SI-SDR"] if order > 0 else -abs(means["SNR"] - means["real SNR"])
 
     def _write_validation(self, epoch: int, means: dict[str, float], heard: dict[str, np.ndarray]) -> None:
         with self._board.as_default(step=epoch * self.steps_per_epoch):

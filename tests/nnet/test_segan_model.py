@@ -11,10 +11,12 @@ from nnet.segan.config import Config, read_config
 
 tf = pytest.importorskip("tensorflow")
 
-from nnet.segan.game import as_pair  # noqa: E402
+from nnet.segan.game import Game, as_pair  # noqa: E402
+from nnet.segan.gradients import compiled_gradient  # noqa: E402
 from nnet.segan.losses import (  # noqa: E402
     adversarial_loss,
     discriminator_losses,
+    diversity_loss,
     envelope_loss,
     l1_loss,
     spectral_loss,
@@ -97,6 +99,22 @@ def test_convolutions_against_tensorflow_and_their_gradients(stride: int, time: 
             results += [y, *tape.gradient(loss, [given, kernel])]
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * float(tf.reduce_max(tf.abs(other))))
+
+
+def test_compiled_gradients_are_the_gradients() -> None:
+    def function(x: tf.Tensor, y: tf.Tensor, *, power: int) -> tuple[tf.Tensor, tf.Tensor]:
+        return x * y, tf.sin(x) ** power
+
+    x, y = tf.random.stateless_normal((2, 5, 3), (1, 2)), tf.random.stateless_normal((3,), (3, 4))
+    found = []
+    for either in (function, compiled_gradient(function)):
+        with tf.GradientTape() as tape:
+            tape.watch([x, y])
+            one, two = either(x, y, power=3)
+            loss = tf.reduce_sum(one) + 2 * tf.reduce_sum(two)
+        found.append([one, two, *tape.gradient(loss, [x, y])])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_stride_two_is_padded_like_tensorflow() -> None:
@@ -223,6 +241,13 @@ def test_losses_by_hand() -> None:
     assert float(l1_loss(tf.constant([[1.0, -1.0]]), tf.constant([[0.0, 1.0]]))) == pytest.approx(1.5)
 
 
+def test_diversity_loss_by_hand() -> None:
+    """Two outputs that are the same, that differ half as much as the noise, and that differ more."""
+    one, noise = tf.zeros((3, 4)), tf.fill((3, 4), 0.2)
+    other = tf.constant([[0.0] * 4, [0.1, -0.1, 0.1, -0.1], [0.5] * 4])
+    assert float(diversity_loss(one, other, noise)) == pytest.approx((1.0 + 0.5 + 0.0) / 3, abs=1e-3)
+
+
 def test_spectral_loss_by_hand() -> None:
     """Of noise that is made twice as loud: magnitudes grow by 2 ** 0.3, whatever the resolution."""
     noise = tf.constant(np.random.default_rng(0).normal(size=(2, 4096)), tf.float32)
@@ -251,6 +276,11 @@ def test_envelope_loss_hears_what_rises_and_falls() -> None:
         loss = envelope_loss(silence, tf.zeros((1, 16384)), 16000)
     assert float(loss) == pytest.approx(1)
     assert np.isfinite(tape.gradient(loss, silence)).all()
+
+
+def test_windows_too_short_for_a_loss_are_refused() -> None:
+    with pytest.raises(ValueError, match="window 4096: envelope_weight needs windows of 6400 samples or more"):
+        Game(read_config(CONF, "small").with_overrides(window=4096))
 
 
 def test_noise_on_the_discriminators_input_decays_to_nothing() -> None:

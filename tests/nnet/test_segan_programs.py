@@ -161,7 +161,17 @@ def test_training_leaves_what_it_should(model: Path) -> None:
         assert (model / name).is_file(), name
     assert list((model / "tensorboard").iterdir())
     header, first = (model / "losses.tsv").read_text().splitlines()[:2]
-    assert header.split("\t") == ["step", "epoch", "d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope"]
+    assert header.split("\t") == [
+        "step",
+        "epoch",
+        "d_real",
+        "d_fake",
+        "g_adv",
+        "g_l1",
+        "g_spectral",
+        "g_envelope",
+        "g_diversity",
+    ]
     assert first.startswith("1\t0\t")
     header, row = (model / "validation.tsv").read_text().splitlines()
     assert header.split("\t")[-3:] == ["STOI", "SI-SDR", "L1"]
@@ -191,6 +201,25 @@ def test_enhanced_files_are_like_their_input(
     assert run(monkeypatch, enhance, model, tmp_path / "in", tmp_path / "dry", "--dry", 1) == 0
     dry = soundfile.read(tmp_path / "dry" / "deep" / "x.wav", always_2d=True)[0]
     np.testing.assert_allclose(dry, samples, atol=1e-4)
+
+
+def test_enhancement_overwrites_no_recording(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, model: Path
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    soundfile.write(source / "x.wav", np.full(700, 0.1), 16000)
+    (source / "wav.scp").write_text(f"x {source}/x.wav\n")
+    before = (source / "x.wav").read_bytes()
+    assert run(monkeypatch, enhance, model, source, source) == 1
+    (source / "wav.scp").unlink()
+    assert run(monkeypatch, enhance, model, source, source) == 1
+    assert capsys.readouterr().err.count("itself: choose another directory") == 2
+    assert (source / "x.wav").read_bytes() == before
+    soundfile.write(source / "x.flac", np.full(700, 0.1), 16000)
+    assert run(monkeypatch, enhance, model, source, tmp_path / "out") == 1
+    assert "x.wav and x.flac would both become" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_batch_does_not_change_what_a_recording_becomes(
@@ -256,10 +285,10 @@ for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["
     with strategy.scope():
         game = Game(config)
     data = tf.data.Dataset.from_tensors((windows[0], windows[1])).unbatch().batch(4)
-    for clean, noisy in strategy.experimental_distribute_dataset(data):
-        settings = Settings(*(tf.constant(x) for x in (1e-3, 1e-3, 100.0, 0.0)))
-        step = tf.function(lambda c, n: strategy.run(game.train_step, (c, n, tf.constant(0, tf.int64), settings)))
-        step(clean, noisy)
+    clean, noisy = next(iter(strategy.experimental_distribute_dataset(data)))
+    settings = Settings(*(tf.constant(x) for x in (1e-3, 1e-3, 100.0, 0.0)))
+    step = tf.function(lambda c, n: strategy.run(game.train_step, (c, n, tf.constant(0, tf.int64), settings)))
+    step(clean, noisy)
     results.append([v.numpy() for v in game.generator.named.values()])
 for one, two in zip(*results):
     np.testing.assert_allclose(one, two, atol=1e-5)

@@ -1,0 +1,40 @@
+"""Gradients of the element-wise work between convolutions, compiled into few passes over memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def compiled_gradient(function: Callable) -> Callable:
+    """`function`, of tensors to a tensor or several, with a gradient that XLA compiles where there is no GPU.
+
+    TensorFlow's own operations pass over memory once each, and a gradient has many of them: they cost narrow layers as
+    much as their convolutions. The gradient computes the function again rather than keep what lies between. Arguments
+    by name are plain numbers.
+    """
+    compiled = not tf.config.list_physical_devices("GPU")
+
+    @tf.function(jit_compile=compiled)
+    def backward(
+        arguments: tuple[tf.Tensor, ...], numbers: dict[str, int], upstream: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, ...]:
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            results = function(*arguments, **numbers)
+        return tape.gradient(results, arguments, upstream)
+
+    @functools.wraps(function)
+    def call(*arguments: tf.Tensor, **numbers: int) -> tf.Tensor | tuple[tf.Tensor, ...]:
+        @tf.custom_gradient
+        def with_gradient(*arguments: tf.Tensor) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], Callable]:
+            def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                return backward(arguments, numbers, upstream if len(upstream) > 1 else upstream[0])
+
+            return function(*arguments, **numbers), gradient
+
+        return with_gradient(*(tf.convert_to_tensor(argument) for argument in arguments))
+
+    return call
