@@ -67,7 +67,8 @@ class _LightRecurrence(torch.autograd.Function):
         recurrent = Multiplier(U, sizes[0])
         states = gates.new_empty(frames, units)
         state = gates.new_zeros(sizes[0], units)
-        if compiled := _compiled(gates, activation):
+        # Without a gradient to follow, the forward pass of recordings is over before numba is imported.
+        if compiled := any(ctx.needs_input_grad) and _compiled(gates, activation):
             acts_array, mask_array = acts.numpy(), _mask_array(mask, state)
         begin = 0
         for size in sizes:
@@ -127,7 +128,7 @@ def _compiled(tensor: Tensor, activation: str) -> ModuleType | None:
     """recurrence_core where it can be used."""
     if tensor.device.type != "cpu" or tensor.dtype != torch.float32 or activation != "relu":
         return None
-    from nnet.ligru import recurrence_core  # numba takes a while to import
+    from nnet.ligru import recurrence_core  # imports numba
 
     return recurrence_core
 
