@@ -18,5 +18,5 @@ LC_ALL=C awk -v data="$1" '
     if (!outside) exit
     printf "count_oov.sh: %s: %d of %d words are outside the lexicon and count as <UNK>:", data, outside, words
     for (i = 1; i <= kinds && i <= 10; i++) printf " %s", list[i]
-    print kinds > 10 ? " ... (" kinds " different ones)" : ""
+    print (kinds > 10 ? " ... (" kinds " different ones)" : "")
   }' "$2" "$1/text" >&2

@@ -49,7 +49,14 @@ def test_speechocean_sets(speechocean: Path, tmp_path: Path) -> None:
     assert (tmp_path / "data/dev/text").read_text().startswith("0001-000010001 I SEE A BEAR\n")
     lexicon = (tmp_path / "data/local/dict/lexicon.txt").read_text().splitlines()
     assert lexicon == ["!SIL SIL", "<UNK> SPN", "A AH", "A EY", "I AY", "SEE S IY"]
-    assert "2 of 8 words are outside the lexicon and count as <UNK>: BEAR" in done.stderr
+    assert "2 of 8 words are outside the lexicon and count as <UNK>: BEAR\n" in done.stderr
+
+
+def test_many_words_outside_the_lexicon(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("u1 A " + " ".join(f"W{i}" for i in range(12)) + "\n")
+    (tmp_path / "lexicon.txt").write_text("A AH\n")
+    done = run("local/count_oov.sh", tmp_path, tmp_path / "lexicon.txt")
+    assert "12 of 13 words" in done.stderr and done.stderr.endswith(" W9 ... (12 different ones)\n")
 
 
 def test_not_speechocean(tmp_path: Path) -> None:
