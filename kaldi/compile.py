@@ -6,19 +6,25 @@ PYTHONDONTWRITEBYTECODE is set, every start of a program would compile its modul
 from __future__ import annotations
 
 from compileall import compile_dir
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
 from kaldi.log import log
 
 
+def compile_core(name: str) -> None:
+    """Import a core: its functions have explicit signatures, so that importing compiles and caches them."""
+    log(f"compiling {name}")
+    import_module(f"kaldi.{name}")
+
+
 def main() -> None:
-    """Import every core: their functions have explicit signatures, so that importing compiles and caches them."""
+    """Compile the package, and all cores at a time."""
     package = Path(__file__).parent
     compile_dir(package, quiet=1)
-    for path in sorted(package.glob("*_core.py")):
-        log(f"compiling {path.stem}")
-        import_module(f"kaldi.{path.stem}")
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(compile_core, sorted(path.stem for path in package.glob("*_core.py"))))
 
 
 if __name__ == "__main__":
