@@ -63,7 +63,9 @@ def _grown(array):
     return larger
 
 
-@njit(cache=True, nogil=True)
+@njit("Tuple((float64, int64[::1], float32[::1]))"
+      "(int64, float32[::1], int64[::1], int32[::1], float32[::1], int32[::1], int32[::1], float32[:,::1],"
+      " float32[:,::1], int64[::1], float64, float64)", cache=True, nogil=True)
 def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, parameters, gaussians, scale, beam):
     """Best path through a graph of N states and A arcs for T frames.
 
