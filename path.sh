@@ -25,6 +25,7 @@ case :$PATH: in *":$kaldi_path:"*) ;; *) PATH=$recipe/utils:$kaldi_path:$PATH ;;
 export PATH
 case :${PYTHONPATH:-}: in *":$recipe:"*) ;; *) PYTHONPATH=$recipe${PYTHONPATH:+:$PYTHONPATH} ;; esac
 export PYTHONPATH
+unset PYTHONDONTWRITEBYTECODE # programs start by the thousand, their modules are to be compiled once
 export LC_ALL=C            # Kaldi's tables are sorted bytewise
 export PYTHONHASHSEED=0    # one seed makes a run repeatable
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}

@@ -78,6 +78,14 @@ end() {
   echo "$finished" > exp/.finished
 }
 
+# wait_for MESSAGE PROCESS ...: wait for all of them, and fail if any of them did.
+wait_for() {
+  local process message=$1 failed=false
+  shift
+  for process; do wait "$process" || failed=true; done
+  if $failed; then fail "$message"; fi
+}
+
 # jobs DATA: how many jobs to split a data directory into: a speaker is never divided.
 jobs() {
   local speakers
@@ -145,9 +153,13 @@ if begin 3 "SEGAN training"; then
 fi
 
 if begin 4 enhancement; then
+  # All sets at a time: much of each job is the start of TensorFlow, on one core.
+  enhancements=()
   for set in train dev test; do
-    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/${set}_noisy" "data/${set}_enhanced"
+    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/${set}_noisy" "data/${set}_enhanced" &
+    enhancements+=($!)
   done
+  wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
   for condition in noisy enhanced; do
     python3 -m nnet.segan.evaluate --nj "$nj" --test-set test --condition $condition data/test "data/test_$condition" \
       > exp/segan/audio.tmp
@@ -231,15 +243,12 @@ if begin 11 "Li-GRU training"; then
       "exp/tri3b_ali_train_clean_$1" "exp/tri3b_ali_dev_clean_$1" "$2"
   }
   # Both at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
-  threads=$((($(nproc) + 1) / 2))
-  OMP_NUM_THREADS=$threads train_ligru noisy exp/ligru &
-  ligru=$!
-  OMP_NUM_THREADS=$threads train_ligru enhanced exp/ligru_segan &
-  ligru_segan=$!
-  failed=
-  wait $ligru || failed=exp/ligru
-  wait $ligru_segan || failed=exp/ligru_segan
-  [ -z "$failed" ] || fail "the training of $failed failed, see $failed/log"
+  export OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
+  train_ligru noisy exp/ligru &
+  noisy=$!
+  train_ligru enhanced exp/ligru_segan &
+  wait_for "the training of a Li-GRU failed, see exp/ligru*/log" $noisy $!
+  unset OMP_NUM_THREADS
   end 11
 fi
 

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from kaldi.jit import njit
 
 LAG, SHORT_LAG, WARM_UP = 31, 3, 310  # of the C library's rand(): an additive feedback generator
 

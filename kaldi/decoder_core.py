@@ -8,7 +8,8 @@ the arrays closed up.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from kaldi.jit import njit
 
 INF = np.float32(np.inf)
 HASH = np.uint64(11400714819323198485)  # 2^64 / golden ratio

@@ -3,7 +3,8 @@ combination based on a recursion for edit distance")."""
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from kaldi.jit import njit
 
 DELTA = np.float64(np.float32(1e-5))  # so that an epsilon is used only where it is needed
 

@@ -5,7 +5,8 @@ Log-likelihoods are computed when the search first asks for a pdf at a frame: th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from kaldi.jit import njit
 
 NEGLIGIBLE = np.float32(-15.9)  # log of the float precision: less adds nothing to a sum
 MIN_ACTIVE = 20  # no pruning below this number of tokens

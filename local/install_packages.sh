@@ -50,11 +50,10 @@ if ! { [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv; } >"$log" 2>&1; 
   tail -n 3 "$log" >&2
   exit 1
 fi
+# Without compiling: most modules of these packages are never imported, and Python compiles those that are.
 if ! .venv/bin/pip install --no-compile --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then
   echo "$0: pip could not install $requirements; the end of $log:" >&2
   tail -n 5 "$log" >&2
   exit 1
 fi
-# pip would compile the modules on one core. Some packages carry files of other versions of Python, which fail.
-.venv/bin/python3 -m compileall -q -j 0 .venv/lib >>"$log" 2>&1 || true
 cp "$requirements" .venv/installed.txt

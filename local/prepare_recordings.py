@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Check every recording of a Kaldi data directory, and convert those that are not 16 kHz mono 16-bit WAV files.
 
-Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty, truncated
-or not audio stops the program with one line that names it and its utterance; with --skip-bad true such recordings are
-left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
+Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty, truncated,
+shorter than a frame or not audio stops the program with one line that names it and its utterance; with --skip-bad true
+such recordings are left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from local.whole_file import write_file
 
 log = logging.getLogger("prepare_recordings.py")
 
+FRAME = 0.025  # seconds of a frame of conf/mfcc.conf
+
 
 def is_wanted_format(source: str) -> bool:
     """Whether Kaldi's programs can read the file as it is: a 16 kHz mono 16-bit WAV file."""
@@ -38,6 +40,8 @@ def prepare(task: tuple[str, str, Path]) -> tuple[str, str, str]:
     name, source, wav_dir = task
     try:
         samples = read_audio(source)
+        if len(samples) < FRAME * RATE:
+            raise AudioError(f"recording is shorter than a frame of {1000 * FRAME:.0f} ms: {source}")
         if is_wanted_format(source):
             return name, source, ""
         target = wav_dir / f"{name}.wav"

@@ -8,7 +8,9 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/kaldi/golden"
@@ -162,6 +164,8 @@ def test_transcribe_bad_recordings(recipe):
     assert "no recording none.wav" in recipe(*options, "none.wav", fails=True)
     (recipe.directory / "text.wav").write_text("no audio")
     assert "recording is not audio that soundfile reads" in recipe(*options, "text.wav", fails=True)
+    soundfile.write(recipe.directory / "click.wav", np.zeros(100, np.int16), 16000)
+    assert "recording is shorter than a frame of 25 ms" in recipe(*options, "click.wav", fails=True)
 
 
 def test_monophones(recipe):
