@@ -105,14 +105,15 @@ decode() {
         "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
     done
   done
-  score "$system"
+  score "$system" "$gmm_lmwt"
 }
 
-# score SYSTEM: dev over all language-model weights and word insertion penalties, test with the best of them.
+# score SYSTEM LOWEST:HIGHEST: dev over these language-model weights and all word insertion penalties, test with the
+# best of them.
 score() {
   local condition
   for condition in "${conditions[@]}"; do
-    local/score.sh --cmd "$decode_cmd" --min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" \
+    local/score.sh --cmd "$decode_cmd" --min-lmwt "${2%:*}" --max-lmwt "${2#*:}" \
       --word-ins-penalty "$word_ins_penalty" \
       "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
     local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev$condition" \
@@ -260,7 +261,7 @@ if begin 12 "Li-GRU decoding"; then
           exp/tri3b/graph "data-fmllr/$set$condition" "exp/$system" "exp/$system/decode_$set$condition"
       done
     done
-    score $system
+    score $system "$nnet_lmwt"
   done
   end 12
 fi

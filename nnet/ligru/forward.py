@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnet.ligru.threads import sleep_while_waiting
 
-DESCRIPTION = """Write log p(pdf | frame) - log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
+DESCRIPTION = """Write log p(pdf | frame) - S log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
 <nnet-dir> holds final.pt and ali_train_pdf.counts; of several, the mean of the posteriors is taken. The features must
 have the CMVN of the training: the options of apply-cmvn for it are in <nnet-dir>/cmvn_opts. Example:
 python3 -m nnet.ligru.forward exp/ligru "ark:apply-cmvn $(cat exp/ligru/cmvn_opts) --utt2spk=ark:$data/utt2spk
@@ -26,6 +26,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=10000,
         help="frames of utterances that are computed together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--prior-scale", type=float, default=1.0, metavar="S", help="weight of the log priors (default: %(default)s)"
     )
     parser.add_argument("directories", type=Path, nargs="+", metavar="<nnet-dir>")
     parser.add_argument("rspecifier", metavar="<feats-rspecifier>")
@@ -47,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         from nnet.ligru.tables import MatrixWriter, read_matrices
 
         keep_freed_memory()
-        scorer = Scorer(args.directories, args.use_gpu)
+        scorer = Scorer(args.directories, args.use_gpu, args.prior_scale)
         utterances = frames = 0
         with MatrixWriter(args.wspecifier) as writer:
             for batch in gather(read_matrices(args.rspecifier), args.batch_frames):

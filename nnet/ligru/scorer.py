@@ -19,9 +19,9 @@ COUNTS = "ali_train_pdf.counts"
 
 
 class Scorer:
-    """Log posteriors minus log priors; of several models, the mean of their posteriors and of their priors."""
+    """Log posteriors minus scaled log priors; of several models, the mean of their posteriors and of their priors."""
 
-    def __init__(self, directories: Sequence[Path], use_gpu: str) -> None:
+    def __init__(self, directories: Sequence[Path], use_gpu: str, prior_scale: float = 1.0) -> None:
         self.device = choose_device(use_gpu)
         self.directories = directories
         loaded = [
@@ -40,7 +40,7 @@ class Scorer:
             ):
                 raise DataError(f"{directory}: features or pdfs are not those of {directories[0]}")
         priors = np.mean([self._priors(directory) for directory in directories], axis=0)
-        self.log_priors = torch.from_numpy(np.log(priors)).float().to(self.device)
+        self.log_priors = torch.from_numpy(prior_scale * np.log(priors)).float().to(self.device)
 
     def _priors(self, directory: Path) -> np.ndarray:
         """Share of each pdf in the training alignments; a pdf that was never seen counts as seen once."""

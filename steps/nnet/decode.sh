@@ -3,7 +3,7 @@
 #
 # <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, cmvn_opts, the
 # normalisation of its input, and the network itself.
-# The forward program is called as: <forward-cmd> --use-gpu X <nnet-dir> ... <features-rspecifier> ark:-
+# The forward program is called as: <forward-cmd> --use-gpu X --prior-scale F <nnet-dir> ... <features-rspecifier> ark:-
 set -euo pipefail
 
 nj=4
@@ -12,6 +12,7 @@ stage=0
 forward_cmd="python3 -m nnet.ligru.forward"
 use_gpu=auto
 acwt=0.10
+prior_scale=1.0
 beam=13.0
 lattice_beam=8.0
 min_active=200
@@ -28,6 +29,7 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --forward-cmd CMD    writes an archive of log-likelihoods (python3 -m nnet.ligru.forward)
   --use-gpu X          auto, true or false, for the forward program (auto)
   --acwt F             acoustic scale while decoding (0.10); scoring sweeps it anew
+  --prior-scale F      weight of the log priors that the network's log posteriors are reduced by (1.0)
   --beam --lattice-beam --min-active --max-active --max-mem --num-threads
   --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it
 <nnet-dir> may be several networks of the same alignments with a comma between: their mean decodes."
@@ -63,7 +65,7 @@ if [ "$stage" -le 0 ]; then
     $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
     --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
-    "ark:$forward_cmd --use-gpu $use_gpu $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
+    "ark:$forward_cmd --use-gpu $use_gpu --prior-scale $prior_scale $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
     "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score

@@ -66,7 +66,10 @@ def test_posterior_over_prior(task, tmp_path):
     (nnet / COUNTS).write_text(" [ 0 " + " ".join(str(int(count)) for count in counts[1:]) + " ]\n")
     counts[0] = 1  # never seen: counted once
     ((_, loglikes),) = Scorer([nnet], "false")([("a", np.ones((5, 8), np.float32))])
-    np.testing.assert_allclose(np.exp(loglikes + np.log(counts / counts.sum())).sum(1), 1, rtol=1e-5)
+    log_priors = np.log(counts / counts.sum())
+    np.testing.assert_allclose(np.exp(loglikes + log_priors).sum(1), 1, rtol=1e-5)
+    ((_, half),) = Scorer([nnet], "false", prior_scale=0.5)([("a", np.ones((5, 8), np.float32))])
+    np.testing.assert_allclose(half - 0.5 * log_priors, loglikes, rtol=1e-5)
 
 
 def test_average_of_models(task, tmp_path):

@@ -180,13 +180,14 @@ def test_decoding_with_a_network(mono: Recipe) -> None:
     (network / "cmvn_opts").write_text("\n")
     forward = mono.directory / "forward.sh"
     forward.write_text("""#!/usr/bin/env bash
-[ "$1 $2" = "--use-gpu false" ] && gmm-compute-likes "$3/final.mdl" "$4 add-deltas ark:- ark:- |" "$5"
+[ "$1 $2 $3 $4" = "--use-gpu false --prior-scale 0.5" ] &&
+  gmm-compute-likes "$5/final.mdl" "$6 add-deltas ark:- ark:- |" "$7"
 """)
     forward.chmod(0o755)
     options = "--nj 2 --acwt 0.08 --beam 13 --lattice-beam 6 --max-active 1000 --scoring-opts".split()
     weights = "--min-lmwt 10 --max-lmwt 10 --word-ins-penalty 0.0"
     mono("steps/decode.sh", *options, weights, "exp/mono/graph", "data/dev", "exp/mono/decode_dev")
-    mono("steps/nnet/decode.sh --use-gpu false --forward-cmd ./forward.sh", *options, weights,
+    mono("steps/nnet/decode.sh --use-gpu false --prior-scale 0.5 --forward-cmd ./forward.sh", *options, weights,
          "exp/mono/graph", "data/dev", "exp/network", "exp/network/decode_dev")
     words = "scoring_kaldi/penalty_0.0/10.txt"
     assert mono.lines(f"exp/network/decode_dev/{words}") == mono.lines(f"exp/mono/decode_dev/{words}")
