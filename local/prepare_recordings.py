@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Check every recording of a Kaldi data directory, and convert those that are not 16 kHz mono 16-bit WAV files.
 
-Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty, truncated,
-shorter than a frame or not audio stops the program with one line that names it and its utterance; with --skip-bad true
-such recordings are left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
+Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty,
+truncated, shorter than a frame or not audio stops the program with one line that names it and its utterance; with
+--skip-bad true such recordings are left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
 """
 
 from __future__ import annotations
