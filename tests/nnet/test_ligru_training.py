@@ -254,6 +254,7 @@ def _one_of_two(rank: int, task: Path, directory: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
     torch.set_num_threads(1)
     _gradients(task, directory / f"gradients{rank}.pt")
+    dist.barrier()  # neither takes its connections down while the other still uses them
     dist.destroy_process_group()
 
 
