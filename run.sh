@@ -239,17 +239,16 @@ fi
 
 if begin 11 "Li-GRU training"; then
   train_ligru() {
-    steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$ligru_model" --epochs "$ligru_epochs" \
+    OMP_NUM_THREADS=$((($(nproc) + 1) / 2)) \
+      steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$ligru_model" --epochs "$ligru_epochs" \
       "data-fmllr/train_clean_$1" "data-fmllr/dev_clean_$1" \
       "exp/tri3b_ali_train_clean_$1" "exp/tri3b_ali_dev_clean_$1" "$2"
   }
   # Both at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
-  export OMP_NUM_THREADS=$((($(nproc) + 1) / 2))
   train_ligru noisy exp/ligru &
   noisy=$!
   train_ligru enhanced exp/ligru_segan &
   wait_for "the training of a Li-GRU failed, see exp/ligru*/log" $noisy $!
-  unset OMP_NUM_THREADS
   end 11
 fi
 

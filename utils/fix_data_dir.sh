@@ -21,7 +21,7 @@ if [ ! -s "$data/utt2spk" ]; then
   exit 1
 fi
 
-work=$(mktemp -d "$data/.fix.XXXXXX")
+work=$(mktemp -d -p "$data")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/sorted" "$work/fixed" "$data/.backup" 2>/dev/null || true
 

@@ -8,7 +8,7 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 LARGEST = 2**31 - 1
-PRIMITIVES = 100  # products of different shapes that oneDNN keeps the code of: 1024 by default, up to 1 MiB each
+PRIMITIVES = 100  # products of different shapes that oneDNN keeps the code of; 1024 by default
 
 
 def keep_freed_memory() -> None:

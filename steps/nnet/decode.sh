@@ -56,6 +56,7 @@ start_decoding
 require_files "$nnet_dir/final.mdl" "$data/cmvn.scp"
 gpu_opts=()
 if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
+forward_opts="--use-gpu $use_gpu --prior-scale $prior_scale"
 
 if [ "$stage" -le 0 ]; then
   echo "$0: decoding $data with $nnet_dir"
@@ -65,7 +66,7 @@ if [ "$stage" -le 0 ]; then
     $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
     --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
-    "ark:$forward_cmd --use-gpu $use_gpu --prior-scale $prior_scale $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
+    "ark:$forward_cmd $forward_opts $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
     "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score
