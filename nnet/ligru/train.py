@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--epochs", type=int, help="instead of the configuration's")
     parser.add_argument("--num-pdfs", type=int, required=True, help="number of pdfs of the tree")
-    parser.add_argument("--train-phones", type=Path, metavar="SCP", help="phone of each frame, for the second output")
+    parser.add_argument("--train-phones", type=Path, metavar="SCP", help="phone of each frame, for monophone_weight")
     parser.add_argument("--dev-phones", type=Path, metavar="SCP")
     parser.add_argument("--num-phones", type=int, default=0, help="one more than the highest phone")
     parser.add_argument(
@@ -54,8 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         config = read_config(args.config, args.model)
         if args.epochs is not None:
             config = dataclasses.replace(config, epochs=args.epochs)
-        if (config.monophone_weight > 0) != (args.num_phones > 0):
-            raise ValueError(f"{args.config} [{args.model}]: monophone_weight above 0 and --train-phones go together")
+        if config.monophone_weight and not args.num_phones:
+            raise ValueError(f"{args.config} [{args.model}]: monophone_weight above 0 needs --train-phones")
         sleep_while_waiting()
         from nnet.ligru.trainer import run_training  # PyTorch takes seconds to import
 

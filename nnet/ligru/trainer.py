@@ -76,12 +76,12 @@ def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:
     return Corpus(
         directories,
         getattr(args, f"{name}_pdfs"),
-        getattr(args, f"{name}_phones"),
+        getattr(args, f"{name}_phones") if config.monophone_weight else None,
         cmvn=config.cmvn,
         context=config.context,
         tolerance=config.length_tolerance,
         num_pdfs=args.num_pdfs,
-        num_phones=args.num_phones,
+        num_phones=args.num_phones if config.monophone_weight else 0,
     )
 
 

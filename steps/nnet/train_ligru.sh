@@ -11,7 +11,6 @@ use_gpu=auto
 nnet_config=conf/ligru.toml
 model=small
 epochs=
-monophones=false
 num_processes=1
 help_message="Usage: $0 [options] <train-data> <dev-data> <train-ali-dir> <dev-ali-dir> <exp-dir>
 e.g.: $0 --model small data-fmllr/train data-fmllr/dev exp/tri3b_ali_train exp/tri3b_ali_dev exp/ligru
@@ -21,7 +20,6 @@ e.g.: $0 --model small data-fmllr/train data-fmllr/dev exp/tri3b_ali_train exp/t
   --nnet-config FILE    configurations of networks (conf/ligru.toml)
   --model NAME          which of them (small)
   --epochs N            instead of the configuration's
-  --monophones BOOL     a second output for phones, where the configuration has a monophone_weight (false)
   --num-processes N     processes of a distributed training on this machine, a GPU each (1)
 <train-data> and <dev-data> may be several data directories with a comma between: their features are pasted together."
 
@@ -42,7 +40,7 @@ dir=$5
 targets=$dir/targets
 
 for data in ${train_data//,/ } ${dev_data//,/ }; do require_files "$data"/{feats.scp,utt2spk}; done
-for ali in "$train_ali" "$dev_ali"; do require_files "$ali"/{final.mdl,tree,ali.1.gz}; done
+for ali in "$train_ali" "$dev_ali"; do require_files "$ali"/{final.mdl,tree,phones.txt,ali.1.gz}; done
 if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
   echo "$0: $train_ali and $dev_ali were made with different trees: align both with one model" >&2
   exit 1
@@ -51,16 +49,13 @@ num_pdfs=$(tree-info "$train_ali/tree" 2>/dev/null | awk '$1 == "num-pdfs" { pri
 mkdir -p "$targets" "$dir/log"
 
 if [ "$stage" -le 0 ]; then
-  cp "$train_ali/final.mdl" "$train_ali/tree" "$dir/"
-  if [ -f "$train_ali/phones.txt" ]; then cp "$train_ali/phones.txt" "$dir/"; fi
+  cp "$train_ali/final.mdl" "$train_ali/tree" "$train_ali/phones.txt" "$dir/"
   for set in train dev; do
     ali=${set}_ali
     $cmd "$dir/log/${set}_pdf.log" ali-to-pdf "${!ali}/final.mdl" "ark:gunzip -c ${!ali}/ali.*.gz |" \
       "ark,scp:$targets/${set}_pdf.ark,$targets/${set}_pdf.scp"
-    if $monophones; then
-      $cmd "$dir/log/${set}_phone.log" ali-to-phones --per-frame=true "${!ali}/final.mdl" \
-        "ark:gunzip -c ${!ali}/ali.*.gz |" "ark,scp:$targets/${set}_phone.ark,$targets/${set}_phone.scp"
-    fi
+    $cmd "$dir/log/${set}_phone.log" ali-to-phones --per-frame=true "${!ali}/final.mdl" \
+      "ark:gunzip -c ${!ali}/ali.*.gz |" "ark,scp:$targets/${set}_phone.ark,$targets/${set}_phone.scp"
   done
   $cmd "$dir/log/counts.log" analyze-counts --binary=false --counts-dim="$num_pdfs" "ark:$targets/train_pdf.ark" \
     "$dir/ali_train_pdf.counts"
@@ -71,11 +66,7 @@ if [ "$stage" -le 1 ]; then
     echo "$0: training anew: the checkpoints in $dir are of a finished training or of older alignments"
     rm -rf "$dir"/{last,previous,best,final}.pt "$dir/tensorboard"
   fi
-  phones=()
-  if $monophones; then
-    phones=(--train-phones "$targets/train_phone.scp" --dev-phones "$targets/dev_phone.scp"
-      --num-phones "$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$train_ali/phones.txt")")
-  fi
+  num_phones=$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$dir/phones.txt")
   launcher=(python3)
   if [ "$num_processes" -gt 1 ]; then
     launcher=(python3 -m torch.distributed.run --standalone --nproc-per-node "$num_processes")
@@ -84,7 +75,8 @@ if [ "$stage" -le 1 ]; then
   if [ "$use_gpu" = true ]; then gpu_opts=(--gpu "$num_processes"); fi
   $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} "$dir/log/train.log" \
     "${launcher[@]}" -m nnet.ligru.train --config "$nnet_config" --model "$model" --use-gpu "$use_gpu" \
-    ${epochs:+--epochs "$epochs"} --num-pdfs "$num_pdfs" ${phones[@]+"${phones[@]}"} \
+    ${epochs:+--epochs "$epochs"} --num-pdfs "$num_pdfs" --num-phones "$num_phones" \
+    --train-phones "$targets/train_phone.scp" --dev-phones "$targets/dev_phone.scp" \
     "$train_data" "$targets/train_pdf.scp" "$dev_data" "$targets/dev_pdf.scp" "$dir"
 fi
 echo "$0: $(awk -F '\t' 'NR > 1 { if (best == "" || $5 < best) best = $5 }
