@@ -113,7 +113,7 @@ class Game(tf.Module):
             diversity = tf.constant(0.0)
             if config.diversity_weight:
                 again = self.generator(given, latent(self.config, batch, self._seed(step, 3)))
-                diversity = diversity_loss(fake, again, target - given)
+                diversity = diversity_loss(fake, again, given)
         real_pairs, fake_pairs = tf.stack([target, given], 2), tf.stack([fake, given], 2)
         with tf.GradientTape() as d_tape:
             logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)

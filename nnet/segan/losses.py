@@ -11,7 +11,7 @@ SPECTRA = (256, 512, 1024)  # samples of the short-time spectra that are compare
 SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
 COMPRESSION = 0.3  # power of the magnitude, about as loudness grows
 
-DIFFERENCE_FLOOR = 1e-4  # mean magnitude below which a window's noise is none
+NOISE_FLOOR = 1e-8  # power below which a window's noise is none
 
 BAND_SPECTRUM = 512  # samples of a short-time spectrum whose bands are compared
 BANDS, LOWEST_BAND = 15, 150.0  # third octaves, and the centre of the first one in Hz
@@ -33,15 +33,18 @@ def l1_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.abs(generated - target))
 
 
-def diversity_loss(one: tf.Tensor, other: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """What two outputs for the same windows (batch, samples) lack in difference: 0 once they differ as noise does.
+def diversity_loss(one: tf.Tensor, other: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+    """Squared correlation of the noises in two outputs for the same windows (batch, samples): 1 if z changes nothing.
 
-    After Yang et al.: Diversity-Sensitive Conditional Generative Adversarial Networks (ICLR 2019), with the real noise
-    of each window as the measure.
+    The purpose is that of Yang et al.: Diversity-Sensitive Conditional Generative Adversarial Networks (ICLR 2019),
+    whose loss, the distance of the outputs, also rewards noise for being loud.
     """
-    difference = tf.reduce_mean(tf.abs(one - other), 1)
-    wanted = tf.reduce_mean(tf.abs(noise), 1) + DIFFERENCE_FLOOR
-    return tf.reduce_mean(tf.nn.relu(1.0 - difference / wanted))
+
+    def product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(x * y, 1)
+
+    x, y = one - given, other - given
+    return tf.reduce_mean(product(x, y) ** 2 / ((product(x, x) + NOISE_FLOOR) * (product(y, y) + NOISE_FLOOR)))
 
 
 def short_time_spectra(x: tf.Tensor, size: int) -> tf.Tensor:

@@ -242,10 +242,13 @@ def test_losses_by_hand() -> None:
 
 
 def test_diversity_loss_by_hand() -> None:
-    """Two outputs that are the same, that differ half as much as the noise, and that differ more."""
-    one, noise = tf.zeros((3, 4)), tf.fill((3, 4), 0.2)
-    other = tf.constant([[0.0] * 4, [0.1, -0.1, 0.1, -0.1], [0.5] * 4])
-    assert float(diversity_loss(one, other, noise)) == pytest.approx((1.0 + 0.5 + 0.0) / 3, abs=1e-3)
+    """Noises that are the same but for their level, that are orthogonal, and that have a half in common; and none."""
+    given = tf.constant([[0.5, 0.5, 0.5, 0.5]] * 3)
+    noise = tf.constant([[0.1, -0.1, 0.1, -0.1]] * 3)
+    another = tf.constant([[0.2, -0.2, 0.2, -0.2], [0.3, 0.3, -0.3, -0.3], [-0.1, 0.1, 0.0, 0.0]])
+    loss = float(diversity_loss(given + noise, given + another, given))
+    assert loss == pytest.approx((1.0 + 0.0 + 0.5) / 3, abs=1e-3)
+    assert float(diversity_loss(given, given, given)) == 0.0
 
 
 def test_spectral_loss_by_hand() -> None:
