@@ -112,9 +112,9 @@ def measure_training(config: Config, budget: float) -> dict[str, float]:
     step = tf.function(game.train_step)
     settings = choose_settings(config, 0, 0.0)
     with tempfile.TemporaryDirectory() as directory:
-        records = write_random_records(config, Path(directory), 2 * config.batch_size)
+        records = write_random_records(config, Path(directory), max(2 * config.batch_size, config.reference_batch))
         batches = iter(training_batches(records, config, 0, config.batch_size).repeat())
-        game.reference.assign(tf.stack([side[: config.reference_batch] for side in next(batches)], 2))
+        game.reference.assign(tf.stack(next(iter(training_batches(records, config, 0, config.reference_batch))), 2))
 
         def train() -> None:
             clean, noisy = next(batches)
