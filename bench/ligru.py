@@ -93,6 +93,9 @@ def layers(inputs: int, units: int, batch: int, frames: int, device: torch.devic
     for name, kind in (("torch.nn.GRU", nn.GRU), ("torch.nn.LSTM", nn.LSTM)):
         layer = kind(inputs, units, bidirectional=True).to(device)
         cases[name] = layer, wide, lambda x, layer=layer: layer(x)[0]
+        if device.type == "cuda":
+            layer = kind(inputs, units, bidirectional=True).to(device, torch.bfloat16)
+            cases[f"{name} bfloat16"] = layer, wide.bfloat16(), lambda x, layer=layer: layer(x)[0]
     cases["autograd loop"] = cases["Li-GRU"][0], x, AutogradLoop(cases["Li-GRU"][0], frames)
     try:
         from speechbrain.nnet.RNN import LiGRU
@@ -172,9 +175,9 @@ def print_layers(args: argparse.Namespace, device: torch.device) -> None:
     rates = product_rates(device)
     print(f"\nOne layer, {inputs} inputs, 2 x {units} units, batch {args.batch}, {args.frames} frames, "
           f"{torch.get_num_threads()} threads. Kept: malloc keeps freed memory, as our programs tell it to.\n")
-    print(f"{'':18} {'training s':>10} {'kept':>7} {'x GRU':>6} {'kept':>5} {'forward s':>10} {'kept':>7} {'x GRU':>6}")
+    print(f"{'':23} {'training s':>10} {'kept':>7} {'x GRU':>6} {'kept':>5} {'forward s':>10} {'kept':>7} {'x GRU':>6}")
     for name in cases:
-        print(f"{name:18} {train[name]:10.3f} {train_kept[name]:7.3f} {train[name] / train['torch.nn.GRU']:6.2f} "
+        print(f"{name:23} {train[name]:10.3f} {train_kept[name]:7.3f} {train[name] / train['torch.nn.GRU']:6.2f} "
               f"{train_kept[name] / train_kept['torch.nn.GRU']:5.2f} {forward[name]:10.3f} {forward_kept[name]:7.3f} "
               f"{forward[name] / forward['torch.nn.GRU']:6.2f}")
     for name in sorted(slow):
@@ -306,6 +309,7 @@ def main() -> None:
         return whole_network(json.loads(args.one))
     torch.set_num_threads(args.threads)
     device = choose_device(args.use_gpu)
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 for all
     rates = [", ".join(f"{name} {rate / GIGA:.0f}" for name, rate in product_rates(device, dtype).items())
              for dtype in (torch.float32, torch.bfloat16)]
     print(f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}; matrix products in GFLOP/s: {rates[0]} "

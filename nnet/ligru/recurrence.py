@@ -44,10 +44,10 @@ def light_recurrence(
     normalise: layer-normalise U h_{t-1} over the 2 * units (SLi-GRU).
     Returns the states h_t, packed: [sum(sizes), units].
     """
-    if gates.is_cuda and not normalise and find_spec("triton"):
+    if gates.is_cuda and gates.dtype == torch.float32 and find_spec("triton"):
         from nnet.ligru.triton_recurrence import FusedRecurrence
 
-        return FusedRecurrence.apply(gates, U, sizes, mask, activation)
+        return FusedRecurrence.apply(gates, U, sizes, mask, activation, normalise)
     return _LightRecurrence.apply(gates, U, sizes, mask, activation, normalise)
 
 

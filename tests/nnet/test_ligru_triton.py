@@ -19,8 +19,9 @@ from nnet.ligru.triton_recurrence import FusedRecurrence  # noqa: E402
 @pytest.mark.parametrize("sizes", [[4] * 4, [40, 35, 33, 7, 1], [3]])
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("bfloat16", 5e-2)])
-def test_equals_loop(sizes, dropout, activation, dtype, tolerance):
+def test_equals_loop(sizes, dropout, activation, normalise, dtype, tolerance):
     if dtype == "bfloat16" and DEVICE == "cpu":
         pytest.skip("the interpreter cannot multiply bfloat16")
     torch.manual_seed(1)
@@ -30,13 +31,13 @@ def test_equals_loop(sizes, dropout, activation, dtype, tolerance):
     mask = torch.bernoulli(torch.full((sizes[0], units), 0.7)) / 0.7 if dropout else None
     weight = torch.randn(sum(sizes), units)
 
-    def run(function, device: str, kind: torch.dtype | None, *more: bool) -> list[torch.Tensor]:
+    def run(function, device: str, kind: torch.dtype | None) -> list[torch.Tensor]:
         inputs = [value.to(device, kind).requires_grad_() for value in (gates, U)]
-        states = function(*inputs, sizes, mask if mask is None else mask.to(device, kind), activation, *more)
+        states = function(*inputs, sizes, mask if mask is None else mask.to(device, kind), activation, normalise)
         loss = (states * weight.to(states)).sum()
         grads = torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True)
         return [value.detach().cpu().double() for value in (states, *grads)]
 
-    ours_and_exact = run(FusedRecurrence.apply, DEVICE, None), run(loop, "cpu", torch.float64, False)
+    ours_and_exact = run(FusedRecurrence.apply, DEVICE, None), run(loop, "cpu", torch.float64)
     for ours, exact in zip(*ours_and_exact, strict=True):
         assert (ours - exact).norm() <= tolerance * exact.norm()
