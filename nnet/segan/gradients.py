@@ -1,4 +1,4 @@
-"""Gradients of the element-wise work between convolutions, compiled into few passes over memory."""
+"""The element-wise work of gradients between convolutions, compiled into few passes over memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
+def compiled(function: Callable) -> Callable:
+    """`function` of tensors, which XLA compiles where there is no GPU, once for each shape of them."""
+    return tf.function(function, jit_compile=not tf.config.list_physical_devices("GPU"))
+
+
 def compiled_gradient(function: Callable) -> Callable:
     """`function`, of tensors to a tensor or several, with a gradient that XLA compiles where there is no GPU.
 
@@ -15,9 +20,8 @@ def compiled_gradient(function: Callable) -> Callable:
     much as their convolutions. The gradient computes the function again rather than keep what lies between. Arguments
     by name are plain numbers.
     """
-    compiled = not tf.config.list_physical_devices("GPU")
 
-    @tf.function(jit_compile=compiled)
+    @compiled
     def backward(
         arguments: tuple[tf.Tensor, ...], numbers: dict[str, int], upstream: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, ...]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from nnet.segan.config import Config
-from nnet.segan.gradients import compiled_gradient
+from nnet.segan.gradients import compiled, compiled_gradient
 
 LEAK = 0.3  # slope of LeakyReLU below zero
 VBN_EPSILON = 1e-5
@@ -90,23 +91,17 @@ def _convolve_narrow(x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
     return tf.reshape(y, [-1, y.shape[1] * GROUP, outputs])[:, :time]
 
 
-def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
-    """Windows of `width` frames side by side, cut at `size`: (batch, frames, n) -> (batch, frames - width + 1, size).
-
-    Its gradient is written down because TensorFlow's, that of slices, takes longer than the product that follows.
-    """
+def _cut(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
+    """Windows of `width` frames side by side, cut at `size`: (batch, n, channels) -> (batch, n - width + 1, size)."""
     time, channels = frames.shape[1] - width + 1, frames.shape[2]
-
-    @tf.custom_gradient
-    def unfold(frames: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        parts = [frames[:, first : first + time, : size - first * channels] for first in range(width)]
-        return tf.concat(parts, 2), lambda upstream: _fold(upstream, width, channels)
-
-    return unfold(frames)
+    piece = math.gcd(size, channels)
+    pieces = np.arange(time)[:, None] * (channels // piece) + np.arange(size // piece)
+    windows = tf.gather(tf.reshape(frames, [-1, frames.shape[1] * channels // piece, piece]), pieces, axis=1)
+    return tf.reshape(windows, [-1, time, size])
 
 
-def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
-    """The adjoint of _unfold: windows of `width` frames of `channels` added where they lie."""
+def _add(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
+    """The adjoint of _cut: windows of `width` frames of `channels` added where they lie."""
     last = windows.shape[2] - (width - 1) * channels
     parts = tf.split(windows, [channels] * (width - 1) + [last], 2)
     room = [channels - part.shape[2] for part in parts]
@@ -116,6 +111,31 @@ def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
             for first, (part, missing) in enumerate(zip(parts, room, strict=True))
         ]
     )
+
+
+_compiled_add = compiled(_add)
+
+
+def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
+    """_cut with _add as its gradient: TensorFlow's own, of slices, takes longer than the product that follows."""
+    channels = frames.shape[2]
+
+    @tf.custom_gradient
+    def unfold(frames: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        return _cut(frames, width, size), lambda upstream: _compiled_add(upstream, width, channels)
+
+    return unfold(frames)
+
+
+def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
+    """_add with _cut as its gradient."""
+    size = windows.shape[2]
+
+    @tf.custom_gradient
+    def fold(windows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        return _add(windows, width, channels), lambda upstream: _cut(upstream, width, size)
+
+    return fold(windows)
 
 
 def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
