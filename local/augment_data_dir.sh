@@ -8,8 +8,6 @@ nj=1
 cmd=utils/run.pl
 use_gpu=auto
 threads=0
-snr_low=
-snr_high=
 
 help_message="Usage: local/augment_data_dir.sh [options] <src-data-dir> <dest-data-dir> [options]
  e.g.: local/augment_data_dir.sh data/train data/train_augmented --copies 2
@@ -17,7 +15,6 @@ Utterances and speakers of copy N are prefixed with 'ganN-'. Each copy has a lat
 Options:
   --copies <n>               # (default $copies)
   --model <segan-dir>        # (default $model)
-  --snr-low <dB> --snr-high <dB>  # scale the noise to a ratio drawn evenly between both (default: as it is made)
   --nj <n> --cmd <run.pl|queue.pl> --use-gpu auto|true|false --threads <n>   # as for enhance_data_dir.sh"
 
 # Options may also follow the directories.
@@ -52,7 +49,7 @@ parts=()
 for copy in $(seq "$copies"); do
   part=$dest/copy$copy
   local/enhance_data_dir.sh --nj "$nj" --cmd "$cmd" --use-gpu "$use_gpu" --threads "$threads" --draw "$copy" \
-    --snr-low "$snr_low" --snr-high "$snr_high" "$model" "$src" "$part/plain"
+    "$model" "$src" "$part/plain"
   utils/copy_data_dir.sh --utt-prefix "gan$copy-" --spk-prefix "gan$copy-" "$part/plain" "$part/renamed"
   parts+=("$part/renamed")
 done

@@ -8,8 +8,6 @@ use_gpu=auto
 threads=0
 draw=0          # another number draws another latent z
 dry=            # part of the input mixed in; default: as the model's configuration says
-snr_low=        # of a model that adds noise, dB
-snr_high=
 
 help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
  e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
@@ -20,7 +18,6 @@ Options:
   --use-gpu auto|true|false  # (default $use_gpu)
   --threads <n>              # CPU threads of a job (default: all cores)
   --dry <part>               # part of the input mixed in, 0 to 1 (default: as the configuration says)
-  --snr-low <dB> --snr-high <dB>  # for a model that adds noise: scale it to a ratio drawn evenly between both
   --draw <n>                 # another number draws another latent z"
 
 # shellcheck disable=SC1091
@@ -49,7 +46,6 @@ for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
 $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
-  ${snr_low:+--snr-low="$snr_low"} ${snr_high:+--snr-high="$snr_high"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
 for table in text utt2spk spk2utt spk2gender utt2snr utt2dur reco2dur utt2lang segments reco2file_and_channel; do

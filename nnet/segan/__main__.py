@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.audio import AudioError
 from nnet.segan.config import Config, load_config, read_config
-from nnet.segan.enhance import Files, enhance, mix_dry
+from nnet.segan.enhance import Files, enhance
 from nnet.segan.log import stop_on_errors
 
 
@@ -57,8 +57,9 @@ def main() -> None:
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy("auto")
-    enhancer = load_enhancer(config, arguments.save_path / arguments.weights, arguments.batch_size)
-    enhance(enhancer, recordings, mix_dry(config.dry))
+    enhance(
+        load_enhancer(config, arguments.save_path / arguments.weights, arguments.batch_size), recordings, config.dry
+    )
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import argparse
 import io
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from local.add_noise import add_noise
 from local.audio import AudioError, read_audio, read_scp, write_audio
 from local.whole_file import write_file
 from nnet.segan.config import load_config
@@ -25,9 +23,6 @@ from nnet.segan.recordings import find_recordings
 if TYPE_CHECKING:
     from nnet.segan.enhancer import Enhancer
 
-# What is written, from the name of a signal, the signal and what the generator makes of it.
-Mix = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
-
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="enhance", description=__doc__)
@@ -35,34 +30,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("source", type=Path, help="audio file, folder, Kaldi data directory, or wav.scp")
     parser.add_argument("target", type=Path, help="directory to write into")
     parser.add_argument("--dry", type=float, help="part of the input mixed in, 0 to 1 (default: as trained)")
-    parser.add_argument("--snr-low", type=float, metavar="DB", help="of a model that adds noise: it is scaled to")
-    parser.add_argument("--snr-high", type=float, metavar="DB", help="a ratio drawn evenly between both")
     parser.add_argument("--draw", type=int, default=0, help="another number draws another z (default 0)")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     if arguments.dry is not None and not 0 <= arguments.dry <= 1:
         parser.error("--dry: between 0 and 1")
-    if (arguments.snr_low is None) != (arguments.snr_high is None):
-        parser.error("--snr-low and --snr-high are given together")
-    if arguments.dry is not None and arguments.snr_low is not None:
-        parser.error("--dry and --snr-low both set the level of the noise: give one of them")
     return arguments
-
-
-def mix_dry(dry: float) -> Mix:
-    """This part of the input is mixed into the output."""
-    return lambda name, given, made: (1 - dry) * made + dry * given
-
-
-def mix_at_snr(low: float, high: float, draw: int) -> Mix:
-    """What was added to the input is scaled to a ratio between low and high dB, which depends on name and draw."""
-
-    def mix(name: str, given: np.ndarray, made: np.ndarray) -> np.ndarray:
-        snr = np.random.default_rng([draw, zlib.crc32(name.encode())]).uniform(low, high)
-        return add_noise(given, made - given, snr)
-
-    return mix
 
 
 class Files:
@@ -90,15 +64,15 @@ class Files:
             for channel in range(samples.shape[1]):
                 yield f"{name}#{channel}", resample(samples[:, channel], rate, self._rate)
 
-    def write(self, key: str, enhanced: np.ndarray, mix: Mix) -> float:
+    def write(self, key: str, enhanced: np.ndarray, dry: float) -> float:
         """Collect the channels of a file and write it with the last one; returns the seconds written."""
         name = key.rsplit("#", 1)[0]
         samples, rate = self._open[name]
         done = self._channels.setdefault(name, [])
-        done.append(mix(key, samples[:, len(done)], resample(enhanced, self._rate, rate)[: len(samples)]))
+        done.append(resample(enhanced, self._rate, rate)[: len(samples)])
         if len(done) < samples.shape[1]:
             return 0.0
-        mixed = np.clip(np.stack(done, 1), -1.0, 1.0)
+        mixed = np.clip((1 - dry) * np.stack(done, 1) + dry * samples, -1.0, 1.0)
         path = self._targets[name]
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
@@ -123,10 +97,10 @@ class Scp:
             check_samples(self._given[name], source)
             yield name, self._given[name]
 
-    def write(self, name: str, enhanced: np.ndarray, mix: Mix) -> float:
+    def write(self, name: str, enhanced: np.ndarray, dry: float) -> float:
         path, given = self._targets[name], self._given.pop(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_audio(path, mix(name, given, enhanced), self._rate)
+        write_audio(path, (1 - dry) * enhanced + dry * given, self._rate)
         return len(given) / self._rate
 
 
@@ -166,11 +140,11 @@ def open_source(source: Path, target: Path, rate: int) -> Files | Scp:
     return Files(source, target, rate)
 
 
-def enhance(enhancer: Enhancer, recordings: Files | Scp, mix: Mix, draw: int = 0) -> None:
+def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float, draw: int = 0) -> None:
     """Enhance and write all recordings, and log the real-time factor."""
     began, seconds = time.monotonic(), 0.0
     for name, enhanced in enhancer(recordings.signals(), draw):
-        seconds += recordings.write(name, enhanced, mix)
+        seconds += recordings.write(name, enhanced, dry)
     spent = time.monotonic() - began
     log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))
 
@@ -185,11 +159,8 @@ def main() -> None:
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy(arguments.use_gpu, arguments.threads)
-    if arguments.snr_low is None:
-        mix = mix_dry(config.dry if arguments.dry is None else arguments.dry)
-    else:
-        mix = mix_at_snr(arguments.snr_low, arguments.snr_high, arguments.draw)
-    enhance(load_enhancer(config, arguments.model / "generator"), recordings, mix, arguments.draw)
+    dry = config.dry if arguments.dry is None else arguments.dry
+    enhance(load_enhancer(config, arguments.model / "generator"), recordings, dry, arguments.draw)
 
 
 if __name__ == "__main__":

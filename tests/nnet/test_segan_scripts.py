@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from local.add_noise import active_power
-
 pytest.importorskip("tensorflow")
 
 TINY = """
@@ -71,15 +69,6 @@ def test_augmentation_makes_copies_that_differ(model: Path) -> None:
     assert np.abs(one - two).max() > 0
 
 
-def test_augmentation_at_a_ratio(model: Path) -> None:
-    options = ("--model", model / "model", "--threads", 1, "--snr-low", 20, "--snr-high", 20)
-    done = run("local/augment_data_dir.sh", *options, model / "clean", model / "at_ratio")
-    assert done.returncode == 0, done.stderr
-    clean = soundfile.read(model / "clean" / "s-u1.wav")[0]
-    noise = soundfile.read(model / "at_ratio/copy1/plain/wav/s-u1.wav")[0] - clean
-    assert 10 * np.log10(active_power(clean) / np.mean(noise**2)) == pytest.approx(20, abs=0.1)
-
-
 def test_one_recording(model: Path) -> None:
     wav = model / "noisy" / "s-u1.wav"
     done = run("local/clean_wav.sh", "--save-path", model / "model", wav, model / "cleaned")
@@ -92,10 +81,6 @@ def test_one_recording(model: Path) -> None:
     [
         (("local/enhance_data_dir.sh", "{0}/model", "{0}/nothing", "{0}/x"), "nothing/wav.scp is missing or empty"),
         (("local/augment_data_dir.sh", "{0}/clean", "{0}/x", "--copies", "none"), "takes a number of at least 1"),
-        (
-            ("python3", "-m", "nnet.segan.enhance", "--snr-low", "5", "{0}/model", "{0}/clean", "{0}/x"),
-            "--snr-low and --snr-high are given together",
-        ),
         (("local/train_segan.sh", "--modell", "small", "a", "b", "c"), "unknown option --modell"),
     ],
 )
