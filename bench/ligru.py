@@ -304,12 +304,12 @@ def main() -> None:
     args = parser.parse_args()
     from nnet.ligru.device import choose_device
 
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 for all
     if args.one:
         keep_freed_memory()
         return whole_network(json.loads(args.one))
     torch.set_num_threads(args.threads)
     device = choose_device(args.use_gpu)
-    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 for all
     rates = [", ".join(f"{name} {rate / GIGA:.0f}" for name, rate in product_rates(device, dtype).items())
              for dtype in (torch.float32, torch.bfloat16)]
     print(f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}; matrix products in GFLOP/s: {rates[0]} "

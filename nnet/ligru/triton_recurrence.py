@@ -97,9 +97,9 @@ def _forward(
         later = memory + (step + 1) % 2 * memory_size
         for block in range(tl.program_id(0), blocks, programs):
             row, column, inside = _place(block, size, UNITS, ROWS, COLUMNS)
-            gate = gates + (begin + row) * 2 * UNITS + column
-            state = tl.load(states + (before + row) * UNITS + column, inside & running, 0.0)
-            if not NORMALISE:
+            if not NORMALISE:  # loaded here, so that they are there when the product is
+                state = tl.load(states + (before + row) * UNITS + column, inside & running, 0.0)
+                gate = gates + (begin + row) * 2 * UNITS + column
                 gate_update = tl.load(gate, inside, 0.0)
                 gate_candidate = tl.load(gate + UNITS, inside, 0.0)
             update = tl.zeros((ROWS, COLUMNS), tl.float32)
@@ -234,31 +234,30 @@ class FusedRecurrence(torch.autograd.Function):
         starts = torch.tensor([0, *accumulate(sizes)], dtype=torch.int32).to(gates.device, non_blocking=True)
         padded = _pad(U)
         memory = _memory(padded, sizes[0], padded.shape[2])
-        _forward[_programs(gates.device, sizes[0], units)](
+        ctx.grid, ctx.options = _programs(gates.device, sizes[0], units), _options(U, mask, activation, normalise)
+        _forward[ctx.grid](
             gates, padded, mask, acts, states, memory, raw, products, inverse_deviations, starts,
-            _no_arrivals(gates), len(sizes), memory.stride(0), LAYER_NORM_EPS,
-            **_options(U, mask, activation, normalise),
+            _no_arrivals(gates), len(sizes), memory.stride(0), LAYER_NORM_EPS, **ctx.options,
         )  # fmt: skip
-        ctx.save_for_backward(U, acts, states, mask, products, inverse_deviations, starts)
-        ctx.sizes, ctx.activation = sizes, activation
+        ctx.save_for_backward(padded, acts, states, mask, products, inverse_deviations, starts)
+        ctx.sizes = sizes
         return states
 
     @staticmethod
     def backward(ctx, grad_states: Tensor):
-        U, acts, states, mask, products, inverse_deviations, starts = ctx.saved_tensors
-        sizes, units, normalise = ctx.sizes, U.shape[1], products is not None
+        padded, acts, states, mask, products, inverse_deviations, starts = ctx.saved_tensors
+        sizes = ctx.sizes
         before = previous_states(states, sizes)
         scale = None if mask is None else mask.max()  # the mask holds 0 and 1 / (1 - dropout)
         grad_gates = torch.empty_like(acts)
-        grad_products = torch.empty_like(acts) if normalise else grad_gates
-        padded = _pad(U)
+        grad_products = grad_gates if products is None else torch.empty_like(acts)
         memory = _memory(padded, sizes[0], 2 * padded.shape[2])
-        _backward[_programs(states.device, sizes[0], units)](
+        kept = states.new_zeros(sizes[0], states.shape[1])
+        _backward[ctx.grid](
             grad_states.contiguous(), padded, before, mask, scale, acts, products, inverse_deviations, grad_gates,
-            grad_products, memory, states.new_zeros(sizes[0], units), starts, _no_arrivals(states), len(sizes),
-            memory.stride(0), **_options(U, mask, ctx.activation, normalise),
+            grad_products, memory, kept, starts, _no_arrivals(states), len(sizes), memory.stride(0), **ctx.options,
         )  # fmt: skip
-        return grad_gates, recurrent_gradient(grad_products, before, U.dtype, sizes[0]), None, None, None, None
+        return grad_gates, recurrent_gradient(grad_products, before, padded.dtype, sizes[0]), None, None, None, None
 
 
 def _round_up(number: int, step: int) -> int:
@@ -269,7 +268,7 @@ def _pad(U: Tensor) -> Tensor:
     """[2 * units, units] with zeros around each half, so that no load is partial: [2, padded, padded]."""
     units = U.shape[1]
     beside = _round_up(units, DEPTH) - units
-    return F.pad(U.view(2, units, units), (0, beside, 0, beside))
+    return F.pad(U.reshape(2, units, units), (0, beside, 0, beside))
 
 
 def _memory(padded: Tensor, rows: int, columns: int) -> Tensor:

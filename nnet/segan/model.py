@@ -116,26 +116,21 @@ def _add(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
 _compiled_add = compiled(_add)
 
 
+def _with_adjoint(function: Callable, adjoint: Callable, x: tf.Tensor) -> tf.Tensor:
+    """A linear function of x whose gradient is written down."""
+    return tf.custom_gradient(lambda x: (function(x), adjoint))(x)
+
+
 def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
-    """_cut with _add as its gradient: TensorFlow's own, of slices, takes longer than the product that follows."""
+    """_cut with _add as its gradient: TensorFlow's own scatters piece by piece."""
     channels = frames.shape[2]
-
-    @tf.custom_gradient
-    def unfold(frames: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        return _cut(frames, width, size), lambda upstream: _compiled_add(upstream, width, channels)
-
-    return unfold(frames)
+    return _with_adjoint(lambda x: _cut(x, width, size), lambda y: _compiled_add(y, width, channels), frames)
 
 
 def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
     """_add with _cut as its gradient."""
     size = windows.shape[2]
-
-    @tf.custom_gradient
-    def fold(windows: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        return _add(windows, width, channels), lambda upstream: _cut(upstream, width, size)
-
-    return fold(windows)
+    return _with_adjoint(lambda x: _add(x, width, channels), lambda y: _cut(y, width, size), windows)
 
 
 def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
