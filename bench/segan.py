@@ -104,7 +104,7 @@ def measure_matrix_product(config: Config, budget: float) -> dict[str, float]:
 def measure_training(config: Config, budget: float) -> dict[str, float]:
     import tensorflow as tf
 
-    from nnet.segan.game import Game
+    from nnet.segan.game import Game, in_pairs
     from nnet.segan.records import training_batches
     from nnet.segan.training import choose_settings
 
@@ -114,7 +114,7 @@ def measure_training(config: Config, budget: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         records = write_random_records(config, Path(directory), max(2 * config.batch_size, config.reference_batch))
         batches = iter(training_batches(records, config, 0, config.batch_size).repeat())
-        game.reference.assign(tf.stack(next(iter(training_batches(records, config, 0, config.reference_batch))), 2))
+        game.reference.assign(in_pairs(*next(iter(training_batches(records, config, 0, config.reference_batch)))))
 
         def train() -> None:
             clean, noisy = next(batches)

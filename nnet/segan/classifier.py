@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nnet.segan.config import Config, load_config
-from nnet.segan.game import as_pair
+from nnet.segan.game import in_pairs
 from nnet.segan.model import Discriminator
 from nnet.segan.signal import cut_windows, preemphasise
 from nnet.segan.weights import load_weights, save_weights
@@ -23,7 +23,7 @@ class Classifier:
     def __init__(self, discriminator: Discriminator, reference: np.ndarray | tf.Tensor) -> None:
         self._config: Config = discriminator.config
         self._judge = tf.function(
-            lambda windows: discriminator(as_pair(windows), reference),
+            lambda windows: discriminator(in_pairs(windows, windows), reference),
             input_signature=[tf.TensorSpec((None, self._config.window))],
         )
 

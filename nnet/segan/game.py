@@ -109,12 +109,12 @@ class Game(tf.Module):
             fake = self.generator(given, latent(self.config, batch, self._seed(step, 0)))
             l1 = l1_loss(fake, target)
             spectral = spectral_loss(fake, target) if config.spectral_weight else tf.constant(0.0)
-            envelope = envelope_loss(fake, target, config.rate) if config.envelope_weight else tf.constant(0.0)
+            envelope = envelope_loss(fake, target, rate=config.rate) if config.envelope_weight else tf.constant(0.0)
             diversity = tf.constant(0.0)
             if config.diversity_weight:
                 again = self.generator(given, latent(self.config, batch, self._seed(step, 3)))
                 diversity = diversity_loss(fake, again, given)
-        real_pairs, fake_pairs = tf.stack([target, given], 2), tf.stack([fake, given], 2)
+        real_pairs, fake_pairs = in_pairs(target, given), in_pairs(fake, given)
         with tf.GradientTape() as d_tape:
             logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
             d_real, d_fake = discriminator_losses(logits[:batch], logits[batch:])
@@ -123,7 +123,7 @@ class Game(tf.Module):
 
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            adversarial = adversarial_loss(judge(tf.stack([fake, given], 2), 2))
+            adversarial = adversarial_loss(judge(in_pairs(fake, given), 2))
         towards_real = fake_tape.gradient(adversarial, fake)
         weights = (config.spectral_weight, config.envelope_weight, config.diversity_weight)
         pulls = [towards_real, settings.l1_weight, *(tf.constant(weight) for weight in weights)]
@@ -134,19 +134,24 @@ class Game(tf.Module):
     def classifier_reference(self) -> tf.Tensor:
         """The reference batch for windows judged alone: half of it clean, half noisy, each paired with itself."""
         half = self.config.reference_batch // 2
-        return tf.concat([as_pair(self.reference[:half, :, 0]), as_pair(self.reference[half:, :, 1])], 0)
+        windows = tf.concat([self.reference[:half, :, 0], self.reference[half:, :, 1]], 0)
+        return in_pairs(windows, windows)
 
     def classifier_step(self, clean: tf.Tensor, noisy: tf.Tensor) -> tf.Tensor:
         """One update of the discriminator as a classifier of clean (1) against noisy (0) windows; returns its loss."""
         batch = tf.shape(clean)[0]
         variables = list(self.discriminator.named.values())
+        windows = tf.concat([clean, noisy], 0)
         with tf.GradientTape() as tape:
-            logits = self.discriminator(as_pair(tf.concat([clean, noisy], 0)), self.classifier_reference())
+            logits = self.discriminator(in_pairs(windows, windows), self.classifier_reference())
             loss = tf.add_n(discriminator_losses(logits[:batch], logits[batch:]))
         self.d_optimizer.apply(tape.gradient(loss, variables), tf.constant(self.config.d_learning_rate))
         return loss
 
 
-def as_pair(windows: tf.Tensor) -> tf.Tensor:
-    """Windows (batch, window) judged without a counterpart: each is its own, (batch, window, 2)."""
-    return tf.stack([windows, windows], 2)
+def in_pairs(candidates: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+    """Windows (batch, window) and their counterparts as the discriminator takes them, (batch, window, 2).
+
+    A window that is judged without a counterpart is its own.
+    """
+    return tf.transpose(tf.stack([candidates, given], 1), [0, 2, 1])  # tf.stack(..., 2) takes three times as long

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from nnet.segan.gradients import compiled_gradient
+from nnet.segan.gradients import compiled_loss
 
 SPECTRA = (256, 512, 1024)  # samples of the short-time spectra that are compared
 SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
@@ -56,12 +56,12 @@ def power(spectra: tf.Tensor) -> tf.Tensor:
     return tf.square(tf.math.real(spectra)) + tf.square(tf.math.imag(spectra))
 
 
-@compiled_gradient
 def compressed(spectra: tf.Tensor) -> tf.Tensor:
     """Magnitudes to the power of COMPRESSION; a logarithm and back is faster than a power on a CPU."""
     return tf.exp(COMPRESSION / 2 * tf.math.log(power(spectra) + SPECTRAL_FLOOR**2))
 
 
+@compiled_loss
 def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """L1 between compressed magnitudes of the short-time spectra of windows (batch, samples), at three resolutions.
 
@@ -84,7 +84,8 @@ def third_octaves(rate: int) -> np.ndarray:
     return inside.astype(np.float32)
 
 
-def envelope_loss(generated: tf.Tensor, target: tf.Tensor, rate: int) -> tf.Tensor:
+@compiled_loss
+def envelope_loss(generated: tf.Tensor, target: tf.Tensor, *, rate: int) -> tf.Tensor:
     """1 - mean correlation of band envelopes over segments of 384 ms, of windows (batch, samples).
 
     After the intelligibility measure STOI (Taal et al. 2011), without its removal of pauses, resampling and clipping:

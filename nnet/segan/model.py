@@ -21,8 +21,7 @@ LEAK = 0.3  # slope of LeakyReLU below zero
 VBN_EPSILON = 1e-5
 DENSE_TIME = 64  # frames up to which a layer is one matrix product
 MOST_TAPS = 8  # of a filter whose gradient is taken at once
-NARROW = 8  # output channels up to which a layer is convolved in groups of frames ...
-GROUP = 8  # ... of this size
+VECTOR = 16  # channels that a CPU computes at once: a layer of half as many or fewer is convolved in groups of frames
 
 
 def _frames_of_filter(width: int, stride: int) -> tuple[int, int, int]:
@@ -84,11 +83,13 @@ def _convolve_narrow(x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
     """_convolve for a few output channels: by a filter over groups of frames, which has more."""
     width, inputs, outputs = taps.shape
     time = x.shape[1] - width + 1
-    grouped = _in_groups(taps, GROUP)
-    rows = -(-time // GROUP) + grouped.shape[0] - 1
-    padded = tf.pad(x, [[0, 0], [0, rows * GROUP - x.shape[1]], [0, 0]])
-    y = _convolve(tf.reshape(padded, [-1, rows, GROUP * inputs]), grouped)
-    return tf.reshape(y, [-1, y.shape[1] * GROUP, outputs])[:, :time]
+    group = VECTOR // outputs
+    grouped = _in_groups(taps, group)
+    rows = -(-time // group) + grouped.shape[0] - 1
+    padded = tf.pad(x, [[0, 0], [0, rows * group - x.shape[1]], [0, 0]])
+    y = _convolve(tf.reshape(padded, [-1, rows, group * inputs]), grouped)
+    frames = tf.reshape(y, [-1, y.shape[1] * group, outputs])
+    return frames if frames.shape[1] == time else frames[:, :time]
 
 
 def _cut(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
@@ -127,10 +128,15 @@ def _unfold(frames: tf.Tensor, width: int, size: int) -> tf.Tensor:
     return _with_adjoint(lambda x: _cut(x, width, size), lambda y: _compiled_add(y, width, channels), frames)
 
 
-def _fold(windows: tf.Tensor, width: int, channels: int) -> tf.Tensor:
-    """_add with _cut as its gradient."""
-    size = windows.shape[2]
-    return _with_adjoint(lambda x: _add(x, width, channels), lambda y: _cut(y, width, size), windows)
+def _fold(windows: tf.Tensor, width: int, channels: int, before: int) -> tf.Tensor:
+    """_add without the first `before` frames and as many frames as windows, with _cut as its gradient."""
+    time, size = windows.shape[1:]
+    around = [[0, 0], [before, width - 1 - before], [0, 0]]
+    return _with_adjoint(
+        lambda x: _add(x, width, channels)[:, before : before + time],
+        lambda y: _cut(tf.pad(y, around), width, size),
+        windows,
+    )
 
 
 def downconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -159,12 +165,12 @@ def deconv(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     width, before, after = _frames_of_filter(kernel.shape[0], stride)
     if time > DENSE_TIME:
         turned = tf.transpose(tf.reverse(_in_frames(kernel, stride), [0]), [0, 2, 1])
-        convolve = _convolve_narrow if turned.shape[2] <= NARROW else _convolve
+        convolve = _convolve_narrow if turned.shape[2] <= VECTOR // 2 else _convolve
         frames = convolve(tf.pad(x, [[0, 0], [after, before], [0, 0]]), turned)
     else:
         size = kernel.shape[0] * outputs
         windows = tf.matmul(tf.reshape(x, [-1, inputs]), tf.reshape(kernel, [size, inputs]), transpose_b=True)
-        frames = _fold(tf.reshape(windows, [-1, time, size]), width, stride * outputs)[:, before : before + time]
+        frames = _fold(tf.reshape(windows, [-1, time, size]), width, stride * outputs, before)
     return tf.reshape(frames, [-1, time * stride, outputs])
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from nnet.segan.classifier import Classifier, save_classifier
 from nnet.segan.config import Config, load_config
 from nnet.segan.enhancer import Enhancer
-from nnet.segan.game import LOSSES, Game, Settings
+from nnet.segan.game import LOSSES, Game, Settings, in_pairs
 from nnet.segan.log import log
 from nnet.segan.metrics import measure, si_sdr
 from nnet.segan.pictures import draw_losses, draw_spectrograms
@@ -70,7 +70,7 @@ class Training:
         else:
             batches = training_batches(self.places.records, self.config, -1, self.config.reference_batch)
             for clean, noisy in batches.take(1):
-                self.game.reference.assign(tf.stack([clean, noisy], 2))
+                self.game.reference.assign(in_pairs(clean, noisy))
         self.config.save(out)
         self._losses = LossLog(out / "losses.tsv", int(self.game.step))
         self._board = tf.summary.create_file_writer(str(out / "tensorboard"))

@@ -11,7 +11,7 @@ from nnet.segan.config import Config, read_config
 
 tf = pytest.importorskip("tensorflow")
 
-from nnet.segan.game import Game, as_pair  # noqa: E402
+from nnet.segan.game import Game, in_pairs  # noqa: E402
 from nnet.segan.gradients import compiled_gradient  # noqa: E402
 from nnet.segan.losses import (  # noqa: E402
     adversarial_loss,
@@ -270,13 +270,13 @@ def test_envelope_loss_hears_what_rises_and_falls() -> None:
     syllables = 1 + np.sin(np.arange(16384) / 16000 * 2 * np.pi * 4)
     speech = tf.constant((syllables * random.normal(0, 0.1, 16384))[None], tf.float32)
     noise = tf.constant(random.normal(0, 0.1, (1, 16384)), tf.float32)
-    assert float(envelope_loss(speech, speech, 16000)) == pytest.approx(0, abs=1e-4)
-    assert float(envelope_loss(3 * speech, speech, 16000)) < 0.01  # loudness does not count
-    steps = [float(envelope_loss(speech + weight * noise, speech, 16000)) for weight in (0.1, 0.5, 2.0)]
+    assert float(envelope_loss(speech, speech, rate=16000)) == pytest.approx(0, abs=1e-4)
+    assert float(envelope_loss(3 * speech, speech, rate=16000)) < 0.01  # loudness does not count
+    steps = [float(envelope_loss(speech + weight * noise, speech, rate=16000)) for weight in (0.1, 0.5, 2.0)]
     assert 0 < steps[0] < steps[1] < steps[2] < 1
     with tf.GradientTape() as tape:
         silence = tf.Variable(tf.zeros((1, 16384)))
-        loss = envelope_loss(silence, tf.zeros((1, 16384)), 16000)
+        loss = envelope_loss(silence, tf.zeros((1, 16384)), rate=16000)
     assert float(loss) == pytest.approx(1)
     assert np.isfinite(tape.gradient(loss, silence)).all()
 
@@ -291,6 +291,6 @@ def test_noise_on_the_discriminators_input_decays_to_nothing() -> None:
     assert [discriminator_noise(config, epoch) for epoch in range(5)] == [0.5, 0.5, 0.25, 0.125, 0.0]
 
 
-def test_pairs_of_a_window_with_itself() -> None:
+def test_pairs_lie_sample_by_sample() -> None:
     windows = tf.constant([[1.0, 2.0]])
-    np.testing.assert_array_equal(as_pair(windows), [[[1, 1], [2, 2]]])
+    np.testing.assert_array_equal(in_pairs(windows, 2 * windows), [[[1, 2], [2, 4]]])
