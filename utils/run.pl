@@ -3,7 +3,7 @@
 #
 # --max-jobs-run N   at most N at a time (default: as many as there are processors, or GPUs with --gpu)
 # --num-threads N    threads of a job: fewer jobs run at a time
-# --gpu N            N > 0: one GPU per job in turn, unless CUDA_VISIBLE_DEVICES is set already
+# --gpu N            N > 0: so many GPUs for each job, in turn, unless CUDA_VISIBLE_DEVICES is set already
 # --mem, --time ...  for queue.pl and slurm.pl; of no effect here
 # After a failure no further job is started. A signal to run.pl ends its jobs.
 use strict;
@@ -16,11 +16,12 @@ use lib dirname(__FILE__);
 use JobArray qw(parse_command_line job_log job_script report_failures);
 
 my %array = parse_command_line(@ARGV);
+my $gpus_of_job = $array{options}{gpu} // 0;
 my @gpus = gpus_to_share();
-my $at_a_time = $array{options}{max_jobs_run} // (@gpus ? scalar @gpus : processors());
+my $at_a_time = $array{options}{max_jobs_run} // (@gpus ? int(@gpus / $gpus_of_job) : processors());
 $at_a_time =~ m/^[1-9]\d*$/ or die "run.pl: --max-jobs-run takes a positive number, not '$at_a_time'\n";
 
-my (%job_of, %gpu_of, @failed);
+my (%job_of, %gpus_of, @failed);
 for my $signal (qw(INT TERM HUP)) {
   $SIG{$signal} = sub {
     $SIG{$signal} = 'DEFAULT';
@@ -42,17 +43,17 @@ sub start {
   my ($job) = @_;
   make_path(dirname(job_log(\%array, $job)));
   my $script = job_script(\%array, $job, getcwd()) . "exit \$code\n";
-  my $gpu = shift @gpus;
+  my @given = splice(@gpus, 0, $gpus_of_job);
   my $pid = fork() // die "run.pl: cannot start a process: $!\n";
   if ($pid == 0) {
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
     setpgid(0, 0);    # a process group of its own, so that the whole pipe can be ended
-    $ENV{CUDA_VISIBLE_DEVICES} = $gpu if defined $gpu;
+    $ENV{CUDA_VISIBLE_DEVICES} = join(',', @given) if @given;
     exec('bash', '-c', $script) or die "run.pl: cannot start bash: $!\n";
   }
   setpgid($pid, $pid);
   $job_of{$pid} = $job;
-  $gpu_of{$pid} = $gpu if defined $gpu;
+  $gpus_of{$pid} = \@given;
 }
 
 sub wait_for_a_job {
@@ -60,7 +61,7 @@ sub wait_for_a_job {
   my $status = $?;
   my $job = delete $job_of{$pid} // return;
   push @failed, $job if $status != 0;
-  push @gpus, delete $gpu_of{$pid} if exists $gpu_of{$pid};
+  push @gpus, @{delete $gpus_of{$pid}};
 }
 
 sub processors {
@@ -71,7 +72,8 @@ sub processors {
 
 # The GPUs to hand out, or none if no GPU was asked for or if the choice was made outside.
 sub gpus_to_share {
-  return () if !($array{options}{gpu} // 0) || defined $ENV{CUDA_VISIBLE_DEVICES};
+  return () if !$gpus_of_job || defined $ENV{CUDA_VISIBLE_DEVICES};
   my @lines = grep { m/^GPU \d+/ } `nvidia-smi -L 2>/dev/null`;
+  die "run.pl: --gpu $gpus_of_job, but this machine has only " . @lines . "\n" if @lines && @lines < $gpus_of_job;
   return (0 .. $#lines);
 }

@@ -238,8 +238,9 @@ def plan_batches(
     mean = sum(segment.frames for segment in segments) / len(segments)
     pool_size = max(at_least, round(POOL_BATCHES * batch_frames / mean))
     batches: list[list[Segment]] = []
-    for start in range(0, len(order), pool_size):
-        pool = sorted((segments[i] for i in order[start : start + pool_size]), key=lambda segment: -segment.frames)
+    starts = range(0, len(order) - at_least + 1, pool_size)
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        pool = sorted((segments[i] for i in order[start:end]), key=lambda segment: -segment.frames)
         batches += divide(pool, batch_frames, at_least)
     return [batches[i] for i in rng.permutation(len(batches))]
 
@@ -255,7 +256,8 @@ def divide(segments: Sequence[Segment], batch_frames: int, at_least: int = 1) ->
         groups[-1].append(segment)
         total += segment.frames
     if len(groups) > 1 and len(groups[-1]) < at_least:
-        groups[-2] += groups.pop()
+        rest = groups.pop()
+        groups[-1] += rest
     return groups
 
 

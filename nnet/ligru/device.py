@@ -14,4 +14,7 @@ def choose_device(use_gpu: str) -> torch.device:
         raise ValueError("--use-gpu true: PyTorch finds no GPU on this machine")
     if use_gpu == "false" or not available:
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    rank, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if rank >= gpus:
+        raise ValueError(f"process {rank + 1} on this machine has no GPU, PyTorch sees {gpus}: start as many processes")
+    return torch.device("cuda", rank)

@@ -201,9 +201,12 @@ class Training:
         return mask_features(batch, self.config, rng)
 
     def _careful_step(self, number: int, segments: list[Segment], batch: Batch) -> bool:
-        """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite."""
+        """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite.
+
+        One of several processes never divides its share: all of them take the same number of steps.
+        """
         planned = sum(segment.frames for segment in segments)
-        if len(batch.ids) <= 1 or planned <= self.progress.batch_frames:
+        if self.world > 1 or len(batch.ids) <= 1 or planned <= self.progress.batch_frames:
             try:
                 return self._step(number, batch)
             except (MemoryError, RuntimeError) as error:

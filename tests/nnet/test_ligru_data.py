@@ -210,6 +210,16 @@ def test_batches_hold_every_frame_once_within_the_budget():
     assert len(divide(batches[0], 1)) == len(batches[0])
 
 
+@pytest.mark.parametrize("at_least", [1, 2, 3])
+@pytest.mark.parametrize("batch_frames", [1, 100, 250])
+def test_every_process_has_a_part_of_every_batch(at_least, batch_frames):
+    for count in range(at_least, 60):
+        segments = cut_segments([int(n) for n in np.random.default_rng(count).integers(1, 100, count)], 0)
+        batches = plan_batches(segments, batch_frames, np.random.default_rng(0), at_least)
+        assert sorted((one for batch in batches for one in batch), key=lambda one: one.utterance) == segments
+        assert min(map(len, batches)) >= at_least
+
+
 def test_batch_is_packed(task):
     train = corpus(task)
     segments = sorted((Segment(i, 2, train.utterances[i].frames) for i in range(4)), key=lambda s: -s.frames)

@@ -207,6 +207,16 @@ def test_out_of_memory_halves_the_batches(task, tmp_path, caplog, monkeypatch):
     assert run.progress.planned_frames == run.progress.batch_frames
 
 
+def test_one_of_several_processes_takes_its_share_in_one_step(task, tmp_path, monkeypatch):
+    run = training(task, tmp_path, small(batch_frames=1))
+    run.world = 2
+    steps = []
+    monkeypatch.setattr(run, "_step", lambda number, batch: steps.append(batch.ids) or True)
+    segments = run._plan()[0]
+    batch = run._load(0, segments)
+    assert len(batch.ids) > 1 and run._careful_step(0, segments, batch) and steps == [batch.ids]
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
 def test_too_little_memory_for_anything_is_one_line(task, tmp_path, capsys, monkeypatch, error):
     def never(run, number, batch):
