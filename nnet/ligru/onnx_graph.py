@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from nnet.ligru.model import FrameLayer, LightLayer, TorchLayer
+from nnet.ligru.model import FrameLayer, LightLayer, Product, TorchLayer
 from nnet.ligru.norm import EPS, FrameBatchNorm
 from nnet.ligru.recurrence import LAYER_NORM_EPS
 from nnet.ligru.scorer import Scorer
@@ -50,9 +50,13 @@ class _Graph:
 def write_onnx(scorer: Scorer, path: Path) -> float:
     """Write the first model of a scorer, with its priors. Returns the largest difference that a check found.
 
-    ValueError if the written model does not give the same log-likelihoods.
+    The written model multiplies in float32, and so does the scorer's from now on. ValueError if it does not give the
+    same log-likelihoods.
     """
     model = scorer.models[0]
+    for module in model.modules():
+        if isinstance(module, Product):
+            module.product_type = torch.float32
     dim = model.dim // (sum(scorer.context) + 1)
     graph = _Graph()
     x = _context(graph, "feats", scorer.context)

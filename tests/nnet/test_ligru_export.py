@@ -44,6 +44,15 @@ def test_same_outputs(tmp_path, network, changes):
         np.testing.assert_allclose(session.run(None, {"feats": feats})[0], loglikes, atol=1e-4)
 
 
+def test_products_in_bfloat16(tmp_path):
+    nnet = untrained(tmp_path, precision="bfloat16", layers=5)
+    assert export.main([str(nnet), str(tmp_path / "x.onnx")]) == 0
+    feats = np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32)
+    ((_, loglikes),) = Scorer([nnet], "false")([("a", feats)])
+    session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"feats": feats})[0], loglikes, atol=0.05)
+
+
 def test_no_network(tmp_path, capsys):
     assert export.main([str(tmp_path), str(tmp_path / "x.onnx")]) == 1
     assert "final.pt: no such file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
