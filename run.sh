@@ -61,7 +61,7 @@ local/install_packages.sh $requirements
 # data/ and exp/ belong to one corpus; exp/.finished holds the last stage that was finished.
 mkdir -p data exp
 [ "$(cat exp/.corpus 2>/dev/null || echo "$corpus")" = "$corpus" ] ||
-  fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them, or run $corpus in another copy of the recipe"
+  fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them and data-fmllr/, or run $corpus in another copy of the recipe"
 finished=$(cat exp/.finished 2>/dev/null || echo -1)
 [ -n "$stage" ] || stage=$((finished < 13 ? finished + 1 : 13))
 
@@ -122,6 +122,7 @@ score() {
 }
 
 if begin 0 data; then
+  finished=-1 # nothing holds any more that was made of other data
   "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
   local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   for set in train dev test; do
@@ -204,7 +205,8 @@ if begin 8 tri2b; then
 fi
 
 if begin 9 tri3b; then
-  steps/align_si.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --use-graphs true \
+  # The graphs of tri2b's training are one archive a job, on whatever machine it was.
+  steps/align_si.sh --nj "$(cat exp/tri2b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
     data/train data/lang exp/tri2b exp/tri2b_ali_train
   steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
   decode tri3b steps/decode_fmllr.sh

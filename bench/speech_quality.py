@@ -20,10 +20,10 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from scipy.signal import wiener  # noqa: E402
 
-from local.audio import AudioError, read_scp  # noqa: E402
+from local.audio import AudioError, Segment, read_scp  # noqa: E402
 from nnet.segan.evaluate import choose, snr_band  # noqa: E402
 from nnet.segan.metrics import METRICS, measure  # noqa: E402
-from nnet.segan.recordings import Recording, pair_recordings  # noqa: E402
+from nnet.segan.recordings import pair_recordings  # noqa: E402
 
 RATE = 16000
 WIENER_SAMPLES = 29
@@ -40,7 +40,7 @@ def gate_spectrum(noisy: np.ndarray) -> np.ndarray:
     return reduce_noise(y=noisy, sr=RATE, stationary=True)
 
 
-def measure_all(job: dict[str, Recording]) -> dict[str, dict[str, float]]:
+def measure_all(job: dict[str, Segment]) -> dict[str, dict[str, float]]:
     """Metrics of one utterance by system; job holds its recordings, one of them `clean`."""
     signals = {name: recording.read(RATE) for name, recording in job.items()}
     clean, noisy = signals.pop("clean"), signals["noisy"]
@@ -75,7 +75,7 @@ def main() -> None:
     print_table(dict(sorted(bands.items(), key=lambda item: float(item[0].removesuffix("dB")))) | {"all": rows})
 
 
-def pairs_of(arguments: argparse.Namespace, directory: Path) -> list[tuple[str, tuple[Recording, Recording]]]:
+def pairs_of(arguments: argparse.Namespace, directory: Path) -> list[tuple[str, tuple[Segment, Segment]]]:
     return list(pair_recordings(arguments.clean, directory).items())
 
 

@@ -16,6 +16,12 @@ def find(name: str) -> Callable:
     return getattr(import_module(f"kaldi.programs.{MODULE_OF[name]}"), name.replace("-", "_"))
 
 
+def single_threaded(name: str, argv: list[str]) -> tuple[str, list[str]]:
+    """The program that does the work of a multi-threaded one of Kaldi: here jobs run side by side, not threads."""
+    single = name.removesuffix("-parallel")
+    return single, argv if single == name else [word for word in argv if not word.startswith("--num-threads=")]
+
+
 def writes_table(function: Callable, arguments: list[str]) -> bool:
     """Whether a table program is to write a table rather than a plain file."""
     from kaldi.table import is_specifier
@@ -38,7 +44,8 @@ def main(name: str, argv: list[str]) -> int:
     log.program = name
     common: dict[str, object] = {}
     try:
-        function = find(name)
+        single, argv = single_threaded(name, argv)
+        function = find(single)
         wanted = not argv and function.__code__.co_argcount > len(function.__defaults__ or ())
         arguments, options, common = parse(function, argv)
         if wanted or common.get("help"):

@@ -24,8 +24,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import RATE, AudioError, Segment, list_utterances, read_audio, read_scp, read_segment, write_audio
-from local.data_dir import write_table
+from local.audio import RATE, AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
+from local.data_dir import remove_tables, write_table
 
 log = logging.getLogger("add_noise.py")
 
@@ -78,7 +78,7 @@ def make_noisy(task: Task) -> tuple[str, float, str]:
     rng = np.random.default_rng([seed, zlib.crc32(utterance.encode())])
     snr = round(float(rng.uniform(low, high)), 2)
     try:
-        speech = read_segment(segment)
+        speech = segment.read()
         write_audio(path, add_noise(speech, draw_noise(noises, len(speech), rng), snr))
     except AudioError as error:
         return utterance, snr, str(error)
@@ -133,14 +133,15 @@ def main() -> None:
     low, high = (arguments.snr_low, arguments.snr_high) if arguments.snr is None else (arguments.snr, arguments.snr)
     if low > high:
         raise ValueError(f"--snr-low {low} is above --snr-high {high}")
-    noises = arguments.noise_list.read_text().split("\n")[:-1]
+    noises = arguments.noise_list.read_text().splitlines()
     if not noises:
         raise ValueError(f"no noise recordings in {arguments.noise_list}")
     target = arguments.dst_data_dir
+    if target.resolve() == arguments.src_data_dir.resolve():
+        raise ValueError(f"{target} is source and destination")
     wav_dir = target.resolve() / "wav"
     wav_dir.mkdir(parents=True, exist_ok=True)
-    # The tables come last: a data directory without wav.scp is not finished.
-    (target / "wav.scp").unlink(missing_ok=True)
+    remove_tables(target)  # the new ones come last: a data directory without wav.scp is not finished
     tasks = [
         (utterance, segment, wav_dir / f"{utterance}.wav", noises, low, high, arguments.seed)
         for utterance, segment in list_utterances(arguments.src_data_dir).items()

@@ -6,6 +6,7 @@ that says which and why; programs print that line and stop (or skip the utteranc
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import subprocess
@@ -48,6 +49,8 @@ def read_audio(source: str | Path, rate: int = RATE) -> np.ndarray:
         raise AudioError(f"recording has no samples: {source}")
     if len(samples) < promised:
         raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"recording has samples that are not numbers: {source}")
     mono = samples.mean(axis=1)
     if original_rate != rate:
         divisor = math.gcd(rate, original_rate)
@@ -67,12 +70,28 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
     write_file(path, content.getvalue())
 
 
+@functools.lru_cache(maxsize=1)
+def _read_whole(recording: str, rate: int) -> np.ndarray:
+    """A recording that segments are cut from; it is kept for the next one, which as a rule is of the same recording."""
+    return read_audio(recording, rate)
+
+
 class Segment(NamedTuple):
     """Where an utterance lies: a recording (path or command), and from second start to second end, or to its end."""
 
     recording: str
     start: float = 0.0
     end: float | None = None
+
+    def read(self, rate: int = RATE) -> np.ndarray:
+        """Its samples as read_audio gives them. Raises AudioError."""
+        if self.end is None and self.start == 0:
+            return read_audio(self.recording, rate)
+        end = None if self.end is None else round(self.end * rate)
+        samples = _read_whole(self.recording, rate)[round(self.start * rate) : end]
+        if len(samples) == 0:
+            raise AudioError(f"segment from {self.start} to {self.end} s lies outside its recording: {self.recording}")
+        return samples
 
 
 def list_utterances(data_dir: Path) -> dict[str, Segment]:
@@ -91,20 +110,6 @@ def list_utterances(data_dir: Path) -> dict[str, Segment]:
         start, end = float(fields[1]), float(fields[2])
         utterances[utterance] = Segment(recordings[fields[0]], start, end if end > 0 else None)
     return utterances
-
-
-def read_segment(segment: Segment, rate: int = RATE) -> np.ndarray:
-    """Read the samples of one utterance as read_audio does. Raises AudioError."""
-    samples = read_audio(segment.recording, rate)
-    if segment.end is None and segment.start == 0:
-        return samples
-    end = None if segment.end is None else round(segment.end * rate)
-    samples = samples[round(segment.start * rate) : end]
-    if len(samples) == 0:
-        raise AudioError(
-            f"segment from {segment.start} to {segment.end} s lies outside its recording: {segment.recording}"
-        )
-    return samples
 
 
 def read_scp(path: Path) -> dict[str, str]:

@@ -51,6 +51,14 @@ for copy in $(seq "$copies"); do
   local/enhance_data_dir.sh --nj "$nj" --cmd "$cmd" --use-gpu "$use_gpu" --threads "$threads" --draw "$copy" \
     "$model" "$src" "$part/plain"
   utils/copy_data_dir.sh --utt-prefix "gan$copy-" --spk-prefix "gan$copy-" "$part/plain" "$part/renamed"
+  if [ -f "$part/renamed/segments" ]; then
+    # copy_data_dir.sh, as Kaldi's, keeps recording-ids; here every copy has recordings of its own.
+    for table in wav.scp reco2dur reco2file_and_channel; do
+      [ ! -f "$part/renamed/$table" ] || sed -i "s/^/gan$copy-/" "$part/renamed/$table"
+    done
+    awk -v prefix="gan$copy-" '{ $2 = prefix $2; print }' "$part/plain/segments" |
+      sed "s/^/gan$copy-/" >"$part/renamed/segments"
+  fi
   parts+=("$part/renamed")
 done
 utils/combine_data.sh "$dest" "${parts[@]}"

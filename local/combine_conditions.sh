@@ -17,6 +17,8 @@ done
 
 for name in clean other; do
   utils/copy_data_dir.sh --utt-prefix $name- --spk-prefix $name- "${!name}" "$data.$name"
+  # Only one of them may have segments. From here on there are features alone.
+  rm -f "$data.$name"/{segments,wav.scp,reco2dur,reco2file_and_channel}
 done
 utils/combine_data.sh "$data" "$data.clean" "$data.other"
 rm -r "$data.clean" "$data.other"

@@ -18,6 +18,18 @@ class Utterance(NamedTuple):
     words: str
 
 
+# Tables that utils/ and steps/ know, as in utils/data_tables.sh; wav.scp first, without it a directory is not finished.
+TABLES = """wav.scp text utt2spk spk2utt segments feats.scp cmvn.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq
+    utt2warp utt2snr spk2gender spk2age spk2warp reco2dur reco2file_and_channel frame_shift""".split()
+
+
+def remove_tables(folder: Path) -> None:
+    """Make a data directory, or remove the tables that an earlier run left there: they may be of other utterances."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[str, str] | None = None) -> None:
     """Write wav.scp, text, utt2spk, spk2utt and, where genders (m or f) are known, spk2gender, sorted in C order.
 
@@ -35,8 +47,7 @@ def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[
         "spk2utt": [f"{speaker} {' '.join(names)}" for speaker, names in sorted(speakers.items())],
         "wav.scp": [f"{utterance.name} {utterance.recording.resolve()}" for utterance in ordered],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "wav.scp").unlink(missing_ok=True)
+    remove_tables(folder)
     if genders is not None:
         write_table(folder / "spk2gender", [f"{speaker} {genders[speaker]}" for speaker in sorted(speakers)])
     for name, lines in tables.items():

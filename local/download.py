@@ -20,7 +20,9 @@ def download(url: str, target: Path, size: int) -> None:
     """
     if not size:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT_SECONDS) as response:
-            size = int(response.headers["Content-Length"])
+            size = int(response.headers["Content-Length"] or 0)
+        if not size:
+            raise ValueError(f"the server does not say how long {url} is: fetch it by hand")
     if target.exists() and target.stat().st_size == size:
         return
     partial = target.with_name(target.name + ".part")

@@ -48,6 +48,9 @@ $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+remove_tables "$dest"
 for table in text utt2spk spk2utt spk2gender utt2snr utt2dur reco2dur utt2lang segments reco2file_and_channel; do
   if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check every recording of a Kaldi data directory, and convert those that are not 16 kHz mono 16-bit WAV files.
 
-Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. A recording that is missing, empty,
+Converted copies go to <wav-dir>, and wav.scp is rewritten to point there. Where there are segments, they become
+recordings of their own, and wav.scp is one of utterances. A recording that is missing, empty,
 truncated, shorter than a frame or not audio stops the program with one line that names it and its utterance; with
 --skip-bad true such recordings are left out of wav.scp instead, and the caller runs utils/fix_data_dir.sh.
 """
@@ -19,7 +20,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import RATE, AudioError, read_audio, read_scp, write_audio
+from local.audio import RATE, AudioError, Segment, list_utterances, write_audio
 from local.whole_file import write_file
 
 log = logging.getLogger("prepare_recordings.py")
@@ -35,14 +36,15 @@ def is_wanted_format(source: str) -> bool:
     return (info.format, info.subtype, info.samplerate, info.channels) == ("WAV", "PCM_16", RATE, 1)
 
 
-def prepare(task: tuple[str, str, Path]) -> tuple[str, str, str]:
+def prepare(task: tuple[str, Segment, Path]) -> tuple[str, str, str]:
     """Check one recording; returns its id, where it is now, and what is wrong with it."""
-    name, source, wav_dir = task
+    name, segment, wav_dir = task
+    source = segment.recording
     try:
-        samples = read_audio(source)
+        samples = segment.read()
         if len(samples) < FRAME * RATE:
             raise AudioError(f"recording is shorter than a frame of {1000 * FRAME:.0f} ms: {source}")
-        if is_wanted_format(source):
+        if segment == Segment(source) and is_wanted_format(source):
             return name, source, ""
         target = wav_dir / f"{name}.wav"
         wav_dir.mkdir(parents=True, exist_ok=True)
@@ -61,19 +63,21 @@ def main() -> None:
     parser.add_argument("wav_dir", type=Path)
     arguments = parser.parse_args()
     scp = arguments.data_dir / "wav.scp"
-    tasks = [(name, source, arguments.wav_dir.resolve()) for name, source in read_scp(scp).items()]
+    wav_dir = arguments.wav_dir.resolve()
+    tasks = [(name, segment, wav_dir) for name, segment in list_utterances(arguments.data_dir).items()]
     lines, converted, skipped = [], 0, 0
     with multiprocessing.Pool(arguments.nj) as pool:
-        for (_, source, _), (name, now, problem) in zip(tasks, pool.imap(prepare, tasks, chunksize=16), strict=True):
+        for (_, segment, _), (name, now, problem) in zip(tasks, pool.imap(prepare, tasks, chunksize=16), strict=True):
             if problem and arguments.skip_bad == "false":
                 raise AudioError(f"{scp}: {name}: {problem}")
             if problem:
                 log.warning("skipped %s: %s", name, problem)
                 skipped += 1
                 continue
-            converted += now != source
+            converted += now != segment.recording
             lines.append(f"{name} {now}\n")
     write_file(scp, "".join(lines))
+    (arguments.data_dir / "segments").unlink(missing_ok=True)
     log.info("%s: %d recordings, %d converted to 16 kHz mono, %d skipped", scp, len(lines), converted, skipped)
 
 

@@ -2,7 +2,7 @@
 # Trains a SEGAN on pairs of clean and noisy recordings; a run that was killed goes on where it stopped.
 set -euo pipefail
 
-stage=0
+stage=                  # default: 1 where the records of these data are there, else 0
 stop_stage=1
 cmd=utils/run.pl
 conf=conf/segan.toml    # configurations ...
@@ -22,7 +22,7 @@ threads=0               # of the CPU; 0: all
 help_message="Usage: local/train_segan.sh [options] <clean-data> <noisy-data> [<dev-clean> <dev-noisy>] <exp-dir>
  e.g.: local/train_segan.sh --epochs 10 data/train data/train_noisy data/dev data/dev_noisy exp/segan
 Data are Kaldi data directories with the same utterance-ids, or folders with audio files of the same names.
-Stages: 0 records, 1 training
+Stages: 0 records anew, and with them a training from the start; 1 training, which goes on where it stopped.
 Options:
   --model <name>                    # a table of --conf: small, plus, published (default $model)
   --conf <file>                     # configurations (default $conf)
@@ -33,7 +33,8 @@ Options:
   --dev-utts <n>                    # utterances to validate on after each epoch (default $dev_utts)
   --use-gpu auto|true|false         # (default $use_gpu)
   --threads <n>                     # CPU threads (default: all cores)
-  --stage <n> --stop-stage <n> --cmd <run.pl|queue.pl ...>"
+  --stage <n>                       # (default: 1 where the records of these data are there, else 0)
+  --stop-stage <n> --cmd <run.pl|queue.pl ...>"
 
 # shellcheck disable=SC1091
 . ./path.sh
@@ -53,14 +54,20 @@ if [ $# -eq 5 ]; then
 fi
 mkdir -p "$dir/log"
 
+cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "$clean" "$noisy")
+if [ -z "$stage" ]; then
+  if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ]; then stage=1; else stage=0; fi
+fi
+
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
-  # New records: a new training.
-  rm -rf "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
-  printf '[train]\nclean = "%s"\nnoisy = "%s"\n' "$clean" "$noisy" >"$dir/records.cfg"
+  echo "$cfg" >"$dir/records.cfg.tmp"
   if [ "$compress" = true ]; then zip=(--compress); else zip=(); fi
   $cmd "$dir/log/make_tfrecords.log" \
-    python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg" --save_path "$dir" --out_file train.tfrecords \
+    python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg.tmp" --save_path "$dir" --out_file train.tfrecords \
     --conf "$conf" --model "$model" --shards "$shards" ${zip[@]+"${zip[@]}"}
+  # New records: a new training.
+  rm -rf "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
+  mv "$dir/records.cfg.tmp" "$dir/records.cfg"
 fi
 
 if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then

@@ -98,5 +98,5 @@ gunzip -c "$dir"/decode/lat.*.gz |
   lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- ark:- 2>>"$dir/log/ctm.log" |
   nbest-to-ctm ark:- - 2>>"$dir/log/ctm.log" | utils/int2sym.pl -f 5 "$graph_dir/words.txt" >"$dir/ctm" ||
   fail "no words from the lattices, see $dir/log/ctm.log"
-awk 'NR == FNR { words[$1] = words[$1] " " $5; next } { print $1 words[$1] }' "$dir/ctm" "$data/wav.scp" |
+awk -v ctm="$dir/ctm" 'FILENAME == ctm { words[$1] = words[$1] " " $5; next } { print $1 words[$1] }' "$dir/ctm" "$data/wav.scp" |
   tee "$dir/text"

@@ -37,6 +37,7 @@ renamed() {
 }
 
 mkdir -p "$dest"
+remove_tables "$dest"
 awk -v up="$utt_prefix" -v us="$utt_suffix" -v sp="$spk_prefix" -v ss="$spk_suffix" \
   '{ print up $1 us, sp $2 ss }' "$source/utt2spk" >"$dest/utt2spk"
 utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" >"$dest/spk2utt"

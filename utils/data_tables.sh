@@ -7,6 +7,14 @@ speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
 recording_tables="wav.scp reco2dur reco2file_and_channel"
 other_files="frame_shift"
 
+# remove_tables <data-dir>: what an earlier run left there may be of other utterances.
+remove_tables() {
+  local table
+  for table in $utterance_tables $speaker_tables $recording_tables $other_files; do
+    rm -f "$1/$table"
+  done
+}
+
 # keep_utterances <data-dir> <utterance-list> <dest-dir>: writes into <dest-dir> the lines of <data-dir>'s tables that belong
 # to the listed utterances, to their speakers and to their recordings, and spk2utt.
 keep_utterances() {

@@ -87,8 +87,4 @@ if [ ! -s "$dest/.chosen" ]; then
 fi
 keep_utterances "$source" "$dest/.chosen" "$dest"
 rm "$dest/.chosen"
-# Statistics over other utterances than these no longer hold.
-if [ -f "$dest/cmvn.scp" ] && ! cmp -s "$source/spk2utt" "$dest/spk2utt"; then
-  if [ "$mode" != speakers ] && [ "$mode" != spk-list ]; then rm "$dest/cmvn.scp"; fi
-fi
 echo "$0: $(wc -l <"$dest/utt2spk") of $(wc -l <"$source/utt2spk") utterances of $source in $dest"

@@ -12,7 +12,8 @@ help_message="Usage: egs/kaldi/prepare.sh --corpus-dir <dir> [options] <data-dir
  e.g.: egs/kaldi/prepare.sh --corpus-dir /corpora/mine data
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 <dir> holds
-  train dev test        # with wav.scp, text and utt2spk each, and segments or spk2gender where there are such;
+  train dev test        # with wav.scp, text and utt2spk each, and segments (which become
+                        # recordings of their own) or spk2gender where there are such;
                         # recordings of any rate and channels, or commands that end in |
   dict/lexicon.txt      # lines 'WORD PHONE ...', phones without position or stress marks. Silence and <UNK> are added;
                         # where silence_phones.txt lies beside it, the folder is taken as a complete Kaldi dictionary

@@ -6,10 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.audio import AudioError
+from local.audio import AudioError, read_audio
 from nnet.segan.config import load_config
 from nnet.segan.log import stop_on_errors
-from nnet.segan.recordings import Recording
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,7 +27,7 @@ def main() -> None:
 
     classifier = load_classifier(arguments.model)
     for wav in arguments.wav:
-        probabilities = classifier.noisy_probabilities(Recording(wav).read(config.rate))
+        probabilities = classifier.noisy_probabilities(read_audio(wav, config.rate))
         print(f"{wav}\t{probabilities.mean():.4f}")
         if arguments.windows:
             for number, probability in enumerate(probabilities):

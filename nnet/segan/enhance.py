@@ -47,7 +47,7 @@ class Files:
         if source.is_file():
             self._paths = {source.name: source}
         else:
-            self._paths = {name: Path(recording.source) for name, recording in find_recordings(source).items()}
+            self._paths = {name: Path(recording.recording) for name, recording in find_recordings(source).items()}
         self._targets = {name: (target / name).with_suffix(".wav") for name in self._paths}
         check_targets(self._targets, self._paths)
         self._open: dict[str, tuple[np.ndarray, int]] = {}
@@ -59,7 +59,10 @@ class Files:
                 samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(f"recording is not audio that soundfile reads: {path} ({error})") from None
-            check_samples(samples, path)
+            if not np.isfinite(samples).all():
+                raise AudioError(f"recording has samples that are not numbers: {path}")
+            if len(samples) == 0:
+                raise AudioError(f"recording has no samples: {path}")
             self._open[name] = samples, rate
             for channel in range(samples.shape[1]):
                 yield f"{name}#{channel}", resample(samples[:, channel], rate, self._rate)
@@ -94,13 +97,12 @@ class Scp:
     def signals(self) -> Iterator[tuple[str, np.ndarray]]:
         for name, source in self._sources.items():
             self._given[name] = read_audio(source, self._rate)
-            check_samples(self._given[name], source)
             yield name, self._given[name]
 
     def write(self, name: str, enhanced: np.ndarray, dry: float) -> float:
         path, given = self._targets[name], self._given.pop(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_audio(path, (1 - dry) * enhanced + dry * given, self._rate)
+        write_audio(path, np.clip((1 - dry) * enhanced + dry * given, -1.0, 1.0), self._rate)
         return len(given) / self._rate
 
 
@@ -114,13 +116,6 @@ def check_targets(targets: Mapping[str, Path], sources: Mapping[str, str | Path]
         if path in written:
             raise ValueError(f"{name} and {written[path]} would both become {path}: rename one of them")
         written[path] = name
-
-
-def check_samples(samples: np.ndarray, source: object) -> None:
-    if not np.isfinite(samples).all():
-        raise AudioError(f"recording has samples that are not numbers: {source}")
-    if len(samples) == 0:
-        raise AudioError(f"recording has no samples: {source}")
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from local.audio import AudioError, read_scp
+from local.audio import AudioError, Segment, read_scp
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.metrics import has_pesq, measure
-from nnet.segan.recordings import Recording, pair_recordings
+from nnet.segan.recordings import pair_recordings
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,7 +38,7 @@ def choose(names: list[str], most: int) -> list[str]:
     return [names[position] for position in np.linspace(0, len(names) - 1, count).round().astype(int)]
 
 
-def measure_pair(job: tuple[Recording, Recording, int]) -> dict[str, float]:
+def measure_pair(job: tuple[Segment, Segment, int]) -> dict[str, float]:
     clean, test, rate = job
     return measure(clean.read(rate), test.read(rate), rate)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from local.audio import AudioError
+from local.audio import AudioError, Segment
 from nnet.segan.config import read_config, read_toml
 from nnet.segan.log import log, stop_on_errors
-from nnet.segan.recordings import Recording, pair_recordings
+from nnet.segan.recordings import pair_recordings, read_pair
 from nnet.segan.signal import cut_windows
 
 CLIPPED_PART = 0.001  # of the samples at full scale, from which on a recording is reported as clipped
@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def read_sets(cfg: Path) -> dict[str, tuple[Recording, Recording]]:
+def read_sets(cfg: Path) -> dict[str, tuple[Segment, Segment]]:
     """The pairs of all sets that a file like conf/e2e_maker.cfg names, by set and name."""
     pairs = {}
     for name, table in read_toml(cfg).items():
@@ -47,17 +47,6 @@ def read_sets(cfg: Path) -> dict[str, tuple[Recording, Recording]]:
     if not pairs:
         raise ValueError(f"{cfg}: names no set")
     return pairs
-
-
-def read_pair(name: str, pair: tuple[Recording, Recording], rate: int, cut: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Both recordings of a pair, equally long; ValueError if they are not and may not be cut."""
-    clean, noisy = (recording.read(rate) for recording in pair)
-    if len(clean) != len(noisy):
-        if not cut:
-            raise ValueError(f"{name}: clean has {len(clean)} samples and noisy {len(noisy)}; --cut cuts them")
-        shorter = min(len(clean), len(noisy))
-        clean, noisy = clean[:shorter], noisy[:shorter]
-    return clean, noisy
 
 
 def complain(name: str, clean: np.ndarray, noisy: np.ndarray) -> bool:

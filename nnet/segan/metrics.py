@@ -20,12 +20,15 @@ def si_sdr(clean: np.ndarray, degraded: np.ndarray) -> float:
 
 
 def stoi(clean: np.ndarray, degraded: np.ndarray, rate: int) -> float:
-    """Short-time objective intelligibility (Taal et al. 2011), about 0 to 1."""
+    """Short-time objective intelligibility (Taal et al. 2011), about 0 to 1; NaN where there is not even a frame."""
     import pystoi
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # too short for a frame of analysis: pystoi warns and returns 1e-5
-        return float(pystoi.stoi(clean, degraded, rate))
+        warnings.simplefilter("ignore")  # fewer frames than a segment: pystoi warns and returns 1e-5
+        try:
+            return float(pystoi.stoi(clean, degraded, rate))
+        except ValueError:
+            return float("nan")
 
 
 def has_pesq() -> bool:

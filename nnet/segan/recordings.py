@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from local.audio import read_audio, read_scp
+from local.audio import Segment, list_utterances
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff", ".aif", ".au", ".sph", ".mp3")
 
 
-@dataclasses.dataclass(frozen=True)
-class Recording:
-    """A recording, or the part of one between two times in seconds (a line of `segments`)."""
-
-    source: str
-    start: float = 0.0
-    end: float | None = None
-
-    def read(self, rate: int) -> np.ndarray:
-        """Float32 mono samples at `rate`, within [-1, 1]; ValueError names the source if a sample is not a number."""
-        samples = read_audio(self.source, rate)
-        if not np.isfinite(samples).all():
-            raise ValueError(f"recording has samples that are not numbers: {self.source}")
-        return samples[round(self.start * rate) : None if self.end is None else round(self.end * rate)]
-
-
-def find_recordings(directory: Path) -> dict[str, Recording]:
+def find_recordings(directory: Path) -> dict[str, Segment]:
     """Utterances of a Kaldi data directory by id, or audio files anywhere below a folder by their path in it."""
     if not directory.is_dir():
         raise ValueError(f"{directory}: no such directory")
     if (directory / "wav.scp").is_file():
-        wavs = read_scp(directory / "wav.scp")
-        if not (directory / "segments").is_file():
-            return {utterance: Recording(source) for utterance, source in wavs.items()}
-        found = {}
-        for utterance, line in read_scp(directory / "segments").items():
-            name, start, end = line.split()
-            if name not in wavs:
-                raise ValueError(f"{directory}/segments: {utterance} is cut from {name}, which wav.scp lacks")
-            found[utterance] = Recording(wavs[name], float(start), float(end))
-        return found
+        return list_utterances(directory)
     files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not files:
         raise ValueError(f"{directory}: neither a Kaldi data directory (no wav.scp) nor a folder with audio files")
-    return {str(path.relative_to(directory)): Recording(str(path)) for path in files}
+    return {str(path.relative_to(directory)): Segment(str(path)) for path in files}
 
 
-def pair_recordings(clean: Path, noisy: Path) -> dict[str, tuple[Recording, Recording]]:
+def pair_recordings(clean: Path, noisy: Path) -> dict[str, tuple[Segment, Segment]]:
     """Clean and noisy recordings of the same names; ValueError lists the names that only one side has."""
     left, right = find_recordings(clean), find_recordings(noisy)
     lonely = [(name, clean if name in left else noisy) for name in sorted(left.keys() ^ right.keys())]
@@ -58,3 +32,14 @@ def pair_recordings(clean: Path, noisy: Path) -> dict[str, tuple[Recording, Reco
         more = f" and {len(lonely) - 10} more" if len(lonely) > 10 else ""
         raise ValueError(f"{clean} and {noisy} do not pair up: {listed}{more}")
     return {name: (left[name], right[name]) for name in left}
+
+
+def read_pair(name: str, pair: tuple[Segment, Segment], rate: int, cut: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Both recordings of a pair, equally long; ValueError if they are not and may not be cut."""
+    clean, noisy = (recording.read(rate) for recording in pair)
+    if len(clean) != len(noisy):
+        if not cut:
+            raise ValueError(f"{name}: clean has {len(clean)} samples and noisy {len(noisy)}; --cut cuts them")
+        shorter = min(len(clean), len(noisy))
+        clean, noisy = clean[:shorter], noisy[:shorter]
+    return clean, noisy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import itertools
 import math
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from local.audio import Segment
 from nnet.segan.classifier import Classifier, save_classifier
 from nnet.segan.config import Config, load_config
 from nnet.segan.enhancer import Enhancer
@@ -20,7 +22,7 @@ from nnet.segan.game import LOSSES, Game, Settings, in_pairs
 from nnet.segan.log import log
 from nnet.segan.metrics import measure, si_sdr
 from nnet.segan.pictures import draw_losses, draw_spectrograms
-from nnet.segan.recordings import Recording
+from nnet.segan.recordings import read_pair
 from nnet.segan.records import count_pairs, training_batches
 from nnet.segan.weights import save_weights, writing
 
@@ -34,7 +36,7 @@ class Places:
 
     records: Path
     out: Path
-    dev: dict[str, tuple[Recording, Recording]]
+    dev: dict[str, tuple[Segment, Segment]]
     keep: int = 3
     save_every: int = 200
 
@@ -46,8 +48,9 @@ class Training:
         self.config, self.places, self.strategy = config, places, strategy
         pairs = count_pairs(places.records, config.window)
         self.steps_per_epoch = pairs // config.batch_size
-        if not self.steps_per_epoch:
-            raise ValueError(f"{places.records}: {pairs} pairs do not fill a batch of {config.batch_size}")
+        needed = max(config.batch_size, config.reference_batch)
+        if pairs < needed:
+            raise ValueError(f"{places.records}: {pairs} pairs do not fill a batch of {needed}")
         with strategy.scope():
             self.game = Game(config)
         self._best = tf.Variable(-math.inf, trainable=False)
@@ -110,9 +113,9 @@ class Training:
                     bar.update()
                     if int(self.game.pretrain_step) % self.places.save_every == 0:
                         self._save()
-        self._save()
         reference = self.game.classifier_reference()
         save_classifier(self.places.out, self.game.discriminator, reference)
+        self._save()
         if self.places.dev:
             read = [[side.read(self.config.rate) for side in pair] for pair in self.places.dev.values()]
             accuracy = Classifier(self.game.discriminator, reference).accuracy(*zip(*read, strict=True))
@@ -185,13 +188,13 @@ class Training:
         That is the SI-SDR, or, for noise, which cannot be predicted, how near its level comes to that of the real one.
         """
         rate, order = self.config.rate, 1 if self.config.direction == "enhance" else -1
-        read = {name: [side.read(rate) for side in pair[::order]] for name, pair in self.places.dev.items()}
+        read = {name: read_pair(name, pair[::order], rate, cut=True) for name, pair in self.places.dev.items()}
         rows = []
         for name, generated in self._enhancer((name, given) for name, (_, given) in read.items()):
             target, given = read[name]
             generated = (1 - self.config.dry) * generated + self.config.dry * given
             row = measure(target, generated, rate)
-            row["L1"] = float(np.mean(np.abs(target - generated[: len(target)])))
+            row["L1"] = float(np.mean(np.abs(target - generated)))
             if order < 0:
                 row["SNR"], row["real SNR"] = si_sdr(given, generated), si_sdr(given, target)
             rows.append(row)
@@ -210,7 +213,7 @@ class Training:
             for kind, samples in heard.items():
                 tf.summary.audio(kind, samples[None, :, None], self.config.rate)
         draw_spectrograms(heard, self.config.rate, self.places.out / "spectrograms.png")
-        _append_validation(self.places.out / "validation.tsv", epoch, means)
+        append_validation(self.places.out / "validation.tsv", epoch, means)
 
 
 def choose_settings(config: Config, epoch: int, progress: float) -> Settings:
@@ -258,12 +261,19 @@ def _check_same(old: Config, new: Config, out: Path) -> None:
             )
 
 
-def _append_validation(path: Path, epoch: int, means: dict[str, float]) -> None:
-    header = "\t".join(["epoch", *means]) + "\n"
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else [header]
-    kept = [line for line in lines if line == header or int(line.split("\t")[0]) < epoch]
+def append_validation(path: Path, epoch: int, means: dict[str, float]) -> None:
+    """Add the line of an epoch in place of it and of later ones; metrics may have come or gone since the others."""
+    rows = []
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if int(row["epoch"]) < epoch]
+    rows.append({"epoch": str(epoch)} | {metric: f"{value:.5f}" for metric, value in means.items()})
+    columns = dict.fromkeys(column for row in reversed(rows) for column in row)
     partial = path.with_suffix(".tmp")
-    partial.write_text("".join([*kept, "\t".join([str(epoch), *(f"{v:.5f}" for v in means.values())]) + "\n"]))
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(columns), restval="nan", delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     partial.replace(path)
 
 

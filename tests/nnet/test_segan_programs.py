@@ -23,6 +23,7 @@ from nnet.segan import classify, device, enhance, evaluate, make_tfrecords, trai
 from nnet.segan.config import read_config  # noqa: E402
 from nnet.segan.game import Game, Settings  # noqa: E402
 from nnet.segan.records import count_pairs, training_batches  # noqa: E402
+from nnet.segan.training import append_validation  # noqa: E402
 
 TINY = """
 [tiny]
@@ -178,6 +179,20 @@ def test_training_leaves_what_it_should(model: Path) -> None:
     assert row.startswith("1\t")
 
 
+def test_metrics_may_come_and_go_between_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "validation.tsv"
+    append_validation(path, 1, {"STOI": 0.5})
+    append_validation(path, 2, {"PESQ": 1.25, "STOI": 0.75})
+    append_validation(path, 2, {"PESQ": 1.5, "STOI": 0.75})
+    append_validation(path, 3, {"STOI": 1.0})
+    assert [line.split("\t") for line in path.read_text().splitlines()] == [
+        ["epoch", "STOI", "PESQ"],
+        ["1", "0.50000", "nan"],
+        ["2", "0.75000", "1.50000"],
+        ["3", "1.00000", "nan"],
+    ]
+
+
 def test_another_configuration_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, conf: Path, records: Path, model: Path
 ) -> None:
@@ -220,6 +235,15 @@ def test_enhancement_overwrites_no_recording(
     assert run(monkeypatch, enhance, model, source, tmp_path / "out") == 1
     assert "x.wav and x.flac would both become" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_louder_than_full_scale_is_clipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path
+) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.full(3000, 1.5), 16000, subtype="FLOAT")
+    (tmp_path / "wav.scp").write_text(f"loud {tmp_path}/loud.wav\n")
+    assert run(monkeypatch, enhance, model, tmp_path / "wav.scp", tmp_path / "out", "--dry", 1) == 0
+    assert soundfile.read(tmp_path / "out/loud.wav")[0].min() > 0.999
 
 
 def test_the_batch_does_not_change_what_a_recording_becomes(

@@ -69,6 +69,33 @@ def test_augmentation_makes_copies_that_differ(model: Path) -> None:
     assert np.abs(one - two).max() > 0
 
 
+def test_copies_of_segments_have_recordings_of_their_own(model: Path) -> None:
+    source = model / "long"
+    source.mkdir()
+    (source / "wav.scp").write_text(f"rec {model}/clean/s-u1.wav\n")
+    (source / "segments").write_text("s-u1 rec 0 0.2\ns-u2 rec 0.2 0.5\n")
+    for table in ("text", "utt2spk", "spk2utt"):
+        (source / table).write_text((model / "clean" / table).read_text())
+    options = ("--model", model / "model", "--threads", 1, "--copies", 2)
+    done = run("local/augment_data_dir.sh", *options, source, model / "segments")
+    assert done.returncode == 0, done.stderr
+    wavs = dict(line.split() for line in (model / "segments/wav.scp").read_text().splitlines())
+    assert list(wavs) == ["gan1-rec", "gan2-rec"] and len(set(wavs.values())) == 2
+    assert (model / "segments/segments").read_text().splitlines()[2] == "gan2-s-u1 gan2-rec 0 0.2"
+
+
+def test_training_again_goes_on(model: Path) -> None:
+    """Without --stage 0 the same command keeps what is trained, and a mistaken one harms nothing."""
+    options = ("--conf", model / "segan.toml", "--model", "tiny", "--direction", "add-noise", "--threads", 1)
+    before = (model / "model/generator.index").stat().st_mtime_ns
+    done = run("local/train_segan.sh", *options, model / "clean", model / "typo", model / "model")
+    assert done.returncode != 0 and "no such directory" in done.stderr
+    done = run("local/train_segan.sh", *options, model / "clean", model / "noisy", model / "model")
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do, 1 epochs are done" in (model / "model/log/train.log").read_text()
+    assert (model / "model/generator.index").stat().st_mtime_ns == before
+
+
 def test_one_recording(model: Path) -> None:
     wav = model / "noisy" / "s-u1.wav"
     done = run("local/clean_wav.sh", "--save-path", model / "model", wav, model / "cleaned")

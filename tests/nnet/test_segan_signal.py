@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from local.audio import AudioError, Segment
 from nnet.segan.config import load_config, read_config
 from nnet.segan.evaluate import choose, result_lines, snr_band
-from nnet.segan.make_tfrecords import read_pair, read_sets
+from nnet.segan.make_tfrecords import read_sets
 from nnet.segan.metrics import si_sdr, stoi
 from nnet.segan.pictures import smooth
-from nnet.segan.recordings import Recording, find_recordings, pair_recordings
+from nnet.segan.recordings import find_recordings, pair_recordings, read_pair
 from nnet.segan.signal import cut_windows, deemphasise, overlap_add, preemphasise, window_starts
 
 CONF = Path("conf/segan.toml")
@@ -55,6 +56,7 @@ def test_si_sdr_of_orthogonal_noise_is_the_snr() -> None:
     clean, noise = np.sin(2 * np.pi * 100 * time), np.sin(2 * np.pi * 200 * time)
     assert si_sdr(clean, 3 * (clean + noise / np.sqrt(10))) == pytest.approx(10, abs=1e-6)
     assert stoi(clean + 0.01 * np.random.default_rng(0).normal(size=16000), clean, 16000) > 0
+    assert np.isnan(stoi(clean[:100], clean[:100], 16000))
 
 
 def test_pesq_of_a_recording_itself_is_the_best_there_is() -> None:
@@ -121,13 +123,13 @@ def test_data_directories_and_folders_pair_up_or_say_what_is_lonely(tmp_path: Pa
 def test_pairs_of_different_length_and_samples_that_are_no_numbers(tmp_path: Path) -> None:
     write_wav(tmp_path / "long.wav", np.zeros(200))
     write_wav(tmp_path / "short.wav", np.zeros(150))
-    pair = Recording(str(tmp_path / "long.wav")), Recording(str(tmp_path / "short.wav"))
+    pair = Segment(str(tmp_path / "long.wav")), Segment(str(tmp_path / "short.wav"))
     with pytest.raises(ValueError, match="x: clean has 200 samples and noisy 150; --cut"):
         read_pair("x", pair, 16000, cut=False)
     assert [len(side) for side in read_pair("x", pair, 16000, cut=True)] == [150, 150]
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan]), 16000, subtype="FLOAT")
-    with pytest.raises(ValueError, match="not numbers: .*nan.wav"):
-        Recording(str(tmp_path / "nan.wav")).read(16000)
+    with pytest.raises(AudioError, match="not numbers: .*nan.wav"):
+        Segment(str(tmp_path / "nan.wav")).read(16000)
 
 
 def test_a_cfg_of_several_sets(tmp_path: Path) -> None:

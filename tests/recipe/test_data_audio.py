@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
 
-from local.audio import AudioError, Segment, list_utterances, read_audio, read_segment, write_audio
+from local.audio import AudioError, Segment, list_utterances, read_audio, write_audio
 
 
 @pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 16000, 1), ("flac", 44100, 2), ("wav", 8000, 3)])
@@ -29,7 +29,9 @@ def test_command_of_wav_scp(tmp_path: Path) -> None:
         read_audio("exit 3 |")
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated wav", "truncated flac", "header only"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "empty", "text", "truncated wav", "truncated flac", "header only", "numbers"]
+)
 def test_bad_recording_is_named(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ("bad.flac" if "flac" in kind else "bad.wav")
     if kind == "text":
@@ -38,6 +40,8 @@ def test_bad_recording_is_named(tmp_path: Path, kind: str) -> None:
         path.touch()
     elif kind != "missing":
         soundfile.write(path, speech_like(0 if kind == "header only" else 1), 16000)
+    if kind == "numbers":
+        soundfile.write(path, np.array([0.0, np.inf]), 16000, subtype="FLOAT")
     if "truncated" in kind:
         path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(AudioError, match=path.name):
@@ -50,10 +54,10 @@ def test_segments(tmp_path: Path) -> None:
     (tmp_path / "segments").write_text("u1 long 0.25 0.75\nu2 long 1.5 -1\nu3 long 5 6\n")
     utterances = list_utterances(tmp_path)
     assert utterances["u1"] == Segment(f"{tmp_path}/long.wav", 0.25, 0.75)
-    assert len(read_segment(utterances["u1"])) == 8000
-    assert len(read_segment(utterances["u2"])) == 8000
+    assert len(utterances["u1"].read()) == 8000
+    assert len(utterances["u2"].read()) == 8000
     with pytest.raises(AudioError, match=r"long\.wav"):
-        read_segment(utterances["u3"])
+        utterances["u3"].read()
 
 
 def test_write_audio_is_exact_and_refuses_clipping(tmp_path: Path) -> None:
@@ -82,6 +86,17 @@ def test_prepare_recordings_converts_what_kaldi_cannot_read(tmp_path: Path) -> N
     assert second == f"s1-b {tmp_path}/wav/s1-b.wav"
     info = soundfile.info(second.split()[1])
     assert (info.samplerate, info.channels, info.frames) == (16000, 1, 16000)
+
+
+def test_prepare_recordings_cuts_segments(tmp_path: Path) -> None:
+    data = write_data_dir(tmp_path / "data", {"s1-a": "ONE"})
+    (data / "segments").write_text("s1-u1 s1-a 0.25 0.75\ns1-u2 s1-a 0.5 -1\ns1-u3 s1-a 7 8\n")
+    assert_fails_in_one_line(run("local/prepare_recordings.py", data, tmp_path / "wav"), "s1-u3", "outside")
+    assert run("local/prepare_recordings.py", "--skip-bad", "true", data, tmp_path / "wav").returncode == 0
+    assert not (data / "segments").exists()
+    whole = soundfile.read(data / "s1-a.wav", dtype="int16")[0]
+    for line, part in zip((data / "wav.scp").read_text().splitlines(), (whole[4000:12000], whole[8000:]), strict=True):
+        np.testing.assert_allclose(soundfile.read(line.split()[1], dtype="int16")[0], part, atol=1)
 
 
 def test_prepare_recordings_stops_or_skips(tmp_path: Path) -> None:

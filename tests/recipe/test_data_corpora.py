@@ -102,6 +102,16 @@ def test_own_corpus(own: Path, tmp_path: Path) -> None:
     assert "<UNK> SPN" in (tmp_path / "data/local/dict/lexicon.txt").read_text()
 
 
+def test_own_corpus_with_segments(own: Path, tmp_path: Path) -> None:
+    train = own / "train"
+    (train / "wav.scp").write_text(f"rec {train}/s0-a.wav\n")
+    (train / "segments").write_text("s0-a rec 0 0.5\ns0-b rec 7 8\n")
+    assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "s0-b", "outside")
+    assert prepare_own(own, tmp_path / "data", "--kaldi-skip-bad", "true").returncode == 0
+    assert (tmp_path / "data/train/wav.scp").read_text() == f"s0-a {tmp_path}/data/local/wav/train/s0-a.wav\n"
+    assert not (tmp_path / "data/train/segments").exists()
+
+
 def test_own_corpus_needs_a_folder(own: Path, tmp_path: Path) -> None:
     assert_fails_in_one_line(run("egs/kaldi/prepare.sh", tmp_path / "data"), "--corpus-dir")
     shutil.rmtree(own / "dev")

@@ -25,6 +25,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(CONTENT[start:])
 
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
     def log_message(self, *arguments: object) -> None:
         pass
 
@@ -54,6 +58,10 @@ def test_wrong_size(url: str, tmp_path: Path) -> None:
     done = run("local/download.py", "--size", "99999", url, tmp_path / "file")
     assert_fails_in_one_line(done, url, str(len(CONTENT)), "99999")
     assert not (tmp_path / "file").exists()
+
+
+def test_server_that_does_not_say_how_long(url: str, tmp_path: Path) -> None:
+    assert_fails_in_one_line(run("local/download.py", url, tmp_path / "file"), url, "does not say how long")
 
 
 def test_no_network(tmp_path: Path) -> None:

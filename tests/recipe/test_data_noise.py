@@ -77,6 +77,19 @@ def test_one_ratio(data: Path, noises: Path, tmp_path: Path) -> None:
     assert (tmp_path / "n/utt2snr").read_text() == "s1-a 10.00\ns1-b 10.00\ns1-c 10.00\n"
 
 
+def test_nothing_is_written_over_the_clean_speech(data: Path, noises: Path) -> None:
+    assert_fails_in_one_line(run("local/add_noise.py", data, noises / "test.list", data), "source and destination")
+    assert (data / "wav.scp").exists()
+
+
+def test_tables_of_an_earlier_run_go(data: Path, noises: Path, tmp_path: Path) -> None:
+    (tmp_path / "n").mkdir()
+    (tmp_path / "n/utt2dur").write_text("s1-x 1.0\n")
+    (tmp_path / "list").write_text((noises / "test.list").read_text().splitlines()[0])  # without a line's end
+    assert run("local/add_noise.py", data, tmp_path / "list", tmp_path / "n").returncode == 0
+    assert run("utils/validate_data_dir.sh", "--no-feats", tmp_path / "n").returncode == 0
+
+
 def test_bad_recording_stops_or_is_skipped(data: Path, noises: Path, tmp_path: Path) -> None:
     (data / "s1-b.wav").write_bytes((data / "s1-b.wav").read_bytes()[:1000])
     command = ["local/add_noise.py", data, noises / "test.list", tmp_path / "n"]

@@ -199,7 +199,7 @@ def test_score_needs_a_tuned_decoding(tri1: Recipe) -> None:
 
 
 def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
-    tri3b("steps/decode_fmllr.sh --nj 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
+    tri3b("steps/decode_fmllr.sh --nj 2 --num-threads 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
           "exp/tri3b/decode_dev")
     assert {"lat.1.gz", "lat.2.gz", "trans.1", "trans.2", "num_jobs"} <= tri3b.files("exp/tri3b/decode_dev")
     assert not [n for n in tri3b.files("exp/tri3b/decode_dev") if "tmp" in n or n.startswith("pre_trans")]

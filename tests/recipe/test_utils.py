@@ -169,10 +169,13 @@ class TestDataDirectories:
 
     def test_subset_by_list(self, data: Path, tmp_path: Path) -> None:
         speakers = write(tmp_path / "list", "s2")
+        write(data / "cmvn.scp", *(f"{speaker} x.ark:5" for speaker in first_fields(data / "spk2utt")))
         run("utils/subset_data_dir.sh", "--spk-list", speakers, data, tmp_path / "sub")
-        assert first_fields(tmp_path / "sub" / "spk2gender") == ["s2"]
+        assert first_fields(tmp_path / "sub" / "spk2gender") == first_fields(tmp_path / "sub" / "cmvn.scp") == ["s2"]
 
     def test_copy_with_prefixes_and_combine(self, data: Path, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        write(tmp_path / "a/utt2dur", "of-an-earlier-run 1.0")
         run("utils/copy_data_dir.sh", "--utt-prefix", "a-", "--spk-prefix", "a-", data, tmp_path / "a")
         assert (tmp_path / "a/utt2spk").read_text().splitlines()[0] == "a-s1-0 a-s1"
         run("utils/combine_data.sh", tmp_path / "both", data, tmp_path / "a")
