@@ -53,6 +53,9 @@ if [ -z "$dir" ]; then
 fi
 data=$dir/data
 mkdir -p "$data" "$dir/log"
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+remove_tables "$data"
 
 for recording in "$@"; do
   name=$(basename "$recording")

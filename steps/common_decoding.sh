@@ -3,7 +3,7 @@
 #
 # They use these variables of the script: cmd nj data dir graphdir num_threads skip_scoring scoring_opts.
 
-# start_decoding: checks data and graph, splits the data, empties the directory.
+# start_decoding: checks data and graph, splits the data, makes the directory.
 start_decoding() {
   require_files "$graphdir"/{HCLG.fst,words.txt} "$data/feats.scp"
   utils/split_data.sh "$data" "$nj"

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 case ${1:-} in --help | -h) echo "Usage: tests/run.sh [pytest options, e.g. -k segan]"; exit 0 ;; esac
 
 requirements=requirements.txt
-if cmp -s requirements-gpu.txt .venv/installed.txt; then requirements=requirements-gpu.txt; fi
+if cmp -s requirements-gpu.txt .venv/installed.txt; then requirements="requirements-gpu.txt"; fi
 local/install_packages.sh "$requirements"
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
