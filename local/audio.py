@@ -70,9 +70,9 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
     write_file(path, content.getvalue())
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _read_whole(recording: str, rate: int) -> np.ndarray:
-    """A recording that segments are cut from; it is kept for the next one, which as a rule is of the same recording."""
+    """A recording that segments are cut from; kept for the next segment, and two for pairs of clean and noisy ones."""
     return read_audio(recording, rate)
 
 

@@ -11,7 +11,7 @@ threads=0
 
 help_message="Usage: local/augment_data_dir.sh [options] <src-data-dir> <dest-data-dir> [options]
  e.g.: local/augment_data_dir.sh data/train data/train_augmented --copies 2
-Utterances and speakers of copy N are prefixed with 'ganN-'. Each copy has a latent z of its own.
+Utterances, speakers and recordings of copy N are prefixed with 'ganN-'. Each copy has a latent z of its own.
 Options:
   --copies <n>               # (default $copies)
   --model <segan-dir>        # (default $model)

@@ -40,6 +40,11 @@ if [ ! -s "$src/wav.scp" ]; then
   exit 1
 fi
 
+if [ "$src" -ef "$dest" ]; then
+  echo "$0: source and destination are both $src" >&2
+  exit 1
+fi
+
 mkdir -p "$dest/log" "$dest/wav"
 scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done

@@ -52,8 +52,12 @@ if ! { [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv; } >"$log" 2>&1; 
 fi
 # The CPU and the GPU build of TensorFlow fill the same folder, and pip would take the first to be still there.
 if [ -f .venv/installed.txt ] && ! cmp -s <(grep ^tensorflow .venv/installed.txt) <(grep ^tensorflow "$requirements"); then
+  if ! .venv/bin/pip uninstall --yes --disable-pip-version-check tensorflow tensorflow-cpu >"$log" 2>&1; then
+    echo "$0: pip could not remove the other TensorFlow; the end of $log:" >&2
+    tail -n 5 "$log" >&2
+    exit 1
+  fi
   rm .venv/installed.txt
-  .venv/bin/pip uninstall --yes --disable-pip-version-check tensorflow tensorflow-cpu >"$log" 2>&1
 fi
 # Without compiling: most modules of these packages are never imported, and Python compiles those that are.
 if ! .venv/bin/pip install --no-compile --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then

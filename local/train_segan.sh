@@ -45,8 +45,8 @@ if [ $# -ne 3 ] && [ $# -ne 5 ]; then
   echo "$help_message" >&2
   exit 1
 fi
-clean=$1
-noisy=$2
+clean=${1%/}
+noisy=${2%/}
 dir=${!#}
 dev=()
 if [ $# -eq 5 ]; then
@@ -56,7 +56,11 @@ mkdir -p "$dir/log"
 
 cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "$clean" "$noisy")
 if [ -z "$stage" ]; then
-  if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ]; then stage=1; else stage=0; fi
+  stage=0
+  if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ] && compgen -G "$dir/train*.tfrecords" >/dev/null &&
+    [ "$dir/records.cfg" -nt "$clean/wav.scp" ] && [ "$dir/records.cfg" -nt "$noisy/wav.scp" ]; then
+    stage=1
+  fi
 fi
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
@@ -66,7 +70,7 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
     python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg.tmp" --save_path "$dir" --out_file train.tfrecords \
     --conf "$conf" --model "$model" --shards "$shards" ${zip[@]+"${zip[@]}"}
   # New records: a new training.
-  rm -rf "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
+  rm -rf "$dir/records.cfg" "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
   mv "$dir/records.cfg.tmp" "$dir/records.cfg"
 fi
 

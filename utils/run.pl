@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 # Runs a command, or an array of jobs JOB=1:N in parallel, on this machine; every job writes a log. As Kaldi's run.pl.
 #
-# --max-jobs-run N   at most N at a time (default: as many as there are processors, or GPUs with --gpu)
+# --max-jobs-run N   at most N at a time (default: as many as there are processors, or with --gpu as have GPUs)
 # --num-threads N    threads of a job: fewer jobs run at a time
 # --gpu N            N > 0: so many GPUs for each job, in turn, unless CUDA_VISIBLE_DEVICES is set already
 # --mem, --time ...  for queue.pl and slurm.pl; of no effect here
@@ -17,9 +17,12 @@ use JobArray qw(parse_command_line job_log job_script report_failures);
 
 my %array = parse_command_line(@ARGV);
 my $gpus_of_job = $array{options}{gpu} // 0;
+$gpus_of_job =~ m/^\d+$/ or die "run.pl: --gpu takes a number, not '$gpus_of_job'\n";
 my @gpus = gpus_to_share();
-my $at_a_time = $array{options}{max_jobs_run} // (@gpus ? int(@gpus / $gpus_of_job) : processors());
+my $most = @gpus ? int(@gpus / $gpus_of_job) : processors();
+my $at_a_time = $array{options}{max_jobs_run} // $most;
 $at_a_time =~ m/^[1-9]\d*$/ or die "run.pl: --max-jobs-run takes a positive number, not '$at_a_time'\n";
+$at_a_time = $most if @gpus && $at_a_time > $most;
 
 my (%job_of, %gpus_of, @failed);
 for my $signal (qw(INT TERM HUP)) {

@@ -85,6 +85,7 @@ if [ ! -s "$dest/.chosen" ]; then
   echo "$0: no utterance of $source was chosen" >&2
   exit 1
 fi
+remove_tables "$dest"
 keep_utterances "$source" "$dest/.chosen" "$dest"
 rm "$dest/.chosen"
 echo "$0: $(wc -l <"$dest/utt2spk") of $(wc -l <"$source/utt2spk") utterances of $source in $dest"

@@ -46,8 +46,12 @@ for set in train dev test; do
     if [ -f "$corpus_dir/$set/$table" ]; then cp "$corpus_dir/$set/$table" "$dir"; fi
   done
   utils/utt2spk_to_spk2utt.pl "$dir/utt2spk" >"$dir/spk2utt"
-  [ "$kaldi_skip_bad" = true ] || utils/validate_data_dir.sh --no-feats "$dir" ||
-    fail "repair $corpus_dir/$set, e.g. with utils/fix_data_dir.sh (--kaldi-skip-bad true does it on the copy)"
+  if [ "$kaldi_skip_bad" = true ]; then
+    utils/fix_data_dir.sh "$dir"
+  else
+    utils/validate_data_dir.sh --no-feats "$dir" ||
+      fail "repair $corpus_dir/$set, e.g. with utils/fix_data_dir.sh (--kaldi-skip-bad true does it on the copy)"
+  fi
   local/prepare_recordings.py --nj "$nj" --skip-bad "$kaldi_skip_bad" "$dir" "$data/local/wav/$set"
   if [ "$kaldi_skip_bad" = true ]; then
     utils/fix_data_dir.sh "$dir"

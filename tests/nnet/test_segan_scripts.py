@@ -107,6 +107,7 @@ def test_one_recording(model: Path) -> None:
     ("command", "complaint"),
     [
         (("local/enhance_data_dir.sh", "{0}/model", "{0}/nothing", "{0}/x"), "nothing/wav.scp is missing or empty"),
+        (("local/enhance_data_dir.sh", "{0}/model", "{0}/clean", "{0}/clean/"), "source and destination are both"),
         (("local/augment_data_dir.sh", "{0}/clean", "{0}/x", "--copies", "none"), "takes a number of at least 1"),
         (("local/train_segan.sh", "--modell", "small", "a", "b", "c"), "unknown option --modell"),
     ],

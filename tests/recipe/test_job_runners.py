@@ -118,7 +118,7 @@ def test_gpus_in_turn(queues: dict[str, str], tmp_path: Path) -> None:
     assert {(tmp_path / f"gpu.{n}").read_text() for n in (1, 2)} == {"gpu-0\n", "gpu-1\n"}
     assert submit("run.pl", *job, env=queues, cwd=tmp_path).returncode == 0
     assert (tmp_path / "gpu.1").read_text() == "gpu-none\n"
-    assert submit("run.pl", "--gpu", "2", *job, env=queues, cwd=tmp_path).returncode == 0
+    assert submit("run.pl", "--gpu", "2", "--max-jobs-run", "2", *job, env=queues, cwd=tmp_path).returncode == 0
     assert {(tmp_path / f"gpu.{n}").read_text() for n in (1, 2)} == {"gpu-0,1\n"}
     done = submit("run.pl", "--gpu", "3", *job, env=queues, cwd=tmp_path)
     assert done.returncode != 0 and "--gpu 3, but this machine has only 2" in done.stderr
