@@ -50,14 +50,22 @@ if ! { [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv; } >"$log" 2>&1; 
   tail -n 3 "$log" >&2
   exit 1
 fi
-# The CPU and the GPU build of TensorFlow fill the same folder, and pip would take the first to be still there.
+# What pip would take for installed: the CPU and the GPU build of TensorFlow fill the same folder, and PyTorch's CPU build has
+# the version of the other one.
+unwanted=()
 if [ -f .venv/installed.txt ] && ! cmp -s <(grep ^tensorflow .venv/installed.txt) <(grep ^tensorflow "$requirements"); then
-  if ! .venv/bin/pip uninstall --yes --disable-pip-version-check tensorflow tensorflow-cpu >"$log" 2>&1; then
-    echo "$0: pip could not remove the other TensorFlow; the end of $log:" >&2
+  unwanted+=(tensorflow tensorflow-cpu)
+fi
+if grep -q '^tensorflow\[' "$requirements" && compgen -G '.venv/lib/python3*/site-packages/torch-*+cpu.dist-info' >/dev/null; then
+  unwanted+=(torch)
+fi
+if [ ${#unwanted[@]} -gt 0 ]; then
+  if ! .venv/bin/pip uninstall --yes --disable-pip-version-check "${unwanted[@]}" >"$log" 2>&1; then
+    echo "$0: pip could not remove ${unwanted[*]}; the end of $log:" >&2
     tail -n 5 "$log" >&2
     exit 1
   fi
-  rm .venv/installed.txt
+  rm -f .venv/installed.txt
 fi
 # Without compiling: most modules of these packages are never imported, and Python compiles those that are.
 if ! .venv/bin/pip install --no-compile --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then

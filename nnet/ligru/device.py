@@ -17,4 +17,5 @@ def choose_device(use_gpu: str) -> torch.device:
     rank, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
     if rank >= gpus:
         raise ValueError(f"process {rank + 1} on this machine has no GPU, PyTorch sees {gpus}: start as many processes")
+    torch.cuda.set_device(rank)
     return torch.device("cuda", rank)

@@ -11,7 +11,8 @@ SLi-GRU:  Moumen, Parcollet, "Stabilising and accelerating light gated recurrent
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import logging
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -20,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nnet.ligru.products import Multiplier, product
+
+log = logging.getLogger("ligru")
 
 aten = torch.ops.aten
 ACTIVATIONS = ("relu", "tanh")
@@ -44,11 +47,23 @@ def light_recurrence(
     normalise: layer-normalise U h_{t-1} over the 2 * units (SLi-GRU).
     Returns the states h_t, packed: [sum(sizes), units].
     """
-    if gates.is_cuda and gates.dtype == torch.float32 and find_spec("triton"):
+    if gates.is_cuda and gates.dtype == torch.float32 and _triton_runs():
         from nnet.ligru.triton_recurrence import FusedRecurrence
 
         return FusedRecurrence.apply(gates, U, sizes, mask, activation, normalise)
     return _LightRecurrence.apply(gates, U, sizes, mask, activation, normalise)
+
+
+@cache
+def _triton_runs() -> bool:
+    """Whether Triton can launch: the first time it compiles a module, with a C compiler and Python's headers."""
+    try:
+        import triton
+
+        return triton.runtime.driver.active.utils is not None
+    except Exception as error:  # Triton passes on whatever its compiler says
+        log.warning("Triton does not run here, each step is launched on its own, which is slow: %s", error)
+        return False
 
 
 class _LightRecurrence(torch.autograd.Function):

@@ -391,6 +391,12 @@ class Training:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """What NumPy, CUDA, PyTorch's allocator and oneDNN raise; oneDNN does not say why it fails."""
-    said = ("can't allocate memory", "could not create a primitive", "could not execute a primitive")
+    """What NumPy, CUDA, Triton, PyTorch's allocator and oneDNN raise; oneDNN does not say why it fails."""
+    said = (
+        "can't allocate memory",
+        "could not create a primitive",
+        "could not execute a primitive",
+        "CUDA]: out of memory",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+    )
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in said)

@@ -61,7 +61,7 @@ def _advance(
 ):  # fmt: skip
     """z_t | c_t and h_t of a block from what the sigmoid and the activation are taken of, and h_{t-1}."""
     update = tl.sigmoid(update)
-    candidate = tl.maximum(candidate, 0.0) if RELU else 2 * tl.sigmoid(2 * candidate) - 1
+    candidate = tl.maximum(candidate, 0.0, tl.PropagateNan.ALL) if RELU else 2 * tl.sigmoid(2 * candidate) - 1
     if MASKED:
         candidate *= tl.load(mask + row * UNITS + column, inside, 0.0)
     state = candidate + update * (state - candidate)
@@ -87,10 +87,10 @@ def _forward(
     """
     programs = tl.num_programs(0)
     expected = 0
-    before = 0
+    before = tl.load(starts)
     for step in range(steps):
         begin = tl.load(starts + step)
-        size = tl.load(starts + step + 1) - begin
+        size = (tl.load(starts + step + 1) - begin).to(tl.int32)
         blocks = tl.cdiv(size, ROWS) * tl.cdiv(UNITS, COLUMNS)
         running = step > 0  # before step 0 the state is zero
         earlier = memory + step % 2 * memory_size
@@ -161,7 +161,7 @@ def _backward(
     expected = 0
     for back in range(steps):
         begin = tl.load(starts + steps - 1 - back)
-        size = tl.load(starts + steps - back) - begin
+        size = (tl.load(starts + steps - back) - begin).to(tl.int32)
         blocks = tl.cdiv(size, ROWS) * tl.cdiv(UNITS, COLUMNS)
         after = memory + back % 2 * memory_size
         flow = memory + (back + 1) % 2 * memory_size
@@ -231,14 +231,15 @@ class FusedRecurrence(torch.autograd.Function):
         raw = gates.new_empty(sizes[0], 2 * units) if normalise else None
         products = torch.empty_like(gates) if normalise else None
         inverse_deviations = gates.new_empty(frames) if normalise else None
-        starts = torch.tensor([0, *accumulate(sizes)], dtype=torch.int32).to(gates.device, non_blocking=True)
+        starts = torch.tensor([0, *accumulate(sizes)]).to(gates.device, non_blocking=True)  # int64, as offsets need it
         padded = _pad(U)
         memory = _memory(padded, sizes[0], padded.shape[2])
         ctx.grid, ctx.options = _programs(gates.device, sizes[0], units), _options(U, mask, activation, normalise)
-        _forward[ctx.grid](
-            gates, padded, mask, acts, states, memory, raw, products, inverse_deviations, starts,
-            _no_arrivals(gates), len(sizes), memory.stride(0), LAYER_NORM_EPS, **ctx.options,
-        )  # fmt: skip
+        with torch.cuda.device_of(gates):  # Triton launches on the current device
+            _forward[ctx.grid](
+                gates, padded, mask, acts, states, memory, raw, products, inverse_deviations, starts,
+                _no_arrivals(gates), len(sizes), memory.stride(0), LAYER_NORM_EPS, **ctx.options,
+            )  # fmt: skip
         ctx.save_for_backward(padded, acts, states, mask, products, inverse_deviations, starts)
         ctx.sizes = sizes
         return states
@@ -253,10 +254,11 @@ class FusedRecurrence(torch.autograd.Function):
         grad_products = grad_gates if products is None else torch.empty_like(acts)
         memory = _memory(padded, sizes[0], 2 * padded.shape[2])
         kept = states.new_zeros(sizes[0], states.shape[1])
-        _backward[ctx.grid](
-            grad_states.contiguous(), padded, before, mask, scale, acts, products, inverse_deviations, grad_gates,
-            grad_products, memory, kept, starts, _no_arrivals(states), len(sizes), memory.stride(0), **ctx.options,
-        )  # fmt: skip
+        with torch.cuda.device_of(states):
+            _backward[ctx.grid](
+                grad_states.contiguous(), padded, before, mask, scale, acts, products, inverse_deviations, grad_gates,
+                grad_products, memory, kept, starts, _no_arrivals(states), len(sizes), memory.stride(0), **ctx.options,
+            )  # fmt: skip
         return grad_gates, recurrent_gradient(grad_products, before, padded.dtype, sizes[0]), None, None, None, None
 
 
@@ -268,7 +270,7 @@ def _pad(U: Tensor) -> Tensor:
     """[2 * units, units] with zeros around each half, so that no load is partial: [2, padded, padded]."""
     units = U.shape[1]
     beside = _round_up(units, DEPTH) - units
-    return F.pad(U.reshape(2, units, units), (0, beside, 0, beside))
+    return F.pad(U.reshape(2, units, units), (0, beside, 0, beside)).contiguous()
 
 
 def _memory(padded: Tensor, rows: int, columns: int) -> Tensor:
