@@ -45,17 +45,22 @@ def read_audio(source: str | Path, rate: int = RATE) -> np.ndarray:
             samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
-    if len(samples) == 0:
-        raise AudioError(f"recording has no samples: {source}")
+    check_samples(samples, source)
     if len(samples) < promised:
         raise AudioError(f"recording is truncated, its header promises more samples: {source}")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"recording has samples that are not numbers: {source}")
     mono = samples.mean(axis=1)
     if original_rate != rate:
         divisor = math.gcd(rate, original_rate)
         mono = resample_poly(mono, rate // divisor, original_rate // divisor)
     return mono.astype(np.float32)
+
+
+def check_samples(samples: np.ndarray, source: str | Path) -> None:
+    """Raise AudioError where there are no samples, or some that are not numbers."""
+    if len(samples) == 0:
+        raise AudioError(f"recording has no samples: {source}")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"recording has samples that are not numbers: {source}")
 
 
 def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:

@@ -33,6 +33,8 @@ set -- ${options[@]+"${options[@]}"} ${directories[@]+"${directories[@]}"}
 . ./path.sh
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
 
 if [ $# -ne 2 ]; then
   echo "$help_message" >&2
@@ -53,11 +55,10 @@ for copy in $(seq "$copies"); do
   utils/copy_data_dir.sh --utt-prefix "gan$copy-" --spk-prefix "gan$copy-" "$part/plain" "$part/renamed"
   if [ -f "$part/renamed/segments" ]; then
     # copy_data_dir.sh, as Kaldi's, keeps recording-ids; here every copy has recordings of its own.
-    for table in wav.scp reco2dur reco2file_and_channel; do
+    for table in $recording_tables; do
       [ ! -f "$part/renamed/$table" ] || sed -i "s/^/gan$copy-/" "$part/renamed/$table"
     done
-    awk -v prefix="gan$copy-" '{ $2 = prefix $2; print }' "$part/plain/segments" |
-      sed "s/^/gan$copy-/" >"$part/renamed/segments"
+    sed -i "s/[[:space:]]\+/&gan$copy-/" "$part/renamed/segments"
   fi
   parts+=("$part/renamed")
 done

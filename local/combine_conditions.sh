@@ -10,6 +10,8 @@ case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 [ $# -eq 5 ] || { echo "$usage" >&2; exit 1; }
 clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5
 . ./path.sh
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
 
 for file in "$ali"/{final.mdl,tree,num_jobs,ali.1.gz} "$clean/feats.scp" "$other/feats.scp"; do
   [ -f "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
@@ -18,7 +20,7 @@ done
 for name in clean other; do
   utils/copy_data_dir.sh --utt-prefix $name- --spk-prefix $name- "${!name}" "$data.$name"
   # Only one of them may have segments. From here on there are features alone.
-  rm -f "$data.$name"/{segments,wav.scp,reco2dur,reco2file_and_channel}
+  for table in segments $recording_tables; do rm -f "$data.$name/$table"; done
 done
 utils/combine_data.sh "$data" "$data.clean" "$data.other"
 rm -r "$data.clean" "$data.other"

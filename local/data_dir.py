@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +19,13 @@ class Utterance(NamedTuple):
     words: str
 
 
-# Tables that utils/ and steps/ know, as in utils/data_tables.sh; wav.scp first, without it a directory is not finished.
-TABLES = """wav.scp text utt2spk spk2utt segments feats.scp cmvn.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq
-    utt2warp utt2snr spk2gender spk2age spk2warp reco2dur reco2file_and_channel frame_shift""".split()
+DATA_TABLES = Path(__file__).resolve().parents[1] / "utils/data_tables.sh"
 
 
 def remove_tables(folder: Path) -> None:
-    """Make a data directory, or remove the tables that an earlier run left there: they may be of other utterances."""
+    """Make a data directory, or remove the tables that an earlier run left there, as the shell scripts do."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
-        (folder / name).unlink(missing_ok=True)
+    subprocess.run(["bash", "-c", '. "$0" && remove_tables "$1"', DATA_TABLES, folder], check=True)
 
 
 def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[str, str] | None = None) -> None:

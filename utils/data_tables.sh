@@ -7,10 +7,11 @@ speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
 recording_tables="wav.scp reco2dur reco2file_and_channel"
 other_files="frame_shift"
 
-# remove_tables <data-dir>: what an earlier run left there may be of other utterances.
+# remove_tables <data-dir>: what an earlier run left there may be of other utterances. wav.scp goes first, without it a
+# directory is not finished.
 remove_tables() {
   local table
-  for table in $utterance_tables $speaker_tables $recording_tables $other_files; do
+  for table in wav.scp spk2utt $utterance_tables $speaker_tables $recording_tables $other_files; do
     rm -f "$1/$table"
   done
 }

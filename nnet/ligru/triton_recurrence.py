@@ -87,7 +87,7 @@ def _forward(
     """
     programs = tl.num_programs(0)
     expected = 0
-    before = tl.load(starts)
+    before = tl.load(starts)  # 0, in the type of the others
     for step in range(steps):
         begin = tl.load(starts + step)
         size = (tl.load(starts + step + 1) - begin).to(tl.int32)

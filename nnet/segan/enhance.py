@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from local.audio import AudioError, read_audio, read_scp, write_audio
+from local.audio import AudioError, check_samples, read_audio, read_scp, write_audio
 from local.whole_file import write_file
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
@@ -59,10 +59,7 @@ class Files:
                 samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
             except (soundfile.SoundFileError, OSError) as error:
                 raise AudioError(f"recording is not audio that soundfile reads: {path} ({error})") from None
-            if not np.isfinite(samples).all():
-                raise AudioError(f"recording has samples that are not numbers: {path}")
-            if len(samples) == 0:
-                raise AudioError(f"recording has no samples: {path}")
+            check_samples(samples, path)
             self._open[name] = samples, rate
             for channel in range(samples.shape[1]):
                 yield f"{name}#{channel}", resample(samples[:, channel], rate, self._rate)
