@@ -45,27 +45,14 @@ fi
 echo "$0: installing the packages of $requirements into .venv with $("$python" --version)" >&2
 mkdir -p exp
 log=exp/install_packages.log
-if ! { [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv; } >"$log" 2>&1; then
+# The packages of the CPU and of the GPU build fill the same folders (tensorflow, nvidia/cudnn), which pip does not notice: an
+# environment of the other build is made anew.
+if grep -q '^tensorflow\[' "$requirements"; then other=tensorflow_cpu; else other=tensorflow; fi
+if { [ ! -x .venv/bin/pip ] || compgen -G ".venv/lib/python3*/site-packages/$other-*.dist-info" >/dev/null; } &&
+  ! "$python" -m venv --clear .venv >"$log" 2>&1; then
   echo "$0: '$python -m venv .venv' failed (on Debian: apt install python3-venv):" >&2
   tail -n 3 "$log" >&2
   exit 1
-fi
-# What pip would take for installed: the CPU and the GPU build of TensorFlow fill the same folder, and PyTorch's CPU build has
-# the version of the other one.
-unwanted=()
-if [ -f .venv/installed.txt ] && ! cmp -s <(grep ^tensorflow .venv/installed.txt) <(grep ^tensorflow "$requirements"); then
-  unwanted+=(tensorflow tensorflow-cpu)
-fi
-if grep -q '^tensorflow\[' "$requirements" && compgen -G '.venv/lib/python3*/site-packages/torch-*+cpu.dist-info' >/dev/null; then
-  unwanted+=(torch)
-fi
-if [ ${#unwanted[@]} -gt 0 ]; then
-  if ! .venv/bin/pip uninstall --yes --disable-pip-version-check "${unwanted[@]}" >"$log" 2>&1; then
-    echo "$0: pip could not remove ${unwanted[*]}; the end of $log:" >&2
-    tail -n 5 "$log" >&2
-    exit 1
-  fi
-  rm -f .venv/installed.txt
 fi
 # Without compiling: most modules of these packages are never imported, and Python compiles those that are.
 if ! .venv/bin/pip install --no-compile --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then
