@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import pickle
+import zipfile
 from pathlib import Path
-from zipfile import BadZipFile
 
 import torch
 
@@ -24,39 +23,62 @@ class CheckpointError(ValueError):
 
 def save(path: Path, contents: dict) -> None:
     """Write under a temporary name, then rename."""
+    _write(path, contents).replace(path)
+
+
+def _write(path: Path, contents: dict) -> Path:
+    """Write to a temporary name beside `path`, and return it. OSError, and nothing left of it, if that fails."""
     partial = path.with_name(f"{path.name}.tmp")
-    torch.save(contents, partial)
-    partial.replace(path)
+    try:
+        torch.save(contents, partial)
+    except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
+        partial.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{path}: cannot be written ({reason}): is the disk full?") from None
+    return partial
 
 
 def load(path: Path) -> dict:
     """The contents of a checkpoint, on the CPU. CheckpointError if it is missing or damaged."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as file:  # torch.load does not look at the checksums
+            damaged = file.testzip()
+        contents = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, pickle.UnpicklingError):
-        raise CheckpointError(f"{path}: is damaged or not a checkpoint") from None
+    except MemoryError:
+        raise
+    except Exception:  # bad bytes end in any kind of error
+        damaged, contents = path.name, None
+    if damaged or not isinstance(contents, dict):
+        raise CheckpointError(f"{path}: is damaged or not a checkpoint")
+    return contents
 
 
 def save_last(directory: Path, contents: dict) -> None:
     """Write last.pt and keep the one before as previous.pt."""
     last = directory / LAST
-    partial = directory / f"{LAST}.tmp"
-    torch.save(contents, partial)
+    partial = _write(last, contents)
     if last.exists():
         last.replace(directory / PREVIOUS)
     partial.replace(last)
 
 
 def load_last(directory: Path) -> dict | None:
-    """The newest checkpoint that is whole, None if there never was one. CheckpointError if all are damaged."""
+    """The newest checkpoint that is whole, None if there never was one. CheckpointError if all are damaged.
+
+    A damaged one is removed where an older one is whole, or it would take that one's place when the next is saved.
+    """
     paths = [path for path in (directory / LAST, directory / PREVIOUS) if path.exists()]
-    for path in paths:
+    for number, path in enumerate(paths):
         try:
-            return load(path)
+            contents = load(path)
         except CheckpointError as error:
             log.warning("%s; going back to the one before", error)
+            continue
+        for damaged in paths[:number]:
+            damaged.unlink()
+        return contents
     if paths:
         raise CheckpointError(f"{directory}: no checkpoint can be read: remove {LAST} and {PREVIOUS} to start again")
     return None
@@ -78,6 +100,6 @@ def build_model(contents: dict, source: Path) -> tuple[AcousticModel, Config]:
         config = build_config(contents["config"], str(source))
         model = AcousticModel(config, contents["dim"], contents["num_pdfs"], contents["num_phones"])
         model.load_state_dict(contents["weights"])
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{source}: is not a model of this program ({error})") from None
     return model.eval(), config

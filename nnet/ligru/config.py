@@ -18,6 +18,7 @@ CHOICES = {
     "cmvn": ("none", "mean", "mean-variance"),
     "precision": ("float32", "bfloat16"),
 }
+KINDS = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 FRACTIONS = ("dropout", "label_smoothing", "weight_average", "tempo", "feature_shift")
 
 
@@ -48,25 +49,29 @@ class Config:
     time_mask_frames: int
     feature_masks: int
     feature_mask_width: int
-    tempo: float
-    feature_shift: float
     weight_average: float
     precision: str
     length_tolerance: int
     max_bad_batches: int
     checkpoint_minutes: float
     seed: int
+    tempo: float = 0.0  # from here on with the values of models that are older than the setting
+    feature_shift: float = 0.0
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check_type(field)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} '{getattr(self, name)}': it is one of {', '.join(choices)}")
         for name in FRACTIONS:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 0 and below 1")
-        for name in ("layers", "units", "epochs", "batch_frames", "stop_after"):
+        for name in ("layers", "units", "epochs", "batch_frames", "stop_after", "max_bad_batches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 1")
+        if self.max_gradient <= 0:
+            raise ValueError(f"max_gradient {self.max_gradient}: above 0")
         if self.precision != "float32" and self.network in ("gru", "lstm"):
             raise ValueError(f"precision {self.precision}: not for {self.network}")
         if self.directions not in (1, 2):
@@ -76,11 +81,24 @@ class Config:
         if len(self.context) != 2 or min(self.context) < 0:
             raise ValueError(f"context {list(self.context)}: frames to the left and to the right")
 
+    def _check_type(self, field: dataclasses.Field) -> None:
+        """The type as the class says, and no number below 0."""
+        value = getattr(self, field.name)
+        values, kind = (value,), field.type
+        if kind.startswith("tuple["):
+            values, kind = value if isinstance(value, tuple) else (None,), kind[len("tuple[") :].partition(",")[0]
+        if not all(type(one) in KINDS[kind] for one in values):
+            raise ValueError(f"{field.name} {value!r}: not of the type {field.type}")
+        if kind in ("int", "float") and not all(one >= 0 for one in values):
+            raise ValueError(f"{field.name} {value}: at least 0")
+
 
 def build_config(values: dict[str, object], source: str) -> Config:
     """A configuration from its values by name; ValueError names the source and what is wrong with it."""
-    names = {field.name for field in dataclasses.fields(Config)}
-    if wrong := sorted(values.keys() ^ names):
+    fields = dataclasses.fields(Config)
+    wrong = values.keys() - {field.name for field in fields}
+    wrong |= {field.name for field in fields if field.default is dataclasses.MISSING} - values.keys()
+    if wrong := sorted(wrong):
         raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:

@@ -6,6 +6,7 @@ thread that is a few batches ahead of the training.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import queue
@@ -28,6 +29,10 @@ IGNORED = -100  # target of a frame that does not count
 
 class DataError(ValueError):
     """Features or targets that cannot be used: the message names them."""
+
+
+class FeatureError(ValueError):
+    """Features of one utterance that cannot be used; the others can."""
 
 
 def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_vars: bool) -> np.ndarray:
@@ -123,7 +128,8 @@ class Corpus:
         shapes = [matrix_shape(place) for place in feats]
         lengths = [rows for rows, _ in shapes] + [integers_length(place) for place in (pdfs, phones) if place]
         if max(lengths) - min(lengths) > tolerance:
-            raise TableError(f"its features have {lengths[0]} frames and its alignment {lengths[-1]}: align it again")
+            theirs = " and ".join(str(rows) for rows, _ in shapes)
+            raise TableError(f"its features have {theirs} frames and its alignment {lengths[-1]}: align it again")
         if min(lengths) == 0:
             raise TableError("it has no frames")
         dims = tuple(columns for _, columns in shapes)
@@ -131,43 +137,59 @@ class Corpus:
         if dims != self.dims:
             raise TableError(f"its features have dimension {dims}, those before it {self.dims}")
         speaker = self._speakers.get(id, "")
+        if self.cmvn != "none" and not speaker:
+            raise TableError("it is not in utt2spk")
         if self.cmvn != "none" and not all(speaker in table for table in self._stats_at):
             raise TableError(f"no CMVN statistics for its speaker '{speaker}': run steps/compute_cmvn_stats.sh")
         return Utterance(id, speaker, feats, pdfs, phones, min(lengths))
 
     def features(self, utterance: Utterance) -> np.ndarray:
-        """Normalised features with context: float32 [frames, dim]. DataError if a value is not finite."""
+        """Normalised features with context: float32 [frames, dim]. FeatureError if a value is not finite."""
         parts = []
         for stream, place in enumerate(utterance.feats):
             part = read_matrix(place)[: utterance.frames]
+            if not np.isfinite(part).all():
+                raise FeatureError(f"its features are not finite ({place})")
             if self.cmvn != "none":
                 part = apply_cmvn(part, self._speaker_stats(stream, utterance.speaker), self.cmvn == "mean-variance")
             parts.append(part)
-        feats = np.hstack(parts)
-        if not np.isfinite(feats).all():
-            raise DataError(f"utterance {utterance.id} has features that are not finite ({utterance.feats[0]})")
-        return splice_context(feats, *self.context)
+        return splice_context(np.hstack(parts), *self.context)
 
     def _speaker_stats(self, stream: int, speaker: str) -> np.ndarray:
         key = stream, speaker
         if key not in self._stats:
-            self._stats[key] = read_matrix(self._stats_at[stream][speaker]).astype(np.float64)
+            place = self._stats_at[stream][speaker]
+            stats = read_matrix(place).astype(np.float64)
+            if stats.shape != (2, self.dims[stream] + 1) or not np.isfinite(stats).all() or stats[0, -1] <= 0:
+                raise FeatureError(
+                    f"the CMVN statistics of its speaker {speaker} ({place}) are not those of finite features of "
+                    f"dimension {self.dims[stream]}: take what is not finite out of feats.scp, then run "
+                    "steps/compute_cmvn_stats.sh"
+                )
+            self._stats[key] = stats
         return self._stats[key]
 
     def targets(self, utterance: Utterance) -> tuple[np.ndarray, np.ndarray | None]:
         """pdf-id and, where asked for, phone of each frame."""
         pdfs = read_integers(utterance.pdfs)[: utterance.frames]
-        if pdfs.max() >= self.num_pdfs:
-            raise DataError(
-                f"utterance {utterance.id} has pdf-id {pdfs.max()}, the model only {self.num_pdfs} pdfs: "
-                "its alignment was made with another tree"
-            )
+        for pdf in (pdfs.max(), pdfs.min()):
+            if not 0 <= pdf < self.num_pdfs:
+                raise DataError(
+                    f"utterance {utterance.id} has pdf-id {pdf}, the model only {self.num_pdfs} pdfs: "
+                    "its alignment was made with another tree"
+                )
         if utterance.phones is None:
             return pdfs, None
         phones = read_integers(utterance.phones)[: utterance.frames]
         if phones.max() >= self.num_phones:
             raise DataError(f"utterance {utterance.id} has phone {phones.max()}, the model only {self.num_phones}")
         return pdfs, phones
+
+    def check_targets(self) -> None:
+        """DataError if a target is none of the model's: better before a training than at its first use."""
+        for utterance in self.utterances:
+            with contextlib.suppress(TableError):  # is named and left out when its batch is due
+                self.targets(utterance)
 
 
 def integers_length(rxfilename: str) -> int:
@@ -267,7 +289,7 @@ def load_batch(
     said: set[str],
     change: Callable[[list[list[np.ndarray]]], list[list[np.ndarray]]] = lambda sequences: sequences,
 ) -> Batch:
-    """Read the segments, longest first. An utterance with features that are not finite is named once and left out.
+    """Read the segments, longest first. An utterance that cannot be read, or is not finite, is named once and left out.
 
     change: what happens to the sequences, lists of features and targets, before they are packed.
     """
@@ -275,12 +297,11 @@ def load_batch(
     for segment in segments:
         utterance = corpus.utterances[segment.utterance]
         rows = slice(segment.begin, segment.end)
-        targets = corpus.targets(utterance)
         try:
-            feats = corpus.features(utterance)
-        except (DataError, TableError) as error:
+            targets, feats = corpus.targets(utterance), corpus.features(utterance)
+        except (FeatureError, TableError) as error:
             if utterance.id not in said:
-                log.warning("%s: %s; it is left out", corpus.name, error)
+                log.warning("%s: utterance %s is left out: %s", corpus.name, utterance.id, error)
                 said.add(utterance.id)
             continue
         ids.append(utterance.id)

@@ -164,3 +164,9 @@ class AcousticModel(nn.Module):
         for layer in self.layers:
             x = layer(x, sizes, reverse)
         return self.pdfs(x), None if self.phones is None else self.phones(x)
+
+    def follow_batch(self) -> None:
+        """Take the statistics of the last batch that was trained on into those of the forward pass."""
+        for module in self.modules():
+            if isinstance(module, FrameBatchNorm):
+                module.follow_batch()

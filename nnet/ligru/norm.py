@@ -22,21 +22,26 @@ class FrameBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_variance", torch.ones(channels))
+        self._of_batch: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_variance + EPS)
             return torch.addcmul(self.bias - self.running_mean * scale, x, scale)
         y, mean, variance, count = _BatchNorm.apply(x, self.weight, self.bias)
-        with torch.no_grad():
-            self._follow(self.running_mean, mean)
-            self._follow(self.running_variance, variance * (count / (count - 1).clamp(min=1)))
+        self._of_batch = mean.detach(), (variance * (count / (count - 1).clamp(min=1))).detach()
         return y
 
-    @staticmethod
-    def _follow(running: Tensor, current: Tensor) -> None:
-        """Move a running statistic; a batch with a loss that is not finite is skipped and must not change it."""
-        running.copy_(torch.where(torch.isfinite(current), running.lerp(current, MOMENTUM), running))
+    @torch.no_grad()
+    def follow_batch(self) -> None:
+        """Move the running statistics towards those of the last batch, once it is known not to be skipped.
+
+        Channels whose variance overflowed stay as they were.
+        """
+        mean, variance = self._of_batch
+        finite = torch.isfinite(mean) & torch.isfinite(variance)
+        for running, current in ((self.running_mean, mean), (self.running_variance, variance)):
+            running.copy_(torch.where(finite, running.lerp(current, MOMENTUM), running))
 
 
 class _BatchNorm(torch.autograd.Function):

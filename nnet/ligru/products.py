@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+use_onednn = torch.backends.mkldnn.is_available()
+
 SMALL = 2**14  # elements of a matrix whose product oneDNN prepares for longer than MKL computes
 
 
 def _by_onednn(W: Tensor) -> bool:
-    large = W.dtype == torch.float32 and W.device.type == "cpu" and W.numel() > SMALL
-    return large and torch.backends.mkldnn.is_available()
+    return use_onednn and W.dtype == torch.float32 and W.device.type == "cpu" and W.numel() > SMALL
 
 
 def product(x: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:

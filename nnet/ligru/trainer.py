@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +34,16 @@ from nnet.ligru.data import (
 )
 from nnet.ligru.device import choose_device
 from nnet.ligru.masking import mask_features
-from nnet.ligru.memory import keep_freed_memory
+from nnet.ligru.memory import give_back_memory, is_out_of_memory, keep_freed_memory
 from nnet.ligru.model import AcousticModel
 from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
 
 log = logging.getLogger("ligru")
+
+# may differ from the run that is gone on with
+RESUMABLE = ("epochs", "stop_after", "checkpoint_minutes", "batch_frames", "learning_rate", "max_bad_batches")
 
 CMVN_OPTIONS = {  # of apply-cmvn, for those who prepare features for the forward pass
     "none": "--norm-means=false --norm-vars=false",
@@ -56,16 +59,23 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
     if "RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        first = not dist.is_initialized() or dist.get_rank() == 0
+        if not first:  # what concerns all is said once
+            log.setLevel(logging.ERROR)
         args.directory.mkdir(parents=True, exist_ok=True)
         train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
         if train.dims != dev.dims:
             raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
-        (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
-        Training(config, train, dev, args.directory, device).run()
+        dev.check_targets()
+        if first:
+            (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
+        run = Training(config, train, dev, args.directory, device)
+        log.setLevel(logging.INFO if first else logging.WARNING)
+        run.run()
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        raise DataError(f"{args.directory}: out of memory: lower batch_frames, or train a smaller network") from None
+        raise DataError(f"{args.directory}: out of memory: train a smaller network") from None
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -106,6 +116,10 @@ class Progress:
 
     epoch: int = 0
     batch: int = 0  # of the epoch's plan
+    batches: int = 0  # of the plan, and the processes that it is for: another plan's batches are others
+    processes: int = 0
+    bad_batches: int = 0  # in a row
+    updates: int = 0  # of the weights
     planned_frames: int = 0  # the budget that the epoch was planned with
     batch_frames: int = 0  # and that of now: less where memory ran out
     learning_rate: float = 0.0
@@ -142,30 +156,39 @@ class Training:
             self._train_epoch()
             self._end_epoch()
         if self.rank == 0:
-            best = checkpoint.load(self.directory / checkpoint.BEST)
+            try:
+                best = checkpoint.load(self.directory / checkpoint.BEST)
+            except checkpoint.CheckpointError as error:
+                log.warning("%s; the network of the last epoch takes its place", error)
+                best = self._network(self.records.rows[-1]["dev_frame_error"])
             checkpoint.save(self.directory / checkpoint.FINAL, best)
             log.info("%s: frame error %.2f %% on dev", self.directory / checkpoint.FINAL, 100 * best["error"])
 
     def _train_epoch(self) -> None:
         progress = self.progress
         plan = self._plan()
+        if progress.batch and (progress.batches, progress.processes) != (len(plan), self.world):
+            log.warning("other data or another number of processes: epoch %d begins anew", progress.epoch + 1)
+            progress.batch, self.totals = 0, Totals()
+        progress.batches, progress.processes = len(plan), self.world
         planned = sum(segment.frames for segments in plan for segment in segments)
         done = sum(segment.frames for segments in plan[: progress.batch] for segment in segments)
-        saved = said = time.monotonic()
-        bad = 0
+        counted = saved = said = time.monotonic()
         self.model.train()
         with self._bar(planned, done) as bar:
             for number, batch in self._batches(plan, progress.batch):
-                began = time.monotonic()
                 good = self._careful_step(number, plan[number][self.rank :: self.world], batch)
-                bad = 0 if good else bad + 1
-                if bad >= self.config.max_bad_batches:
+                progress.bad_batches = 0 if good else progress.bad_batches + 1
+                if progress.bad_batches >= self.config.max_bad_batches:
                     raise DataError(
-                        f"the loss of {bad} batches in a row is not finite: lower learning_rate, or use "
-                        f'network = "sligru" ({self.directory / checkpoint.LAST} is from before)'
+                        f"the loss of {progress.bad_batches} batches in a row is not finite: lower learning_rate "
+                        f"({self.directory / checkpoint.LAST} is from before), or train "
+                        'network = "sligru" in another directory'
                     )
                 progress.batch = number + 1
-                self.totals.seconds += time.monotonic() - began
+                now = time.monotonic()
+                self.totals.seconds += now - counted
+                counted = now
                 frames = sum(segment.frames for segment in plan[number])
                 done += frames
                 bar.update(frames)
@@ -185,14 +208,12 @@ class Training:
         rng = np.random.default_rng([self.config.seed, self.progress.epoch])
         return plan_batches(segments, self.progress.planned_frames * self.world, rng, self.world)
 
-    def _batches(self, plan: list[list[Segment]], first: int) -> Iterator[tuple[int, Batch]]:
-        """This process's share of the batches from the first on, with their numbers."""
-
-        def load() -> Iterator[tuple[int, Batch]]:
-            for number in range(first, len(plan)):
-                yield number, self._load(number, plan[number][self.rank :: self.world])
-
-        return in_background(load())
+    def _batches(self, plan: list[list[Segment]], first: int) -> Iterator[tuple[int, Batch | None]]:
+        """This process's share of the batches from the first on, with their numbers; None for one too large to load."""
+        return in_background(
+            (number, _unless_too_large(self._load, number, plan[number][self.rank :: self.world]))
+            for number in range(first, len(plan))
+        )
 
     def _load(self, number: int, segments: list[Segment]) -> Batch:
         """A batch of the plan, or a part of it, with random changes that depend on its place in the training."""
@@ -200,36 +221,47 @@ class Training:
         batch = load_batch(self.train, segments, self.said, lambda sequences: perturb(sequences, self.config, rng))
         return mask_features(batch, self.config, rng)
 
-    def _careful_step(self, number: int, segments: list[Segment], batch: Batch) -> bool:
+    def _careful_step(self, number: int, segments: list[Segment], batch: Batch | None) -> bool:
         """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite.
 
         One of several processes never divides its share: all of them take the same number of steps.
         """
-        planned = sum(segment.frames for segment in segments)
-        if self.world > 1 or len(batch.ids) <= 1 or planned <= self.progress.batch_frames:
-            try:
-                return self._step(number, batch)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or self.world > 1 or len(batch.ids) <= 1:
-                    raise
-                self.model.zero_grad()
-                self.progress.batch_frames = max(1, planned // 2)
-                log.warning(
-                    "out of memory with %d frames: batches of %d frames from now on",
-                    planned,
-                    self.progress.batch_frames,
+        steps = self._in_parts(
+            segments, batch, lambda part: self._load(number, part), lambda batch: self._step(number, batch)
+        )
+        return all(list(steps))
+
+    def _in_parts(
+        self, segments: list[Segment], batch: Batch | None, load: Callable[[list[Segment]], Batch], use: Callable
+    ) -> Iterator:
+        """use(batch), or where memory does not suffice use() of parts of its segments, halved until they fit."""
+        frames = sum(segment.frames for segment in segments)
+        whole = self.world > 1 or len(segments) == 1
+        if whole or frames <= self.progress.batch_frames:
+            result = _unless_too_large(use, batch) if batch is not None else None
+            if result is not None:
+                yield result
+                return
+            if whole:
+                remedy = "batch_frames" if len(segments) > 1 else f"max_frames, cut what is long in {self.dev.name}"
+                raise DataError(
+                    f"{self.directory}: out of memory with {frames} frames: lower {remedy}, or train a smaller network"
                 )
-        good = True
+            self.model.zero_grad()
+            give_back_memory()
+            self.progress.batch_frames = max(1, frames // 2)
+            log.warning(
+                "out of memory with %d frames: batches of %d frames from now on", frames, self.progress.batch_frames
+            )
         for part in divide(segments, self.progress.batch_frames):
-            good = self._careful_step(number, part, self._load(number, part)) and good
-        return good
+            yield from self._in_parts(part, _unless_too_large(load, part), load, use)
 
     def _step(self, number: int, batch: Batch) -> bool:
         """One change of the weights; False if it was left out because the loss or its gradient is not finite."""
         self._seed_dropout(number)
         batch = batch.to(self.device)
         loss, errors = self._loss(self.network, batch)
-        sums = torch.stack([loss.detach().double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+        sums = self._sums(batch, loss.detach(), errors)
         if self.world > 1:
             dist.all_reduce(sums)
         total, errors, frames = sums.tolist()
@@ -243,10 +275,14 @@ class Training:
             log.warning("the loss or its gradient is not finite; skipped the batch with %s", " ".join(batch.ids))
             return False
         self.optimizer.step(self.progress.learning_rate)
+        self.model.follow_batch()
+        self.progress.updates += 1
         if self.average is not None:
+            # without the weights that the training began with, as Adam's averages (Kingma, Ba 2015) are without zeros
+            decay = self.config.weight_average
             with torch.no_grad():
                 for name, value in self.model.state_dict().items():
-                    self.average[name].lerp_(value, 1 - self.config.weight_average)
+                    self.average[name].lerp_(value, (1 - decay) / (1 - decay**self.progress.updates))
         self.totals.add(total, errors, frames)
         return True
 
@@ -267,15 +303,22 @@ class Training:
         errors = ((pdfs.argmax(1) != batch.pdfs) & (batch.pdfs != IGNORED)).sum()
         return loss, errors
 
+    @staticmethod
+    def _sums(batch: Batch, loss: Tensor, errors: Tensor) -> Tensor:
+        """Loss, wrong frames and frames of a batch."""
+        return torch.stack([loss.double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+
     def _end_epoch(self) -> None:
         """Score the development set, set the learning rate, write the records and the checkpoints."""
         progress = self.progress
         dev = self._evaluate()
         train, error = self.totals, dev.errors / dev.frames
+        if train.frames == 0:
+            raise DataError(f"{self.train.name}: not a single frame could be trained on")
         row = {
             "epoch": progress.epoch + 1,
-            "train_loss": train.loss / max(train.frames, 1),
-            "train_frame_error": train.errors / max(train.frames, 1),
+            "train_loss": train.loss / train.frames,
+            "train_frame_error": train.errors / train.frames,
             "dev_loss": dev.loss / dev.frames,
             "dev_frame_error": error,
             "frames_per_second": train.frames / max(train.seconds, 1e-9),
@@ -290,12 +333,13 @@ class Training:
         self.totals = Totals()
         self.records.add(row)
         if better and self.rank == 0:
-            weights = self.model.state_dict() if self.average is None else self.average
-            checkpoint.save(
-                self.directory / checkpoint.BEST,
-                checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error},
-            )
+            checkpoint.save(self.directory / checkpoint.BEST, self._network(error))
         self._save()
+
+    def _network(self, error: float) -> dict:
+        """What the forward pass loads: the network of now, and its frame error on dev."""
+        weights = self.model.state_dict() if self.average is None else self.average
+        return checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error}
 
     @torch.no_grad()
     def _evaluate(self) -> Totals:
@@ -309,10 +353,17 @@ class Training:
         segments.sort(key=lambda segment: -segment.frames)
         parts = divide(segments, self.progress.batch_frames)[self.rank :: self.world]
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        for batch in in_background(load_batch(self.dev, part, self.said) for part in parts):
+
+        def load(part: list[Segment]) -> Batch:
+            return load_batch(self.dev, part, self.said)
+
+        def score(batch: Batch) -> Tensor:
             batch = batch.to(self.device)
-            loss, errors = self._loss(model, batch)
-            sums += torch.stack([loss.double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+            return self._sums(batch, *self._loss(model, batch))
+
+        for part, batch in in_background((part, _unless_too_large(load, part)) for part in parts):
+            for some in self._in_parts(part, batch, load, score):
+                sums += some
         if self.world > 1:
             dist.all_reduce(sums)
         totals = Totals(*sums.tolist())
@@ -335,19 +386,46 @@ class Training:
             checkpoint.save_last(self.directory, contents)
 
     def _resume(self) -> None:
-        """Go on from the last checkpoint if there is one."""
-        contents = checkpoint.load_last(self.directory)
+        """Go on from the last checkpoint of the first process, if there is one."""
+        contents = checkpoint.load_last(self.directory) if self.rank == 0 else None
+        if self.world > 1:
+            box = [contents]
+            dist.broadcast_object_list(box, device=self.device)
+            contents = box[0]
         if contents is None:
             return
+        try:
+            self._check_resumable(contents)
+            self.model.load_state_dict(contents["weights"])
+            self.average = contents["average"] and {
+                name: value.to(self.device) for name, value in contents["average"].items()
+            }
+            self.optimizer.squares = [square.to(self.device) for square in contents["optimizer"]]
+            self.progress = Progress(**contents["progress"])
+            self.totals = Totals(**contents["totals"])
+            self.records.rows = contents["records"]
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise checkpoint.CheckpointError(
+                f"{self.directory}: its checkpoints are of another version of this program ({error}): remove them, or "
+                "train in another directory"
+            ) from None
+        before = contents["config"]
+        if self.config.batch_frames != before["batch_frames"]:
+            self.progress.batch_frames = self.config.batch_frames
+        if self.config.learning_rate != before["learning_rate"]:
+            self.progress.learning_rate *= self.config.learning_rate / before["learning_rate"]
+        log.info("%s: going on from epoch %d, batch %d", self.directory, self.progress.epoch + 1, self.progress.batch)
+
+    def _check_resumable(self, contents: dict) -> None:
+        """DataError where checkpoints are of other features, another configuration or another number of pdfs."""
         ours = checkpoint.describe(self.model, self.config)
         if contents["dim"] != self.model.dim:
             raise DataError(
                 f"{self.train.name}: features of dimension {self.model.dim}, those of the checkpoints in "
                 f"{self.directory} had {contents['dim']}"
             )
-        free = ("epochs", "stop_after", "checkpoint_minutes")
         settled = (
-            {**part, "config": {k: v for k, v in part["config"].items() if k not in free}}
+            {**part, "config": {name: value for name, value in part["config"].items() if name not in RESUMABLE}}
             for part in (ours, {name: contents[name] for name in ours})
         )
         if next(settled) != next(settled):
@@ -355,15 +433,6 @@ class Training:
                 f"{self.directory}: its checkpoints are of another configuration or number of pdfs: remove "
                 "them, or train in another directory"
             )
-        self.model.load_state_dict(contents["weights"])
-        self.average = contents["average"] and {
-            name: value.to(self.device) for name, value in contents["average"].items()
-        }
-        self.optimizer.squares = [square.to(self.device) for square in contents["optimizer"]]
-        self.progress = Progress(**contents["progress"])
-        self.totals = Totals(**contents["totals"])
-        self.records.rows = contents["records"]
-        log.info("%s: going on from epoch %d, batch %d", self.directory, self.progress.epoch + 1, self.progress.batch)
 
     def _bar(self, planned: int, done: int) -> tqdm:
         """Progress in frames on a terminal; a log has the lines of _say_progress."""
@@ -390,13 +459,11 @@ class Training:
             )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """What NumPy, CUDA, Triton, PyTorch's allocator and oneDNN raise; oneDNN does not say why it fails."""
-    said = (
-        "can't allocate memory",
-        "could not create a primitive",
-        "could not execute a primitive",
-        "CUDA]: out of memory",
-        "CUBLAS_STATUS_ALLOC_FAILED",
-    )
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in said)
+def _unless_too_large(function: Callable, *arguments: object):
+    """What the function returns, or None where memory does not suffice for it."""
+    try:
+        return function(*arguments)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None

@@ -45,8 +45,11 @@ if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
   echo "$0: $train_ali and $dev_ali were made with different trees: align both with one model" >&2
   exit 1
 fi
-num_pdfs=$(tree-info "$train_ali/tree" 2>/dev/null | awk '$1 == "num-pdfs" { print $2 }')
 mkdir -p "$targets" "$dir/log"
+num_pdfs=$(tree-info "$train_ali/tree" 2>"$dir/log/tree-info.log" | awk '$1 == "num-pdfs" { print $2 }') || {
+  echo "$0: tree-info cannot read $train_ali/tree, see $dir/log/tree-info.log" >&2
+  exit 1
+}
 
 if [ "$stage" -le 0 ]; then
   cp "$train_ali/final.mdl" "$train_ali/tree" "$train_ali/phones.txt" "$dir/"

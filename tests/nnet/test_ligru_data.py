@@ -133,7 +133,40 @@ def test_features_that_are_not_finite(task, caplog):
     for _ in range(2):
         batch = load_batch(train, segments, said)
         assert ids[2] not in batch.ids and len(batch.ids) == 2
-    assert caplog.text.count(f"utterance {ids[2]} has features that are not finite") == 1
+    assert caplog.text.count(f"utterance {ids[2]} is left out: its features are not finite") == 1
+
+
+def test_statistics_that_are_not_finite(task, caplog):
+    """The fault is the speaker's statistics', not that of all utterances."""
+    stats = {speaker: read_matrix(place).copy() for speaker, place in read_scp(task / "data-train/cmvn.scp").items()}
+    stats["train001"][0, 2] = np.nan
+    stats["train002"][0, -1] = 0
+    write_table(task / "data-train/cmvn", stats)
+    train = corpus(task)
+    batch = load_batch(train, [Segment(i, 0, 5) for i in range(32)], set())
+    assert {id.split("-")[0] for id in batch.ids} == {"train000", "train003"}
+    assert "train001-000 is left out: the CMVN statistics of its speaker train001" in caplog.text
+
+
+def test_targets_that_cannot_be_used(task, caplog):
+    scp = task / "train_pdf.scp"
+    table = read_scp(scp)
+    write_table(task / "bad", {"one": np.full(50, -1, np.int32)})
+    train = corpus(task)
+    train.utterances[0].pdfs = f"{task}/none.ark:5"
+    assert len(load_batch(train, [Segment(i, 0, 5) for i in range(3)], set()).ids) == 2
+    assert f"utterance {next(iter(table))} is left out: {task}/none.ark:5: cannot be read" in caplog.text
+    train.check_targets()
+    train.utterances[1].pdfs = read_scp(task / "bad.scp")["one"]
+    with pytest.raises(DataError, match="has pdf-id -1, the model only 12 pdfs"):
+        train.check_targets()
+
+
+def test_utterance_without_speaker(task, caplog):
+    utt2spk = task / "data-train/utt2spk"
+    utt2spk.write_text(utt2spk.read_text().replace("train000-000 train000\n", ""))
+    assert len(corpus(task).utterances) == 31
+    assert "utterance train000-000 is left out: it is not in utt2spk" in caplog.text
 
 
 def test_empty_set(task):

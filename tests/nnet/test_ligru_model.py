@@ -127,16 +127,21 @@ def test_batch_norm_is_that_of_torch():
         x = torch.randn(20, 4, dtype=torch.float64, requires_grad=True)
         weight = torch.randn(20, 4, dtype=torch.float64)
         torch.testing.assert_close(ours(x), theirs(x))
+        ours.follow_batch()
         grads = [torch.autograd.grad((norm(x) * weight).sum(), [x, norm.weight, norm.bias]) for norm in (ours, theirs)]
         for our, their in zip(*grads, strict=True):
             torch.testing.assert_close(our, their)
+        ours.follow_batch()
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
 
 
-def test_bad_batch_leaves_the_statistics_alone():
+@pytest.mark.parametrize("bad", [float("nan"), 1e30])
+def test_bad_batch_leaves_the_statistics_alone(bad):
     norm = FrameBatchNorm(2)
-    norm(torch.tensor([[1.0, 2.0], [2.0, float("nan")]]))
-    assert torch.isfinite(norm.running_mean).all() and torch.isfinite(norm.running_variance).all()
+    norm(torch.tensor([[1.0, 2.0], [2.0, bad]]))
+    assert norm.running_mean.tolist() == [0, 0], "followed before the batch was accepted"
+    norm.follow_batch()
+    assert norm.running_mean[0] > 0 and norm.running_mean[1] == 0 and norm.running_variance[1] == 1
 
 
 @pytest.mark.parametrize("network", ["ligru", "sligru", "mlp"])
@@ -211,7 +216,10 @@ def test_perturbation():
 @pytest.mark.parametrize("change, message", [
     ({"network": "rnn"}, "network 'rnn': it is one of"), ({"dropout": 1.0}, "dropout 1.0: at least 0 and below 1"),
     ({"layers": 0}, "layers 0"), ({"directions": 3}, "directions 3"), ({"context": (1,)}, "context"),
-    ({"max_frames": ()}, "max_frames"), ({"network": "gru", "precision": "bfloat16"}, "not for gru")])
+    ({"max_frames": ()}, "max_frames"), ({"units": 16.5}, "units 16.5: not of the type int"),
+    ({"max_frames": (10.0,)}, "not of the type"), ({"learning_rate": -1.0}, "learning_rate -1.0: at least 0"),
+    ({"max_gradient": 0.0}, "max_gradient 0.0: above 0"), ({"max_bad_batches": 0}, "max_bad_batches 0"),
+    ({"network": "gru", "precision": "bfloat16"}, "not for gru")])
 def test_bad_configuration(change, message):
     with pytest.raises(ValueError, match=message):
         small(**change)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from ligru_task import make_task
 
-from nnet.ligru import checkpoint, train
+from nnet.ligru import checkpoint, products, train, trainer
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import Corpus, DataError, load_batch
 from nnet.ligru.rmsprop import RMSprop
@@ -145,9 +145,93 @@ def test_damaged_checkpoint(task, tmp_path, caplog):
     run = training(task, tmp_path, small())
     assert run.progress.epoch == 1
     assert "last.pt: is damaged or not a checkpoint; going back to the one before" in caplog.text
+    assert not last.exists(), "it would take the place of the one before"
+    last.write_bytes(b"")
     (tmp_path / checkpoint.PREVIOUS).write_bytes(b"nothing")
     with pytest.raises(checkpoint.CheckpointError, match="no checkpoint can be read: remove"):
         training(task, tmp_path, small())
+
+
+@pytest.mark.parametrize("text", [b"", b"bad", b"(lp0", b"]", b"0" * 99])
+def test_bytes_that_are_no_checkpoint(tmp_path, text):
+    (tmp_path / "x.pt").write_bytes(text)
+    with pytest.raises(checkpoint.CheckpointError, match="is damaged or not a checkpoint"):
+        checkpoint.load(tmp_path / "x.pt")
+
+
+def test_changed_weights_in_a_checkpoint(tmp_path):
+    path = tmp_path / "x.pt"
+    checkpoint.save(path, {"weights": torch.arange(1000.0)})
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.tensor(500.0).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(checkpoint.CheckpointError, match="is damaged"):
+        checkpoint.load(path)
+
+
+def test_damaged_best_network(task, tmp_path, caplog):
+    run = training(task, tmp_path, small())
+    run.run()
+    (tmp_path / checkpoint.BEST).write_bytes(b"bad")
+    training(task, tmp_path, small()).run()
+    assert "best.pt: is damaged or not a checkpoint; the network of the last epoch takes its place" in caplog.text
+    assert_same(weights(tmp_path, checkpoint.FINAL), run.model.state_dict())
+
+
+def test_full_disk(tmp_path, monkeypatch):
+    def full(contents, path):
+        path.write_bytes(b"part")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    for save, path in ((checkpoint.save, tmp_path / "x.pt"), (checkpoint.save_last, tmp_path)):
+        with pytest.raises(OSError, match=r"\.pt: cannot be written \(PytorchStreamWriter .*\): is the disk full"):
+            save(path, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_errors_advise_to_lower_may_be_lowered(task, tmp_path):
+    training(task, tmp_path, small(epochs=1, min_improvement=0.99)).run()
+    changed = small(epochs=2, min_improvement=0.99, batch_frames=100, learning_rate=1e-3)
+    run = training(task, tmp_path, changed)
+    assert run.progress.batch_frames == 100
+    assert run.progress.learning_rate == pytest.approx(checkpoint.load_last(tmp_path)["progress"]["learning_rate"] / 3)
+    run.run()
+    assert run.progress.epoch == 2
+
+
+def test_another_number_of_processes_begins_the_epoch_anew(task, tmp_path, caplog):
+    run = training(task, tmp_path, small())
+    run.progress.batch, run.progress.batches, run.progress.processes = 3, len(run._plan()), 2
+    run.totals.add(1.0, 1.0, 1.0)
+    run._train_epoch()
+    assert run.totals.frames == sum(utterance.frames for utterance in run.train.utterances)
+    assert "another number of processes: epoch 1 begins anew" in caplog.text
+
+
+def test_average_forgets_the_first_weights(task, tmp_path):
+    """Of the weights after each update the last has 1 - decay, the one before decay times as much, and so on."""
+    run = training(task, tmp_path, small(weight_average=0.9))
+    history = []
+    follow = run.model.follow_batch
+
+    def remember():
+        follow()
+        history.append(run.model.pdfs.weight.detach().clone())
+
+    run.model.follow_batch = remember
+    run._train_epoch()
+    shares = torch.tensor([0.9**age for age in range(len(history))]).flip(0)
+    expected = (torch.stack(history) * (shares / shares.sum())[:, None, None]).sum(0)
+    torch.testing.assert_close(run.average["pdfs.weight"], expected)
+
+
+def test_nothing_to_train_on(task, tmp_path, monkeypatch):
+    run = training(task, tmp_path, small(max_bad_batches=100))
+    monkeypatch.setattr(run, "_step", lambda number, batch: False)
+    with pytest.raises(DataError, match="data-train: not a single frame could be trained on"):
+        run.run()
+    assert run.progress.bad_batches == len(run._plan())
 
 
 def test_checkpoint_of_something_else(task, tmp_path):
@@ -156,6 +240,11 @@ def test_checkpoint_of_something_else(task, tmp_path):
         training(task, tmp_path, small(context=(1, 1)))
     with pytest.raises(DataError, match="of another configuration"):
         training(task, tmp_path, small(units=8))
+    contents = checkpoint.load_last(tmp_path)
+    checkpoint.save(tmp_path / checkpoint.LAST, contents | {"progress": {"stage": 1}})
+    with pytest.raises(checkpoint.CheckpointError, match="its checkpoints are of another version"):
+        training(task, tmp_path, small())
+    checkpoint.save(tmp_path / checkpoint.LAST, contents)
     training(task, tmp_path, small(epochs=2)).run()
     assert len((tmp_path / "log.tsv").read_text().splitlines()) == 3
 
@@ -199,12 +288,42 @@ def test_out_of_memory_halves_the_batches(task, tmp_path, caplog, monkeypatch):
         return step(number, batch)
 
     monkeypatch.setattr(run, "_step", limited)
+    monkeypatch.setattr(products, "use_onednn", True)
     run._train_epoch()
+    assert not products.use_onednn
     total = sum(utterance.frames for utterance in run.train.utterances)
     assert sum(sizes) == total == run.totals.frames
     assert caplog.text.count("out of memory with") == 1 and run.progress.batch_frames <= 160
     run._end_epoch()
     assert run.progress.planned_frames == run.progress.batch_frames
+
+
+def test_too_large_to_load_or_to_score(task, tmp_path, monkeypatch):
+    run = training(task, tmp_path, small())
+    monkeypatch.setattr(products, "use_onednn", True)
+    whole = run._evaluate()
+    load, loss, batches = trainer.load_batch, run._loss, []
+
+    def load_little(corpus, segments, *more):
+        if corpus is run.train and len(segments) > 2:
+            raise MemoryError
+        return load(corpus, segments, *more)
+
+    def score_little(network, batch):
+        batches.append(len(batch.pdfs))
+        if not network.training and len(batch.pdfs) > 100:
+            raise RuntimeError("could not create a primitive")
+        return loss(network, batch)
+
+    monkeypatch.setattr(trainer, "load_batch", load_little)
+    run._train_epoch()
+    assert run.totals.frames == sum(utterance.frames for utterance in run.train.utterances)
+    run.model.load_state_dict(training(task, tmp_path, small()).model.state_dict())
+    monkeypatch.setattr(run, "_loss", score_little)
+    run.progress.batch_frames = 300
+    parts = run._evaluate()
+    assert (parts.errors, parts.frames) == (whole.errors, whole.frames) and parts.loss == pytest.approx(whole.loss)
+    assert run.progress.batch_frames <= 100
 
 
 def test_one_of_several_processes_takes_its_share_in_one_step(task, tmp_path, monkeypatch):
@@ -224,8 +343,9 @@ def test_too_little_memory_for_anything_is_one_line(task, tmp_path, capsys, monk
 
     monkeypatch.setattr(Training, "_step", never)
     assert train.main(arguments(task, tmp_path / "exp")) == 1
-    message = "out of memory: lower batch_frames, or train a smaller network"
-    assert capsys.readouterr().err == f"nnet.ligru.train: error: {tmp_path / 'exp'}: {message}\n"
+    error = capsys.readouterr().err
+    assert error.startswith(f"nnet.ligru.train: error: {tmp_path / 'exp'}: out of memory with ")
+    assert error.count("\n") == 1 and "frames: lower max_frames, cut what is long in " in error
 
 
 def test_other_errors_are_not_taken_for_memory(task, tmp_path, monkeypatch):
@@ -309,7 +429,7 @@ def arguments(task: Path, directory: Path, **changes) -> list[str]:
 
 @pytest.mark.parametrize("changes, message", [
     ({"data": "/none"}, "/none/feats.scp: no such file"), ({"targets": "/none.scp"}, "/none.scp: no such file"),
-    ({"pdfs": "3"}, "the model only 3 pdfs")])
+    ({"pdfs": "3"}, "utterance dev000-000 has pdf-id")])
 def test_bad_input_is_one_line(task, tmp_path, capsys, changes, message):
     assert train.main(arguments(task, tmp_path / "exp", **changes)) == 1
     error = capsys.readouterr().err
