@@ -1,4 +1,8 @@
-"""Kaldi tables through kaldi-io: matrices and integer vectors by rspecifier, by position in an archive, to a pipe."""
+"""Kaldi tables through kaldi-io: matrices and integer vectors by rspecifier, by position in an archive, to a pipe.
+
+To Kaldi, keys and file names are bytes. os.fsdecode and os.fsencode give the same bytes back in every locale; kaldi-io
+would take keys for Latin-1.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,21 +31,33 @@ class TableError(ValueError):
     """A table that cannot be read: the message names it."""
 
 
-def read_scp(path: Path) -> dict[str, str]:
-    """Key to extended filename, in the order of the file."""
+def read_scp(source: Path | str) -> dict[str, str]:
+    """Key to extended filename, in the order of the file (or of 'COMMAND |', or of standard input: -)."""
     table = {}
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such file") from None
+    with _open(str(source)) as stream:
+        lines = stream.read().splitlines()
     for number, line in enumerate(lines, 1):
-        fields = line.split(maxsplit=1)
+        fields = [os.fsdecode(field) for field in line.split(maxsplit=1)]
         if len(fields) != 2:
-            raise TableError(f"{path}:{number}: '{line}' is not a key and a file")
+            raise TableError(f"{source}:{number}: '{os.fsdecode(line)}' is not a key and a file")
         if fields[0] in table:
-            raise TableError(f"{path}:{number}: '{fields[0]}' is there twice")
+            raise TableError(f"{source}:{number}: '{fields[0]}' is there twice")
         table[fields[0]] = fields[1]
     return table
+
+
+def _open(source: str) -> AbstractContextManager[BinaryIO]:
+    """FILE, - or 'COMMAND |'."""
+    if source.endswith("|"):
+        return _Pipe(source[:-1])
+    if source == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(source).open("rb")
+    except FileNotFoundError:
+        raise TableError(f"{source}: no such file") from None
+    except OSError as error:
+        raise TableError(f"{source}: {error.strerror}") from None
 
 
 def read_matrix(rxfilename: str) -> np.ndarray:
@@ -103,32 +120,24 @@ class _Pipe:
 
 
 def read_matrices(rspecifier: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Keys and float32 matrices of ark:FILE, ark:-, 'ark:COMMAND |' or scp:FILE; Kaldi's options are ignored."""
+    """Keys and float32 matrices of ark: or scp: with FILE, - or 'COMMAND |'; Kaldi's options are ignored."""
     kind, _, source = rspecifier.partition(":")
     kind, source = kind.split(",")[0], source.strip()
+    if kind not in ("ark", "scp") or not source:
+        raise TableError(f"'{rspecifier}' is not an rspecifier: ark: or scp: with FILE, - or 'COMMAND |'")
     if kind == "scp":
-        for key, rxfilename in read_scp(Path(source)).items():
+        for key, rxfilename in read_scp(source).items():
             yield key, read_matrix(rxfilename)
-    elif kind == "ark" and source.endswith("|"):
-        with _Pipe(source[:-1]) as stream:
-            yield from _read_archive(stream, source)
-    elif kind == "ark" and source == "-":
-        yield from _read_archive(sys.stdin.buffer, "standard input")
-    elif kind == "ark" and source:
-        try:
-            with Path(source).open("rb") as stream:
-                yield from _read_archive(stream, source)
-        except OSError as error:
-            raise TableError(f"{source}: {error.strerror}") from None
     else:
-        raise TableError(f"'{rspecifier}' is not an rspecifier: ark:FILE, ark:-, 'ark:COMMAND |' or scp:FILE")
+        with _open(source) as stream:
+            yield from _read_archive(stream, "standard input" if source == "-" else source)
 
 
 def _read_archive(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray]]:
     key = None
     while True:
         try:
-            previous, key = key, kaldi_io.read_key(stream)
+            previous, key = key, _read_key(stream)
             if not key:
                 return
             matrix = kaldi_io.read_mat(stream)
@@ -140,13 +149,22 @@ def _read_archive(stream: BinaryIO, name: str) -> Iterator[tuple[str, np.ndarray
         yield key, matrix.astype(np.float32, copy=False)
 
 
+def _read_key(stream: BinaryIO) -> str:
+    """The word before the next matrix; empty at the end."""
+    key = b""
+    while (byte := stream.read(1)) not in (b"", b" "):
+        key += byte
+    return os.fsdecode(key.strip())
+
+
 class MatrixWriter:
     """Writes float32 matrices to ark:FILE, ark:- or 'ark:| COMMAND'. A file appears under its name when complete."""
 
     def __init__(self, wspecifier: str) -> None:
         kind, _, self.target = wspecifier.partition(":")
         self.target = self.target.strip()
-        if kind.split(",")[0] != "ark" or not self.target or "t" in kind.split(","):
+        first, *options = kind.split(",")
+        if first != "ark" or not self.target or "t" in options or "scp" in options:
             raise TableError(
                 f"'{wspecifier}' is not a wspecifier for a binary archive: ark:FILE, ark:- or 'ark:| COMMAND'"
             )
@@ -154,7 +172,8 @@ class MatrixWriter:
     def __enter__(self) -> MatrixWriter:
         self.process, self.partial = None, None
         if self.target == "-":
-            self.stream = sys.stdout.buffer
+            # Closed by us: what sys.stdout could not write, Python would try again at its exit, with a traceback.
+            self.stream = os.fdopen(sys.stdout.fileno(), "wb", closefd=False)
         elif self.target.startswith("|"):
             self.process = subprocess.Popen(["bash", "-o", "pipefail", "-c", self.target[1:]], stdin=subprocess.PIPE)
             self.stream = self.process.stdin
@@ -163,21 +182,30 @@ class MatrixWriter:
             try:
                 self.stream = self.partial.open("wb")
             except OSError as error:
-                raise TableError(f"{self.target}: {error.strerror}") from None
+                raise self._named(error) from None
         return self
 
     def write(self, key: str, matrix: np.ndarray) -> None:
         """Append one matrix."""
-        kaldi_io.write_mat(self.stream, np.ascontiguousarray(matrix, np.float32), key)
+        try:
+            self.stream.write(os.fsencode(key) + b" ")
+            kaldi_io.write_mat(self.stream, np.ascontiguousarray(matrix, np.float32))
+        except OSError as error:
+            raise self._named(error) from None
 
     def __exit__(self, kind, error, traceback) -> None:
-        if self.target == "-":
-            self.stream.flush()
-            return
-        self.stream.close()
-        if self.process and self.process.wait() != 0 and kind is None:
-            raise TableError(f"{self.target[1:].strip()}: failed with status {self.process.returncode}")
-        if self.partial and kind is None:
-            self.partial.replace(self.target)
-        elif self.partial:
-            self.partial.unlink(missing_ok=True)
+        try:
+            self.stream.close()  # which writes what is left
+            if self.process and self.process.wait() != 0 and kind is None:
+                raise TableError(f"{self.target[1:].strip()}: failed with status {self.process.returncode}")
+            if self.partial and kind is None:
+                self.partial.replace(self.target)
+        except OSError as failure:
+            if kind is None:
+                raise self._named(failure) from None
+        finally:
+            if self.partial:
+                self.partial.unlink(missing_ok=True)
+
+    def _named(self, error: OSError) -> TableError:
+        return TableError(f"{'standard output' if self.target == '-' else self.target}: {error.strerror}")
