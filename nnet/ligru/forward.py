@@ -12,7 +12,8 @@ from nnet.ligru.threads import sleep_while_waiting
 
 DESCRIPTION = """Write log p(pdf | frame) - S log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
 <nnet-dir> holds final.pt and ali_train_pdf.counts; of several, the mean of the posteriors is taken. The features must
-have the CMVN of the training: the options of apply-cmvn for it are in <nnet-dir>/cmvn_opts. Example:
+have the CMVN of the training: the options of apply-cmvn for it are in <nnet-dir>/cmvn_opts. An utterance without
+frames, or with features that are not finite, is named and left out. Example:
 python3 -m nnet.ligru.forward exp/ligru "ark:apply-cmvn $(cat exp/ligru/cmvn_opts) --utt2spk=ark:$data/utt2spk
 scp:$data/cmvn.scp scp:$data/feats.scp ark:- |" ark:-"""
 
@@ -51,19 +52,17 @@ def main(argv: list[str] | None = None) -> int:
 
         keep_freed_memory()
         scorer = Scorer(args.directories, args.use_gpu, args.prior_scale)
-        utterances = frames = 0
+        read = written = frames = 0
         with MatrixWriter(args.wspecifier) as writer:
             for batch in gather(read_matrices(args.rspecifier), args.batch_frames):
+                read += len(batch)
                 for id, loglikes in scorer(batch):
                     writer.write(id, loglikes)
-                    utterances += 1
+                    written += 1
                     frames += len(loglikes)
-            if utterances == 0:
-                raise ValueError(f"{args.rspecifier}: no features of any utterance")
-        logging.info("%d utterances, %d frames", utterances, frames)
-    except BrokenPipeError:
-        print(f"nnet.ligru.forward: error: {args.wspecifier}: the reader of the pipe has ended", file=sys.stderr)
-        return 1
+            if written == 0:
+                raise ValueError(f"{args.rspecifier}: no features of any utterance that can be used")
+        logging.info("%d utterances, %d frames, %d utterances left out", written, frames, read - written)
     except (ValueError, OSError) as error:
         print(f"nnet.ligru.forward: error: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ import torch
 from nnet.ligru import checkpoint
 from nnet.ligru.data import DataError, splice_context
 from nnet.ligru.device import choose_device
+from nnet.ligru.memory import give_back_memory, is_out_of_memory
 from nnet.ligru.packing import pack
 from nnet.ligru.tables import read_vector
+
+log = logging.getLogger("ligru")
 
 COUNTS = "ali_train_pdf.counts"
 
@@ -30,15 +34,16 @@ class Scorer:
         ]
         self.models = [model.to(self.device) for model, _ in loaded]
         self.context = loaded[0][1].context
-        first = self.models[0]
+        self.feats_dim = self.models[0].dim // (sum(self.context) + 1)
         for directory, (model, config) in zip(directories, loaded, strict=True):
-            if (model.dim, model.num_pdfs, config.context, config.cmvn) != (
-                first.dim,
-                first.num_pdfs,
-                self.context,
-                loaded[0][1].cmvn,
+            for name, ours, first in (
+                ("number of pdfs", model.num_pdfs, self.models[0].num_pdfs),
+                ("context", config.context, self.context),
+                ("cmvn", config.cmvn, loaded[0][1].cmvn),
+                ("dimension of the input", model.dim, self.models[0].dim),
             ):
-                raise DataError(f"{directory}: features or pdfs are not those of {directories[0]}")
+                if ours != first:
+                    raise DataError(f"{directory}: no mean with {directories[0]}: its {name} is {ours}, not {first}")
         priors = np.mean([self._priors(directory) for directory in directories], axis=0)
         self.log_priors = torch.from_numpy(prior_scale * np.log(priors)).float().to(self.device)
 
@@ -50,10 +55,53 @@ class Scorer:
         counts = np.maximum(counts, 1)
         return counts / counts.sum()
 
-    @torch.no_grad()
     def __call__(self, utterances: Sequence[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
-        """(id, features [frames, dim]) to (id, scaled log-likelihoods [frames, pdfs]), in the same order."""
-        feats = [self._prepare(id, matrix) for id, matrix in utterances]
+        """(id, features [frames, dim]) to (id, scaled log-likelihoods [frames, pdfs]), in the same order.
+
+        An utterance whose features cannot be used is left out with a warning.
+        """
+        yield from self._score([(id, feats) for id, feats in utterances if self._is_usable(id, feats)])
+
+    def _is_usable(self, id: str, feats: np.ndarray) -> bool:
+        """Whether they are finite numbers; DataError if they are not what the models were trained on."""
+        if feats.size == 0:
+            log.warning("utterance %s has no frames and is left out", id)
+            return False
+        if feats.shape[1] != self.feats_dim:
+            raise DataError(
+                f"utterance {id} has features of dimension {feats.shape[1]}, {self.directories[0]} was "
+                f"trained on {self.feats_dim}"
+            )
+        if not np.isfinite(feats).all():
+            log.warning("utterance %s has features that are not finite and is left out", id)
+            return False
+        return True
+
+    def _score(self, utterances: Sequence[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+        """What does not fit into memory is halved; an utterance that does not fit alone is left out."""
+        if not utterances:
+            return
+        ids, feats = zip(*utterances, strict=True)
+        try:
+            loglikes = self._loglikes(feats)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            yield from zip(ids, loglikes, strict=True)
+            return
+        give_back_memory()  # not in the except clause: as long as there is an error, so are the tensors of its frames
+        frames, half = sum(map(len, feats)), len(ids) // 2
+        if half == 0:
+            log.warning("out of memory: utterance %s of %d frames is left out", ids[0], frames)
+            return
+        log.warning("out of memory with %d utterances of %d frames: they are halved", len(ids), frames)
+        yield from self._score(utterances[:half])
+        yield from self._score(utterances[half:])
+
+    @torch.no_grad()
+    def _loglikes(self, matrices: Sequence[np.ndarray]) -> list[np.ndarray]:
+        feats = [splice_context(matrix, *self.context) for matrix in matrices]
         order = sorted(range(len(feats)), key=lambda i: -len(feats[i]))
         packing = pack([len(feats[i]) for i in order])
         packed = torch.from_numpy(np.concatenate([feats[i] for i in order])[packing.source]).to(self.device)
@@ -64,20 +112,4 @@ class Scorer:
         loglikes[torch.from_numpy(packing.source).to(self.device)] = posteriors - self.log_priors
         parts = np.split(loglikes.cpu().numpy(), np.cumsum([len(feats[i]) for i in order])[:-1])
         by_utterance = dict(zip(order, parts, strict=True))
-        for number, (id, _) in enumerate(utterances):
-            yield id, by_utterance[number]
-
-    def _prepare(self, id: str, matrix: np.ndarray) -> np.ndarray:
-        """The features with context. DataError if the models cannot read them."""
-        if len(matrix) == 0:
-            raise DataError(f"utterance {id} has no frames")
-        feats = splice_context(matrix, *self.context)
-        if feats.shape[1] != self.models[0].dim:
-            per_frame = self.models[0].dim // (sum(self.context) + 1)
-            raise DataError(
-                f"utterance {id} has features of dimension {matrix.shape[1]}, {self.directories[0]} was "
-                f"trained on {per_frame}"
-            )
-        if not np.isfinite(feats).all():
-            raise DataError(f"utterance {id} has features that are not finite")
-        return feats
+        return [by_utterance[i] for i in range(len(feats))]

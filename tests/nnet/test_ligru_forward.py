@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,39 @@ def test_in_a_pipe(task, tmp_path):
         np.testing.assert_allclose(piped[id], loglikes, atol=1e-4)
 
 
+def test_bad_utterances_are_left_out(task, tmp_path, caplog):
+    nnet = untrained(task, tmp_path / "nnet", context=(1, 1))
+    good = np.ones((4, 8), np.float32)
+    write_table(tmp_path / "x", {"a": good, "none": good[:0, :0], "nan": good * np.nan, "b": good})
+    assert run(nnet, f"scp:{tmp_path}/x.scp", f"ark:{tmp_path}/x.loglikes") == 0
+    assert [id for id, _ in read_matrices(f"ark:{tmp_path}/x.loglikes")] == ["a", "b"]
+    assert "utterance none has no frames and is left out" in caplog.text
+    assert "utterance nan has features that are not finite and is left out" in caplog.text
+
+
+def test_out_of_memory(task, tmp_path, caplog, monkeypatch):
+    """Groups are halved; what does not fit alone is left out."""
+    scorer = Scorer([untrained(task, tmp_path / "nnet")], "false")
+    whole = scorer._loglikes
+    monkeypatch.setattr(scorer, "_loglikes", lambda feats: whole(feats) if sum(map(len, feats)) < 9 else memory(feats))
+
+    def memory(feats):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    lengths = {"a": 4, "long": 20, "b": 3, "c": 5}
+    utterances = [(id, np.ones((frames, 8), np.float32)) for id, frames in lengths.items()]
+    output = dict(scorer(utterances))
+    assert {id: len(loglikes) for id, loglikes in output.items()} == {"a": 4, "b": 3, "c": 5}
+    np.testing.assert_array_equal(output["c"], whole([utterances[3][1]])[0])
+    assert [record.message for record in caplog.records] == [
+        "out of memory with 4 utterances of 32 frames: they are halved",
+        "out of memory with 2 utterances of 24 frames: they are halved",
+        "out of memory: utterance long of 20 frames is left out"]
+    monkeypatch.setattr(scorer, "_loglikes", lambda feats: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(scorer(utterances))
+
+
 def wide(tmp_path: Path) -> str:
     write_table(tmp_path / "wide", {"u1": np.ones((4, 9), np.float32)})
     return f"scp:{tmp_path}/wide.scp"
@@ -111,7 +145,7 @@ def empty(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("feats, message", [
-    (wide, "utterance u1 has features of dimension 9, .* was trained on 8"), (infinite, "u1 has features that are not"),
+    (wide, "utterance u1 has features of dimension 9, .* was trained on 8"), (infinite, "no features of any utterance"),
     (empty, "no features of any utterance"), (lambda tmp_path: "ark:false |", "false: failed with status 1"),
     (lambda tmp_path: "scp:/none.scp", "/none.scp: no such file")])
 def test_bad_features(task, tmp_path, capsys, feats, message):
@@ -121,11 +155,29 @@ def test_bad_features(task, tmp_path, capsys, feats, message):
     assert re.search(message, error) and error.count("error:") == 1 and not list(tmp_path.glob("x.ark*"))
 
 
+def test_bad_outputs(task, tmp_path, capsys):
+    nnet, feats = untrained(task, tmp_path / "nnet"), f"scp:{task}/data-dev/feats.scp"
+    (tmp_path / f"x.ark.tmp{os.getpid()}").symlink_to("/dev/full")
+    assert run(nnet, feats, f"ark:{tmp_path}/x.ark") == 1
+    assert f"{tmp_path}/x.ark: No space left on device" in capsys.readouterr().err
+    assert run(nnet, feats, f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") == 1
+    assert "is not a wspecifier for a binary archive" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["nnet"]
+    assert run(nnet, feats, "ark:| true") == 1
+    assert "| true: Broken pipe" in capsys.readouterr().err
+    result = subprocess.run(["bash", "-c", f"{sys.executable} -m nnet.ligru.forward {nnet} {feats} ark:- >/dev/full"],
+                            cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "nnet.ligru.forward: error: standard output: No space left on device\n"
+
+
 def test_bad_models(task, tmp_path, capsys):
     feats = f"scp:{task}/data-dev/feats.scp"
     one, other = untrained(task, tmp_path / "a"), untrained(task, tmp_path / "b", pdfs=13)
     assert run(one, other, feats, f"ark:{tmp_path}/x.ark") == 1
-    assert "b: features or pdfs are not those of" in capsys.readouterr().err
+    assert re.search(r"b: no mean with \S+a: its number of pdfs is 13, not 12", capsys.readouterr().err)
+    assert run(one, untrained(task, tmp_path / "c", context=(1, 0)), feats, f"ark:{tmp_path}/x.ark") == 1
+    assert re.search(r"c: no mean with \S+a: its context is \(1, 0\), not \(0, 0\)", capsys.readouterr().err)
     assert run(other, feats, f"ark:{tmp_path}/x.ark") == 1
     assert "12 counts for 13 pdfs" in capsys.readouterr().err
     (one / checkpoint.FINAL).write_bytes(b"x")
