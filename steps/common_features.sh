@@ -51,9 +51,24 @@ transforms_in() {
   fi
 }
 
+# normalised_features <split-data-dir> <model-dir>: CMVN per speaker.
 normalised_features() {
   echo "ark,s,cs:apply-cmvn $(options_in "$2/cmvn_opts") --utt2spk=ark:$1/JOB/utt2spk scp:$1/JOB/cmvn.scp" \
     "scp:$1/JOB/feats.scp ark:- |"
+}
+
+# pasted_features <model-dir> <length-tolerance> <split-data-dir> ...: the normalised features of each, side by side.
+pasted_features() {
+  local model=$1 tolerance=$2 sdata
+  shift 2
+  if [ $# -eq 1 ]; then
+    normalised_features "$1" "$model"
+    return
+  fi
+  # Each is a word of a command that stands between quotes of both kinds: backslashes are what remains.
+  echo -n "ark,s,cs:paste-feats --length-tolerance=$tolerance "
+  for sdata in "$@"; do printf '%q ' "$(normalised_features "$sdata" "$model")"; done
+  echo "ark:- |"
 }
 
 # files_of_jobs <name-with-JOB> <nj>: the names for JOB = 1..nj, in order.

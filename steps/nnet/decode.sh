@@ -3,6 +3,7 @@
 #
 # <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, cmvn_opts, the
 # normalisation of its input, and the network itself.
+# Features that were pasted together for the training are here too: each directory's are normalised, then pasted.
 # The forward program is called as: <forward-cmd> --use-gpu X --prior-scale F <nnet-dir> ... <features-rspecifier> ark:-
 set -euo pipefail
 
@@ -13,6 +14,7 @@ forward_cmd="python3 -m nnet.ligru.forward"
 use_gpu=auto
 acwt=0.10
 prior_scale=1.0
+length_tolerance=5
 beam=13.0
 lattice_beam=8.0
 min_active=200
@@ -30,8 +32,10 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --use-gpu X          auto, true or false, for the forward program (auto)
   --acwt F             acoustic scale while decoding (0.10); scoring sweeps it anew
   --prior-scale F      weight of the log priors that the network's log posteriors are reduced by (1.0)
+  --length-tolerance N frames by which the features of several directories may differ; cut to the shortest (5)
   --beam --lattice-beam --min-active --max-active --max-mem --num-threads
   --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it
+<data-dir> may be several with a comma between, as in training: their features are pasted together, the first is scored.
 <nnet-dir> may be several networks of the same alignments with a comma between: their mean decodes."
 
 if [ -f path.sh ]; then . ./path.sh; fi
@@ -46,27 +50,48 @@ if [ $# -ne 4 ]; then
   exit 1
 fi
 graphdir=$1
-data=$2
+data_dirs=${2//,/ }
+data=${data_dirs%% *}
 nnet_dirs=${3//,/ }
 nnet_dir=${nnet_dirs%% *}
 dir=${4%/}
-sdata=$data/split$nj
 
+require_files "$nnet_dir/final.mdl"
+for other in ${nnet_dirs#"$nnet_dir"}; do
+  require_files {"$nnet_dir","$other"}/tree
+  if ! cmp -s "$nnet_dir/tree" "$other/tree"; then
+    echo "$0: $nnet_dir and $other were trained on different trees: only networks of one tree have a mean" >&2
+    exit 1
+  fi
+done
+normalises=true
+if [[ $(options_in "$nnet_dir/cmvn_opts") == *--norm-means=false* ]]; then normalises=false; fi
+split_dirs=()
+for part in $data_dirs; do
+  require_files "$part"/{feats.scp,utt2spk}
+  if $normalises; then require_files "$part/cmvn.scp"; fi
+  if ! cmp -s "$data/utt2spk" "$part/utt2spk"; then
+    echo "$0: $data/utt2spk and $part/utt2spk differ: to be pasted, they must have the same utterances and speakers" >&2
+    exit 1
+  fi
+  utils/split_data.sh "$part" "$nj"
+  split_dirs+=("$part/split$nj")
+done
 start_decoding
-require_files "$nnet_dir/final.mdl" "$data/cmvn.scp"
 gpu_opts=()
 if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
 forward_opts="--use-gpu $use_gpu --prior-scale $prior_scale"
 
 if [ "$stage" -le 0 ]; then
   echo "$0: decoding $data with $nnet_dir"
+  features=$(pasted_features "$nnet_dir" "$length_tolerance" "${split_dirs[@]}")
   rm -f "$dir"/lat.*.gz
   # shellcheck disable=SC2046
   $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} --num-threads "$num_threads" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
     $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
     --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
-    "ark:$forward_cmd $forward_opts $nnet_dirs '$(normalised_features "$sdata" "$nnet_dir")' ark:- |" \
+    "ark:$forward_cmd $forward_opts $nnet_dirs '$features' ark:- |" \
     "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score

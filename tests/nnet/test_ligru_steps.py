@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from ligru_task import write_table
+
+from nnet.ligru.data import Corpus
+from nnet.ligru.tables import read_matrices
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/kaldi/golden"
@@ -118,6 +123,50 @@ def test_train_and_decode(recipe):
     assert (recipe.directory / "decode.txt").read_text() == (recipe.directory / "decode_mean.txt").read_text()
     wer = recipe("compute-wer", "--text", "--mode=present", "ark:data_dev/text", "ark:decode.txt")
     assert float(wer.split("%WER")[1].split()[0]) < 60
+
+
+def test_pasted_features(recipe, monkeypatch):
+    """Decoding sees the features that training saw, from two directories, also if an utterance of one is shorter."""
+    monkeypatch.chdir(recipe.directory)
+    shutil.copytree("mfcc_dev", "mfcc_cut")
+    feats = dict(read_matrices("scp:mfcc_dev/feats.scp"))
+    cut = next(iter(feats))
+    write_table(Path("mfcc_cut/feats"), feats | {cut: feats[cut][:-3]})
+    recipe("steps/nnet/train_ligru.sh", "--use-gpu", "false", "--nnet-config", "tables.toml", "--epochs", "1",
+           "data_train,mfcc_train", "data_dev,mfcc_cut", "ali_train", "ali_dev", "pasted")
+    Path("forward.sh").write_text('#!/bin/sh\ncopy-feats "$6" ark:seen.$$.ark && python3 -m nnet.ligru.forward "$@"\n')
+    Path("forward.sh").chmod(0o755)
+
+    def decode(data: str, nnets: str = "pasted", fails: bool = False) -> str:
+        return recipe("steps/nnet/decode.sh", "--nj", "2", "--use-gpu", "false", "--skip-scoring", "true",
+                      "--forward-cmd", "./forward.sh", "graph", data, nnets, "pasted/decode", fails=fails)
+
+    def check(cmvn: str) -> None:
+        archives = list(Path().glob("seen.*.ark"))
+        seen = {id: feats for archive in archives for id, feats in read_matrices(f"ark:{archive}")}
+        trained = Corpus([Path("data_dev"), Path("mfcc_cut")], Path("pasted/targets/dev_pdf.scp"), None, cmvn=cmvn,
+                         context=(0, 0), tolerance=5, num_pdfs=10**6)
+        assert len(archives) == 2 and seen.keys() == feats.keys() == {one.id for one in trained.utterances}
+        assert len(seen[cut]) == len(feats[cut]) - 3
+        for utterance in trained.utterances:
+            np.testing.assert_allclose(seen[utterance.id], trained.features(utterance), atol=1e-4)
+        for archive in archives:
+            archive.unlink()
+
+    decode("data_dev,mfcc_cut")
+    check("mean-variance")
+    for data in ("data_dev", "mfcc_cut"):
+        Path(data, "cmvn.scp").rename(f"{data}.cmvn")
+    assert "data_dev/cmvn.scp is missing or empty" in decode("data_dev,mfcc_cut", fails=True)
+    Path("pasted/cmvn_opts").write_text("--norm-means=false --norm-vars=false\n")
+    decode("data_dev,mfcc_cut")
+    check("none")
+    Path("data_dev.cmvn").rename("data_dev/cmvn.scp")
+
+    assert "data_dev/utt2spk and mfcc_train/utt2spk differ" in decode("data_dev,mfcc_train", fails=True)
+    Path("other").mkdir()
+    Path("other/tree").write_bytes(golden("out/mono/tree"))
+    assert "pasted and other were trained on different trees" in decode("data_dev,mfcc_cut", "pasted,other", fails=True)
 
 
 def transcribe(recipe: Recipe, *options: str) -> str:
