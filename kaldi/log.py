@@ -10,14 +10,21 @@ class KaldiError(Exception):
     """Bad input or usage: its message names the file, the utterance and the remedy. Programs exit with status 1."""
 
 
+def line(text: str) -> None:
+    """One line on stderr, in one write, as the programs of a pipe share the log. Bytes that are not UTF-8 are kept."""
+    if sys.stderr:
+        sys.stderr.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
+        sys.stderr.buffer.flush()
+
+
 def log(message: str) -> None:
     """One `LOG (program) message` line."""
-    print(f"LOG ({program}[embedded]) {message}", file=sys.stderr)
+    line(f"LOG ({program}[embedded]) {message}")
 
 
 def warn(message: str) -> None:
     """One `WARNING (program) message` line."""
-    print(f"WARNING ({program}[embedded]) {message}", file=sys.stderr)
+    line(f"WARNING ({program}[embedded]) {message}")
 
 
 def done(count: int, what: str, errors: int = 0) -> None:

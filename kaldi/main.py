@@ -53,7 +53,7 @@ def main(name: str, argv: list[str]) -> int:
             return 1 if wanted else 0
         check_arguments(function, arguments)
         if common.get("print_args", True):
-            print(name, " ".join(argv), file=sys.stderr)
+            log.line(" ".join([name, *argv]))
         if hasattr(function, "writes") and writes_table(function, arguments):
             write_table(function, arguments, options)
             return 0
@@ -74,5 +74,5 @@ def main(name: str, argv: list[str]) -> int:
         if common.get("verbose"):
             raise
         message = f"unexpected {type(error).__name__}: {error} (--verbose=1 shows where)"
-    print(f"ERROR ({name}[embedded]) {message}", file=sys.stderr)
+    log.line(f"ERROR ({name}[embedded]) {message}")
     return 1

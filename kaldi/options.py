@@ -25,9 +25,9 @@ def with_options_of(options: type) -> Callable:
 
 
 def parse_bool(text: str) -> bool:
-    if text in ("true", "t", "1", "T", "True", ""):
+    if text.lower() in ("true", "t", "1", ""):
         return True
-    if text in ("false", "f", "0", "F", "False"):
+    if text.lower() in ("false", "f", "0"):
         return False
     raise ValueError(text)
 
@@ -45,7 +45,7 @@ def convert(name: str, text: str, default: object) -> object:
 def read_config(path: str) -> list[str]:
     """Option lines of a Kaldi config file: `--name=value`, `#` starts a comment."""
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text("utf-8", "surrogateescape").splitlines()
     except OSError as error:
         raise KaldiError(f"cannot read the config file {path}: {error.strerror}") from None
     options = [line.split("#", 1)[0].strip() for line in lines]
@@ -63,7 +63,7 @@ def parse(function: Callable, argv: list[str]) -> tuple[list[str], dict[str, obj
 
     def take(option: str) -> None:
         name, equals, text = option[2:].partition("=")
-        key = name.replace("-", "_")
+        key = name.replace("-", "_").lower()
         if key not in defaults:
             raise KaldiError(f"unknown option --{name} (see --help)")
         if not equals and not isinstance(defaults[key], bool):
