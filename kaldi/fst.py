@@ -85,18 +85,18 @@ def _string(reader: Reader) -> str:
     size = struct.unpack("<i", reader.take(4))[0]
     if not 0 <= size < 1 << 20:
         raise KaldiError(f"{reader.name}: a damaged FST header")
-    return reader.take(size).decode(errors="replace")
+    return reader.take(size).decode(errors="surrogateescape")
 
 
 def _skip_symbols(reader: Reader) -> int:
     """Pass a symbol table; returns its size in bytes."""
     if struct.unpack("<i", reader.take(4))[0] != SYMBOLS_MAGIC:
         raise KaldiError(f"{reader.name}: a damaged symbol table inside the FST")
-    size = 4 + 4 + len(_string(reader).encode())
+    size = 4 + 4 + len(_string(reader).encode(errors="surrogateescape"))
     _, count = struct.unpack("<qq", reader.take(16))
     size += 16
     for _ in range(count):
-        size += 12 + len(_string(reader).encode())
+        size += 12 + len(_string(reader).encode(errors="surrogateescape"))
         reader.take(8)
     return size
 

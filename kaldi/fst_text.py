@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.fst import Fst, empty, from_arcs
+from kaldi.io import split
 from kaldi.log import KaldiError
 
 
@@ -18,7 +19,7 @@ def read_symbols(path: str) -> dict[str, int]:
     except OSError as error:
         raise KaldiError(f"cannot open the symbol table {path}: {error.strerror}") from None
     for number, line in enumerate(text.split("\n"), 1):
-        fields = line.split()
+        fields = split(line)
         if not fields:
             continue
         if len(fields) != 2 or not fields[1].lstrip("-").isdigit():
@@ -46,7 +47,7 @@ def parse(lines: Iterable[str], name: str, isymbols: dict[str, int] | None = Non
     source, target, ilabels, olabels, weights = [], [], [], [], []
     arc_fields = 3 if acceptor else 4
     for number, line in enumerate(lines, 1):
-        fields = line.split()
+        fields = split(line)
         if not fields:
             continue
         where = f"{name}: line {number}"

@@ -6,6 +6,7 @@ An rxfilename is a path, `path:offset`, `-` or `command |`; a wxfilename is a pa
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -18,7 +19,15 @@ import numpy as np
 from kaldi.log import KaldiError
 
 CHUNK = 1 << 18
+DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
 SPACE = b" \t\n\r"
+ASCII_SPACE = " \t\n\r\f\v"
+WORDS = re.compile(f"[^{ASCII_SPACE}]+")
+
+
+def split(text: str) -> list[str]:
+    """The words of a text. As Kaldi compares bytes, Unicode's spaces (where str.split splits) are parts of words."""
+    return text.split() if text.isascii() else WORDS.findall(text)
 
 
 class PipedFile(str):
@@ -103,7 +112,7 @@ class Reader:
         """The rest of the line, without its newline."""
         text = self.until(b"\n")
         self.peek() and self.take(1)
-        return text.decode(errors="replace")
+        return text.decode(errors="surrogateescape")
 
     def key(self) -> str | None:
         """The key of the next table entry with the blank behind it, or None at the end."""
@@ -113,16 +122,18 @@ class Reader:
             return None
         if self.peek() in (b" ", b"\t"):
             self.position += 1
-        try:
-            return key.decode()
-        except UnicodeDecodeError:
-            raise KaldiError(f"{self.name}: not a Kaldi archive (a key is not text)") from None
+        if b"\0" in key:
+            raise KaldiError(f"{self.name}: not a Kaldi archive (a key is not text)")
+        return key.decode(errors="surrogateescape")
 
     def binary(self) -> bool:
-        """Consume the binary header `\\0B` if it is there."""
-        if self.peek(2) == b"\0B":
+        """Consume the binary header `\\0B` if it is there. Raises KaldiError at the end: every object has a byte."""
+        ahead = self.peek(2)
+        if ahead == b"\0B":
             self.position += 2
             return True
+        if not ahead:
+            raise KaldiError(f"{self.name}: the file ends where an object was expected (truncated, or empty)")
         return False
 
     def token(self) -> str:
@@ -133,14 +144,14 @@ class Reader:
             self.position += 1
         if not word:
             raise KaldiError(f"{self.name}: the file ends where a word was expected (truncated?)")
-        return word.decode(errors="replace")
+        return word.decode(errors="surrogateescape")
 
     def peek_token(self) -> str:
         """The next token, without moving; empty at the end."""
         self.skip_space()
         word = self.until(SPACE)
         self.position -= len(word)
-        return word.decode(errors="replace")
+        return word.decode(errors="surrogateescape")
 
     def expect(self, *words: str) -> str:
         """The next token, which must be one of `words`."""
@@ -179,7 +190,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the stream; a command that failed is an error."""
-        if self.stream is not sys.stdin.buffer:
+        if self.stream is not getattr(sys.stdin, "buffer", None):
             self.stream.close()
         if self.process and self.process.wait() not in (0, -13, 141):  # 13: SIGPIPE, the rest was not wanted
             raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
@@ -209,6 +220,8 @@ def open_input(rxfilename: str) -> Reader:
         process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[:-1]}"], stdout=subprocess.PIPE)
         return Reader(process.stdout, name, process)
     if name in ("-", ""):
+        if not sys.stdin:
+            raise KaldiError("standard input is closed")
         return Reader(sys.stdin.buffer, "standard input")
     path, colon, offset = name.rpartition(":")
     if not (colon and offset.isdigit()):
@@ -221,12 +234,28 @@ def open_input(rxfilename: str) -> Reader:
     return Reader(stream, name)
 
 
+def read_lines(rxfilename: str) -> list[str]:
+    """The lines of a text file, without their newlines."""
+    with open_input(rxfilename) as reader:
+        text = reader.until(b"").decode(errors="surrogateescape")
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def read_list(rxfilename: str) -> set[str]:
+    """The first word of each line."""
+    return {words[0] for words in map(split, read_lines(rxfilename)) if words}
+
+
 class Output:
-    """A wxfilename open for writing. A regular file appears under its name only when it is complete."""
+    """A wxfilename open for writing. A regular file appears under its name only when it is complete.
+
+    Symbolic links stay: Kaldi's recipes spread archives over disks with them (utils/create_data_link.pl).
+    """
 
     def __init__(self, wxfilename: str):
         self.name = name = wxfilename.strip()
         self.process = self.temporary = None
+        self.standard = False
         self.written = 0
         if isinstance(wxfilename, PipedFile):
             self.stream: BinaryIO = wxfilename.content
@@ -234,13 +263,16 @@ class Output:
             self.process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[1:]}"], stdin=subprocess.PIPE)
             self.stream = self.process.stdin
         elif name in ("-", ""):
-            self.stream = sys.stdout.buffer
+            if not sys.stdout:
+                raise KaldiError("standard output is closed")
+            self.stream, self.standard = sys.stdout.buffer, True
         else:
             try:
-                special = not stat.S_ISREG(os.stat(name).st_mode)  # noqa: PTH116
+                special = not stat.S_ISREG(os.stat(name).st_mode) or name.startswith(DESCRIPTORS)  # noqa: PTH116
             except OSError:
                 special = False
-            self.temporary = None if special else f"{name}.tmp{os.getpid()}"
+            self.target = os.path.realpath(name)
+            self.temporary = None if special else f"{self.target}.tmp{os.getpid()}"
             try:
                 self.stream = open(self.temporary or name, "wb", buffering=CHUNK)  # noqa: PTH123
             except OSError as error:
@@ -253,6 +285,10 @@ class Output:
         """The binary header, which text files lack."""
         if binary:
             self.write(b"\0B")
+
+    def text(self, text: str) -> None:
+        """Text; bytes that were not UTF-8 when it was read are written as they were."""
+        self.write(text.encode(errors="surrogateescape"))
 
     def token(self, word: str) -> None:
         self.write(word.encode() + b" ")
@@ -274,7 +310,7 @@ class Output:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        if self.stream is sys.stdout.buffer:
+        if self.standard:
             self.stream.flush()
             return
         if isinstance(self.stream, BytesIO):
@@ -289,7 +325,7 @@ class Output:
         if self.process and self.process.wait() and kind is None:
             raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
         if self.temporary and kind is None:
-            os.replace(self.temporary, self.name)  # noqa: PTH105
+            os.replace(self.temporary, self.target)  # noqa: PTH105
         elif self.temporary:
             os.unlink(self.temporary)  # noqa: PTH108
         if failure:
@@ -304,7 +340,10 @@ def number_text(value: float) -> str:
 def read_vector(reader: Reader, binary: bool, dtype: type = np.float32) -> np.ndarray:
     """A float or double vector, converted to `dtype`."""
     if not binary:
-        return _text_rows(reader, dtype)[0]
+        rows = _text_rows(reader, dtype)
+        if len(rows) > 1:
+            raise KaldiError(f"{reader.name}: a matrix in text form where a vector was expected")
+        return rows[0]
     kind = {"FV": np.float32, "DV": np.float64}[reader.expect("FV", "DV")]
     return reader.array(kind, reader.integer(True)).astype(dtype, copy=False)
 
@@ -379,7 +418,7 @@ def write_packed(out: Output, matrix: np.ndarray, binary: bool) -> None:
 
 
 def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
-    """The rows between `[` and `]` in text form; blank rows are dropped, but one row is always there."""
+    """The rows between `[` and `]`, which a newline or `;` ends; blank rows are dropped, but one is always there."""
     reader.skip_space()
     if reader.take(1) != b"[":
         raise KaldiError(f"{reader.name}: expected '[' of a vector or matrix in text form (a foreign or damaged file)")
@@ -388,7 +427,8 @@ def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
     if reader.peek() == b"\n":
         reader.take(1)
     try:
-        rows = [np.array(line.split(), dtype) for line in text.decode().split("\n") if line.strip()]
+        lines = text.decode().replace(";", "\n").split("\n")
+        rows = [np.array(line.split(), dtype) for line in lines if line.strip()]
     except (ValueError, UnicodeDecodeError):
         raise KaldiError(f"{reader.name}: a vector or matrix in text form holds what is not a number") from None
     return rows or [np.zeros(0, dtype)]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kaldi.hmm import TransitionModel
-from kaldi.io import open_input
+from kaldi.io import read_lines
 from kaldi.lattice import INF, Lattice, Strings
 from kaldi.log import KaldiError, warn
 
@@ -26,10 +26,8 @@ class WordBoundaries:
 
 def read_word_boundaries(rxfilename: str) -> dict[int, str]:
     """The kind of each phone in a word_boundary.int file: lines `phone begin|end|singleton|internal|nonword`."""
-    with open_input(rxfilename) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
     kinds = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(rxfilename), 1):
         words = line.split()
         if len(words) != 2 or not words[0].isdigit() or words[1] not in KINDS:
             raise KaldiError(f"{rxfilename}: line {number} is not a phone and one of {', '.join(KINDS)}: {line[:60]!r}")

@@ -1,7 +1,7 @@
 """Phone-ids in options and text files."""
 from __future__ import annotations
 
-from kaldi.io import open_input
+from kaldi.io import read_lines
 from kaldi.log import KaldiError
 
 
@@ -14,8 +14,7 @@ def phone_list(text: str, name: str) -> list[int]:
 
 
 def _rows(rxfilename: str) -> list[list[int]]:
-    with open_input(rxfilename) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
+    lines = read_lines(rxfilename)
     try:
         return [[int(word) for word in line.split()] for line in lines if line.strip()]
     except ValueError:

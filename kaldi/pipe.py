@@ -8,16 +8,15 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from kaldi.io import PipedFile, Reader
 from kaldi.main import find
 from kaldi.options import check_arguments, parse
 from kaldi.programs import MODULE_OF
-from kaldi.table import Piped
+from kaldi.table import Kind, Piped, Stream
 
 LAUNCHER = Path(__file__).parent / "bin" / "embedded-kaldi"
 SHELL_SYNTAX = set(";&<>()$`[~\\#")
@@ -58,16 +57,25 @@ def embedded(words: list[str]) -> Callable | None:
     return find(words[0]) if path and os.path.samefile(path, LAUNCHER) else None  # noqa: PTH121
 
 
-def start(words: list[str], function: Callable, source: Piped | None) -> Iterator[tuple[str, Any]]:
-    """The stream of a table program; `source` stands for its `ark:-`."""
+def is_pipe(word: str) -> bool:
+    """Whether a word is `ark:-`, with whatever options."""
+    return word.startswith("ark") and word.endswith(":-")
+
+
+def start(words: list[str], function: Callable, source: Stream | Reader | None) -> Stream:
+    """The stream of a table program; `source` is what its `ark:-` reads."""
     arguments, options, _ = parse(function, words[1:])
     check_arguments(function, arguments)
+    kind = function.writes if isinstance(function.writes, Kind) else function.writes(options)
+    binary = "t" not in arguments[-1].partition(":")[0].split(",")
     if source is not None:
-        arguments = [source if a.startswith("ark") and a.endswith(":-") else a for a in arguments[:-1]] + arguments[-1:]
-    return function(*arguments, **options)
+        place = next(i for i, argument in enumerate(arguments) if is_pipe(argument))
+        arguments[place] = Piped(arguments[place])
+        arguments[place].source = source
+    return Stream(function(*arguments, **options), kind, binary, shlex.join(words))
 
 
-def run_to_table(command: str) -> Iterator[tuple[str, Any]] | None:
+def run_to_table(command: str) -> Stream | None:
     """The (key, object) that the last command of a pipe writes to `ark:-`, or None when the pipe needs a shell.
 
     Commands before the first embedded one (`gunzip -c ali.1.gz | ...`) are run by a shell and read through a real pipe.
@@ -79,19 +87,18 @@ def run_to_table(command: str) -> Iterator[tuple[str, Any]] | None:
     first = next((i for i, function in enumerate(functions) if function), len(commands))
     if first == len(commands) or not all(function and hasattr(function, "writes") for function in functions[first:]):
         return None
-    if not (commands[-1][-1].startswith("ark") and commands[-1][-1].endswith(":-")):
+    if not all(is_pipe(words[-1]) for words in commands[first:]):
         return None
-    source: Piped | None = None
+    if any(sum(map(is_pipe, words)) != 2 for words in commands[max(first, 1) :]):
+        return None  # one reads its standard input as something else, such as scp:-
+    source: Stream | Reader | None = None
     if first:
         text = " | ".join(shlex.join(words) for words in commands[:first])
         process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {text}"], stdout=subprocess.PIPE)
-        source = Piped("ark:-")
-        source.reader = Reader(process.stdout, text, process)
+        source = Reader(process.stdout, text, process)
     for words, function in zip(commands[first:], functions[first:], strict=True):
-        stream = start(words, function, source)
-        source = Piped("ark:-")
-        source.stream = stream
-    return stream
+        source = start(words, function, source)
+    return source
 
 
 def run_to_bytes(command: str) -> bytes | None:

@@ -106,10 +106,12 @@ def read_posterior(reader: Reader, binary: bool) -> Posterior:
 
 
 def _read_text(reader: Reader) -> Posterior:
-    frames = reader.line().replace("]", "").split("[")
+    frames = reader.line().replace("]", " ]").split("[")
     if frames[0].strip():
         raise KaldiError(f"{reader.name}: not a posterior in text form")
     words = [frame.split() for frame in frames[1:]]
+    if any(len(frame) % 2 == 0 or frame.pop() != "]" for frame in words):
+        raise KaldiError(f"{reader.name}: not a posterior in text form (truncated?)")
     counts = [len(frame) // 2 for frame in words]
     ids = [int(word) for frame in words for word in frame[::2]]
     weights = [float(word) for frame in words for word in frame[1::2]]

@@ -1,21 +1,18 @@
 """Symbol tables in text form (words.txt, phones.txt) and words printed for the reader of a log."""
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
-from kaldi.io import open_input
+from kaldi import log
+from kaldi.io import read_lines, split
 from kaldi.log import KaldiError
 
 
 def read_symbols(rxfilename: str) -> dict[int, str]:
     """The symbols by their number. Raises KaldiError for lines that are not a symbol and a number."""
-    with open_input(rxfilename) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
     symbols = {}
-    for count, line in enumerate(lines, 1):
-        words = line.split()
+    for count, line in enumerate(read_lines(rxfilename), 1):
+        words = split(line)
         if len(words) != 2 or not words[1].isdigit():
             raise KaldiError(f"{rxfilename}: line {count} is not 'symbol number': {line[:60]!r}")
         symbols[int(words[1])] = words[0]
@@ -27,4 +24,4 @@ def print_words(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> N
     unknown = next((word for word in words.tolist() if word not in symbols), None)
     if unknown is not None:
         raise KaldiError(f"utterance {utterance}: word {unknown} is not in the symbol table")
-    print(utterance, *(symbols[word] for word in words.tolist()), file=sys.stderr)
+    log.line(" ".join([utterance, *(symbols[word] for word in words.tolist())]))

@@ -8,19 +8,24 @@ A kind says how an object is read and written. Kinds of models and lattices are 
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kaldi import io
-from kaldi.io import Output, Reader, open_input
+from kaldi.io import ASCII_SPACE, Output, PipedFile, Reader, open_input, read_lines, split
 from kaldi.log import KaldiError, warn
 from kaldi.posterior import read_posterior, write_posterior
 
 
 class Kind(NamedTuple):
-    """How objects of a table are stored: read(reader, binary) -> object, write(output, object, binary)."""
+    """How objects of a table are stored: read(reader, binary) -> object, write(output, object, binary).
+
+    Kinds of one name read what the others of that name write.
+    """
 
     name: str
     read: Callable[[Reader, bool], Any]
@@ -28,11 +33,19 @@ class Kind(NamedTuple):
     header: bool = True  # False: never preceded by the binary header (words, wave files, FSTs)
 
 
-class Piped(str):
-    """The specifier `ark:-` inside a pipe that runs in this process: objects come from `stream`, or from `reader`."""
+class Stream(NamedTuple):
+    """What a program in a pipe that runs in this process writes."""
 
-    stream: Iterator[tuple[str, Any]] | None = None
-    reader: Reader | None = None
+    entries: Iterator[tuple[str, Any]]
+    kind: Kind
+    binary: bool
+    command: str
+
+
+class Piped(str):
+    """A specifier such as `ark,p:-` inside such a pipe, and what it stands for."""
+
+    source: Stream | Reader
 
 
 def program(writes: Kind | Callable[[dict], Kind], files: Callable | None = None) -> Callable:
@@ -77,9 +90,13 @@ def _read_int_vector_file(reader: Reader, binary: bool) -> np.ndarray:
 
 def _integers(reader: Reader, words: list[str]) -> np.ndarray:
     try:
-        return np.array(words, dtype=np.int64).astype(np.int32)
+        values = np.array(words, dtype=np.int64)
     except (ValueError, OverflowError):
         raise KaldiError(f"{reader.name}: expected integers, found {' '.join(words)[:60]!r}") from None
+    narrow = values.astype(np.int32)
+    if (narrow != values).any():
+        raise KaldiError(f"{reader.name}: {values[narrow != values][0]} does not fit into an integer of 32 bits")
+    return narrow
 
 
 def _write_int_vector(out: Output, value: np.ndarray, binary: bool) -> None:
@@ -117,7 +134,7 @@ def _write_int_vector_vector(out: Output, value: list[np.ndarray], binary: bool)
 
 def _read_line_value(convert: Callable[[str], Any]) -> Callable[[Reader, bool], Any]:
     def read(reader: Reader, binary: bool) -> Any:
-        text = reader.line().strip()
+        text = reader.line().strip(ASCII_SPACE)
         try:
             return convert(text)
         except ValueError:
@@ -127,7 +144,7 @@ def _read_line_value(convert: Callable[[str], Any]) -> Callable[[Reader, bool], 
 
 
 def _write_line(out: Output, value: object, binary: bool) -> None:
-    out.write(f"{value}\n".encode())
+    out.text(f"{value}\n")
 
 
 def _read_int(reader: Reader, binary: bool) -> int:
@@ -162,7 +179,7 @@ INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
 TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
-TOKEN_VECTOR = Kind("tokens", _read_line_value(str.split),
+TOKEN_VECTOR = Kind("tokens", _read_line_value(split),
                     lambda o, v, b: _write_line(o, "".join(f"{word} " for word in v), b), header=False)
 POSTERIOR = Kind("posterior", read_posterior, write_posterior)
 
@@ -197,31 +214,26 @@ def is_specifier(name: str) -> bool:
 
 def read_table(rspecifier: str, kind: Kind) -> Iterator[tuple[str, Any]]:
     """The (key, object) of a table in its order. Raises KaldiError for unreadable input, naming file and key."""
-    if isinstance(rspecifier, Piped) and rspecifier.stream is not None:
-        yield from rspecifier.stream
-        return
     spec = parse_rspecifier(rspecifier)
     if spec.script:
         yield from _read_script(spec, kind)
         return
-    if isinstance(rspecifier, Piped) and rspecifier.reader:
-        reader = rspecifier.reader
+    source = rspecifier.source if isinstance(rspecifier, Piped) else _in_process(spec.file) or open_input(spec.file)
+    if isinstance(source, Reader):
+        entries = _read_archive(source, kind)
+    elif source.binary and source.kind.name == kind.name:
+        entries = source.entries
     else:
-        stream = _in_process(spec.file)
-        if stream is not None:
-            yield from stream
-            return
-        reader = open_input(spec.file)
-    with reader:
-        try:
-            yield from _read_archive(reader, kind)
-        except KaldiError as error:
-            if "p" not in spec.options:
-                raise
-            warn(f"{error}: the rest of the archive is ignored")
+        entries = _reread(source, kind)
+    try:
+        yield from entries
+    except KaldiError as error:
+        if "p" not in spec.options:
+            raise
+        warn(f"{error}: the rest of the archive is ignored")
 
 
-def _in_process(file: str) -> Iterator[tuple[str, Any]] | None:
+def _in_process(file: str) -> Stream | None:
     if not file.rstrip().endswith("|"):
         return None
     from kaldi.pipe import run_to_table
@@ -230,31 +242,41 @@ def _in_process(file: str) -> Iterator[tuple[str, Any]] | None:
 
 
 def _read_archive(reader: Reader, kind: Kind) -> Iterator[tuple[str, Any]]:
-    while True:
-        key = reader.key()
-        if key is None:
-            return
-        yield key, _read_object(reader, kind, key)
+    with reader:
+        while (key := reader.key()) is not None:
+            yield key, _read_object(reader, kind, key)
+
+
+def _reread(stream: Stream, kind: Kind) -> Iterator[tuple[str, Any]]:
+    """Objects that a pipe would change (text, compression) or that are of another kind: written, and read again."""
+    for key, value in stream.entries:
+        out = PipedFile("-")
+        out.content = BytesIO()
+        write_file(out, stream.kind, value, stream.binary)
+        reader = Reader(BytesIO(out.content.getvalue()), f"{stream.command} |")
+        value = _read_object(reader, kind, key)
+        reader.skip_space()
+        if reader.peek():
+            raise KaldiError(f"{reader.name}: entry {key!r} is not a {kind.name}")
+        yield key, value
 
 
 def _read_object(reader: Reader, kind: Kind, key: str) -> Any:
     try:
         return kind.read(reader, reader.binary())
     except KaldiError as error:
-        raise KaldiError(f"{error}; entry {key!r}, reading a {kind.name}") from None
+        raise KaldiError(f"{error}; entry {key!r}, read as {kind.name}") from None
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError):
         raise KaldiError(f"{reader.name}: entry {key!r} is not a {kind.name}") from None
 
 
 def _script_lines(file: str) -> list[tuple[str, str]]:
-    with open_input(file) as reader:
-        text = reader.until(b"").decode(errors="replace")
     entries = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split(None, 1)
-        if len(words) != 2:
+    for number, line in enumerate(read_lines(file), 1):
+        words = split(line)
+        if len(words) < 2:
             raise KaldiError(f"{file}: line {number} is not 'key rxfilename': {line[:60]!r}")
-        entries.append((words[0], words[1].strip()))
+        entries.append((words[0], line.strip(ASCII_SPACE)[len(words[0]) :].strip(ASCII_SPACE)))
     return entries
 
 
@@ -265,7 +287,7 @@ class _ScriptReader:
         self.kind, self.path, self.reader = kind, "", None
 
     def read(self, key: str, rxfilename: str) -> Any:
-        name, _, ranges = rxfilename.partition("[") if rxfilename.endswith("]") else (rxfilename, "", "")
+        name, ranges = _split_range(rxfilename)
         path, _, offset = name.rpartition(":")
         if self.reader and path and path == self.path and offset.isdigit():
             self.reader.seek(int(offset))
@@ -276,7 +298,7 @@ class _ScriptReader:
             self.path = path
             if not (path and offset.isdigit()):
                 self.close(key)
-        return _submatrix(value, ranges[:-1], rxfilename) if ranges else value
+        return value if ranges is None else _part(value, ranges, rxfilename)
 
     def _open_and_read(self, key: str, name: str) -> Any:
         try:
@@ -298,18 +320,30 @@ class _ScriptReader:
             raise KaldiError(f"{error}; entry {key!r}") from None
 
 
-def _submatrix(matrix: np.ndarray, ranges: str, name: str) -> np.ndarray:
-    """The part `first:last` (rows, then columns after a comma; both ends included) of a matrix."""
+def _split_range(rxfilename: str) -> tuple[str, str | None]:
+    """The file and the range of `file[range]`, or None if there is none."""
+    name, bracket, ranges = rxfilename.rstrip().rpartition("[")
+    return (name, ranges[:-1]) if bracket and ranges.endswith("]") else (rxfilename, None)
+
+
+def _part(value: Any, ranges: str, name: str) -> np.ndarray:
+    """The part `first:last` (rows, then columns after a comma; both ends included) of a matrix or vector.
+
+    Rows may end up to two behind the last one, as in Kaldi: segments are rounded to frames.
+    """
+    parts = ranges.split(",")
+    if not isinstance(value, np.ndarray) or len(parts) > value.ndim:
+        raise KaldiError(f"{name}: the object is none that the range [{ranges}] could be of")
     slices = []
-    for axis, part in enumerate(ranges.split(",")):
-        first, _, last = part.partition(":")
-        if part and part != ":":
-            if not (first.isdigit() and last.isdigit()) or not int(first) <= int(last) < matrix.shape[axis] + 1:
-                raise KaldiError(f"{name}: the range [{ranges}] does not fit a matrix of {matrix.shape}")
-            slices.append(slice(int(first), int(last) + 1))
-        else:
-            slices.append(slice(None))
-    return matrix[tuple(slices)]
+    for axis, (part, size) in enumerate(zip(parts, value.shape, strict=False)):
+        first, _, last = (f"0:{size - 1}" if part == ":" else part).partition(":")
+        if not (first.isdecimal() and last.isdecimal()
+                and int(first) <= int(last) < size + (0 if axis else 3) and int(first) < size):
+            raise KaldiError(f"{name}: the range [{ranges}] does not fit an object of {value.shape}")
+        if int(last) >= size:
+            warn(f"{name}: the range [{ranges}] goes beyond the size of {size}")
+        slices.append(slice(int(first), int(last) + 1))
+    return value[tuple(slices)]
 
 
 def _read_script(spec: Specifier, kind: Kind) -> Iterator[tuple[str, Any]]:
@@ -326,6 +360,11 @@ def _read_script(spec: Specifier, kind: Kind) -> Iterator[tuple[str, Any]]:
     objects.close()
 
 
+def _bytes(key: str) -> bytes:
+    """A key as it is sorted."""
+    return key.encode(errors="surrogateescape")
+
+
 class RandomAccess:
     """A table looked up by key. An archive is read only as far as needed; with the options s and cs, entries that the
     sorted look-ups have passed are forgotten."""
@@ -334,38 +373,57 @@ class RandomAccess:
         self.rspecifier, self.kind = rspecifier, kind
         spec = parse_rspecifier(rspecifier)
         self.sorted, self.forget = "s" in spec.options, {"s", "cs"} <= spec.options
-        self.once = "o" in spec.options
+        self.once, self.permissive = "o" in spec.options, "p" in spec.options
         self.seen: dict[str, Any] = {}
-        self.last = ""
+        self.last = self.requested = ""
         self.script: dict[str, str] | None = None
         if spec.script:
-            self.script = dict(_script_lines(spec.file))
+            entries = _script_lines(spec.file)
+            self.script = dict(entries)
+            if len(self.script) < len(entries):
+                twice = Counter(key for key, _ in entries).most_common(1)[0][0]
+                raise KaldiError(f"{spec.file}: {twice!r} is there more than once")
             self.objects = _ScriptReader(kind)
         else:
             self.stream = read_table(rspecifier, kind)
 
     def __contains__(self, key: str) -> bool:
         if self.script is not None:
-            return key in self.script
+            return key in self.script and (not self.permissive or self._is_readable(key))
+        if self.forget:
+            if _bytes(key) < _bytes(self.requested):
+                raise KaldiError(f"{self.rspecifier}: {key!r} is looked up after {self.requested!r}: not in sorted "
+                                 "order, but option cs is given")
+            self.requested = key
         if key in self.seen:
             return True
-        if self.sorted and key.encode() < self.last.encode():
+        if self.sorted and _bytes(key) < _bytes(self.last):
             return False
         for found, value in self.stream:
+            if found in self.seen or (self.sorted and found == self.last):
+                raise KaldiError(f"{self.rspecifier}: {found!r} is there more than once")
+            if self.sorted and _bytes(found) < _bytes(self.last):
+                raise KaldiError(f"{self.rspecifier}: {found!r} after {self.last!r}: not sorted, but option s is given")
             if self.forget:
                 self.seen.clear()
-            if self.sorted and found.encode() < self.last.encode():
-                raise KaldiError(f"{self.rspecifier}: {found!r} after {self.last!r}: not sorted, but option s is given")
             self.last = found
             self.seen[found] = value
             if found == key:
                 return True
-            if self.sorted and found.encode() > key.encode():
+            if self.sorted and _bytes(found) > _bytes(key):
                 return False
         return False
 
+    def _is_readable(self, key: str) -> bool:
+        try:
+            self[key]
+        except KaldiError as error:
+            warn(f"{key} is left out: {error}")
+            return False
+        return True
+
     def __getitem__(self, key: str) -> Any:
-        if key not in self:
+        if key not in (self if self.script is None else self.script):
             raise KaldiError(f"{self.rspecifier} has no entry {key!r}")
         if self.script is None:
             return self.seen.pop(key) if self.once else self.seen[key]
@@ -383,7 +441,7 @@ class BySpeaker:
 
     def __init__(self, rspecifier: str, kind: Kind, utt2spk: str = ""):
         self.table = RandomAccess(rspecifier, kind)
-        self.utt2spk = dict(read_table(utt2spk, TOKEN)) if utt2spk else None
+        self.utt2spk = RandomAccess(utt2spk, TOKEN) if utt2spk else None
 
     def get(self, utterance: str) -> Any:
         """The object of the utterance's speaker, or None."""
@@ -417,9 +475,9 @@ class TableWriter:
         self.ark = Output(files)
 
     def write(self, key: str, value: Any) -> None:
-        self.ark.write(key.encode() + b" ")
+        self.ark.text(f"{key} ")
         if self.scp:
-            self.scp.write(f"{key} {self.ark.name}:{self.ark.written}\n".encode())
+            self.scp.text(f"{key} {self.ark.name}:{self.ark.written}\n")
         self.ark.header(self.binary and self.kind.header)
         self.kind.write(self.ark, value, self.binary)
         if self.flush:
@@ -436,8 +494,10 @@ class TableWriter:
 
 def read_file(rxfilename: str, kind: Kind) -> Any:
     """One object in a file of its own (a model, a matrix, ...)."""
-    with open_input(rxfilename) as reader:
-        return _read_object(reader, kind, rxfilename)
+    name, ranges = _split_range(rxfilename) if kind.name == "matrix" else (rxfilename, None)
+    with open_input(name) as reader:
+        value = _read_object(reader, kind, rxfilename)
+    return value if ranges is None else _part(value, ranges, rxfilename)
 
 
 def write_file(wxfilename: str, kind: Kind, value: Any, binary: bool = True) -> None:

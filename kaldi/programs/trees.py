@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from kaldi.hmm import read_topology, read_transition_model
-from kaldi.io import Output, open_input
+from kaldi.io import Output, read_lines
 from kaldi.log import KaldiError, done, log, warn
 from kaldi.phones import phone_list, read_phone_sets
 from kaldi.table import FLOAT_MATRIX, INT_VECTOR, RandomAccess, read_file, read_table, write_file
@@ -113,8 +113,7 @@ def build_tree(stats_in: str, roots: str, questions: str, topo: str, tree_out: s
 
     if thresh <= 0 and max_leaves <= 0:
         raise KaldiError("one of --thresh and --max-leaves must be positive, or splitting would not end")
-    with open_input(roots) as reader:
-        parsed = builder.parse_roots(reader.until(b"").decode(errors="replace").splitlines(), roots)
+    parsed = builder.parse_roots(read_lines(roots), roots)
     stats = read_tree_stats(stats_in)
     log(f"statistics of {len(stats)} events")
     tree = builder.build_tree(stats, parsed, read_file(questions, QUESTIONS), read_topology(topo), width=context_width,
