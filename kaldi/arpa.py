@@ -9,6 +9,7 @@ import numpy as np
 
 from kaldi.fst import Fst, from_arcs
 from kaldi.fst_ops import connect, remove_eps_local
+from kaldi.io import split
 from kaldi.log import KaldiError, log, warn
 
 LN10 = math.log(10.0)
@@ -23,7 +24,7 @@ def read_ngrams(lines: Iterable[str], name: str) -> Iterator[tuple[int, int, lis
     order = seen = 0
     section = ""
     for number, line in enumerate(lines, 1):
-        fields = line.split()
+        fields = split(line)
         if not fields:
             continue
         if fields[0].startswith("\\"):
@@ -85,7 +86,7 @@ def compile_lm(lines: Iterable[str], name: str, symbols: dict[str, int], *, add_
     def left_out(number: int, reason: str) -> None:
         nonlocal warnings
         warnings += 1
-        if warnings <= max_warnings:
+        if max_warnings < 0 or warnings <= max_warnings:
             warn(f"{name}: line {number}: n-gram left out: {reason}")
 
     grams = read_ngrams(lines, name)
@@ -131,7 +132,7 @@ def compile_lm(lines: Iterable[str], name: str, symbols: dict[str, int], *, add_
             start = states
             states += 1
             add_arc(start, goal, word, word, 0.0)
-    if warnings > max_warnings:
+    if warnings > max_warnings >= 0:
         warn(f"{name}: {warnings} n-grams were left out, the first {max_warnings} are shown")
     if start < 0:
         raise KaldiError(f"{name}: the language model has no unigram {bos}")

@@ -149,7 +149,7 @@ def _write_ctm(model: str, alignments: str, out: str, *, per_frame: bool = False
             phones, lengths = split_alignment(transitions, utterance, alignment)
             starts = np.concatenate([[0], np.cumsum(lengths)])
             for phone, start, length in zip(phones, starts * shift, lengths * shift, strict=False):
-                output.write(f"{utterance} 1 {start:.{digits}f} {length:.{digits}f} {phone}\n".encode())
+                output.text(f"{utterance} 1 {start:.{digits}f} {length:.{digits}f} {phone}\n")
 
 
 @program(_phone_kind, files=_write_ctm)
@@ -274,12 +274,14 @@ def show_alignments(phone_symbols: str, model: str, alignments: str) -> None:
 
     names = {number: name for name, number in read_symbols(phone_symbols).items()}
     transitions = read_transition_model(model)
-    for utterance, alignment in read_alignments(transitions, alignments):
-        phones, lengths = split_alignment(transitions, utterance, alignment)
-        pieces = np.split(alignment, np.cumsum(lengths)[:-1])
-        above = ["[ " + " ".join(map(str, piece.tolist())) + " ] " for piece in pieces if len(piece)]
-        below = [names.get(phone, "") + " " for phone in phones.tolist()]
-        widths = [max(len(a), len(b)) for a, b in zip(above, below, strict=True)]
-        for row in (above, below):
-            print(utterance, "", "".join(text.ljust(width) for text, width in zip(row, widths, strict=True)), sep=" ")
-        print()
+    with Output("-") as out:
+        for utterance, alignment in read_alignments(transitions, alignments):
+            phones, lengths = split_alignment(transitions, utterance, alignment)
+            pieces = np.split(alignment, np.cumsum(lengths)[:-1])
+            above = ["[ " + " ".join(map(str, piece.tolist())) + " ] " for piece in pieces if len(piece)]
+            below = [names.get(phone, "") + " " for phone in phones.tolist()]
+            widths = [max(len(a), len(b)) for a, b in zip(above, below, strict=True)]
+            for row in (above, below):
+                columns = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+                out.text(f"{utterance}  {''.join(columns)}\n")
+            out.write(b"\n")

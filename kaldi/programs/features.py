@@ -11,7 +11,7 @@ from kaldi import cmvn
 from kaldi.compressed import write_compressed
 from kaldi.context import add_deltas as deltas
 from kaldi.context import splice
-from kaldi.io import Output, open_input
+from kaldi.io import Output, read_lines, read_list, split
 from kaldi.log import KaldiError, done, log, warn
 from kaldi.options import with_options_of
 from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
@@ -113,30 +113,31 @@ def compute_fbank_feats(wavs: str, out: str, *, channel: int = -1, min_duration:
 
 
 def parse_segment(line: str) -> tuple[str, str, float, float, int]:
-    """Segment, recording, start and end in seconds (end -1: that of the recording), channel (-1: the only one)."""
-    words = line.split()
+    """Segment, recording, start and end in seconds (end -1: that of the recording), channel (-1: the only one).
+
+    Raises ValueError for a line to leave out.
+    """
+    words = split(line)
     if len(words) not in (4, 5):
-        raise KaldiError("expected: segment recording start end [channel]")
+        raise ValueError("expected: segment recording start end [channel]")
     try:
         start, end, channel = float(words[2]), float(words[3]), int(words[4]) if len(words) == 5 else -1
     except ValueError:
-        raise KaldiError("a time or the channel is not a number") from None
+        raise ValueError("a time or the channel is not a number") from None
     if start < 0 or (end != -1 and end <= start) or (len(words) == 5 and channel < 0):
-        raise KaldiError("the times or the channel make no segment")
+        raise ValueError("the times or the channel make no segment")
     return words[0], words[1], start, end, channel
 
 
 def cut_segment(wave: Wave, start: float, end: float, channel: int, min_length: float, max_overshoot: float) -> Wave:
-    """The part of a recording from `start` to `end` seconds. Raises KaldiError when it is not there or too short."""
+    """The part of a recording from `start` to `end` seconds. Raises ValueError when it is not there or too short."""
     if start > wave.duration or end > wave.duration + max_overshoot:
-        raise KaldiError(f"it lies outside of the recording, which has {wave.duration:g} s")
+        raise ValueError(f"it lies outside of the recording, which has {wave.duration:g} s")
     end = wave.duration if end < 0 else min(end, wave.duration)
     if end - start < min_length:
-        raise KaldiError(f"it is shorter than {min_length:g} s")
-    if channel < 0 and len(wave.samples) > 1:
-        raise KaldiError("the recording has several channels: give one in the fifth column of the segments")
+        raise ValueError(f"it is shorter than {min_length:g} s")
     if channel >= len(wave.samples):
-        raise KaldiError(f"the recording has {len(wave.samples)} channels, channel {channel} is not there")
+        raise ValueError(f"the recording has {len(wave.samples)} channels, channel {channel} is not there")
     first, last = int(start * wave.frequency + 0.5), int(end * wave.frequency + 0.5)
     channel = max(channel, 0)
     return Wave(wave.samples[channel : channel + 1, first:last], wave.frequency)
@@ -150,17 +151,19 @@ def extract_segments(wavs: str, segments: str, out: str, *, min_segment_length: 
     Usage: extract-segments [options] <wav-rspecifier> <segments-file> <wav-wspecifier>
     """
     recordings = RandomAccess(wavs, WAVE)
-    with open_input(segments) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
+    lines = read_lines(segments)
     successes = 0
     for line in lines:
         try:
             segment, recording, start, end, channel = parse_segment(line)
             wave = recordings.get(recording)
             if wave is None:
-                raise KaldiError(f"the recording {recording} is not in {wavs}")
+                raise ValueError(f"the recording {recording} is not in {wavs}")
+            if channel < 0 and len(wave.samples) > 1:
+                raise KaldiError(f"{segments}: segment {segment}: the recording {recording} has several channels: give "
+                                 "one in the fifth column")
             part = cut_segment(wave, start, end, channel, min_segment_length, max_overshoot)
-        except KaldiError as error:
+        except ValueError as error:
             warn(f"the segment '{line.strip()}' is left out: {error}")
             continue
         yield segment, part
@@ -211,7 +214,7 @@ def _feature_kind(options: dict) -> Kind:
     method = options.get("compression_method", 1)
     if not 1 <= method <= 7:
         raise KaldiError(f"--compression-method={method}: expected 1 to 7")
-    return FLOAT_MATRIX._replace(write=partial(write_compressed, method=method))
+    return FLOAT_MATRIX._replace(name="compressed matrix", write=partial(write_compressed, method=method))
 
 
 def _copy_features(feats: str, out: str, *, binary: bool = True, compress: bool = False, compression_method: int = 1,
@@ -272,13 +275,6 @@ def feat_to_len(feats: str, out: str = "") -> None:
     with TableWriter(out, INT) as writer:
         for key, matrix in read_table(feats, FLOAT_MATRIX):
             writer.write(key, len(matrix))
-
-
-def read_list(rxfilename: str) -> set[str]:
-    """The first word of each line."""
-    with open_input(rxfilename) as reader:
-        lines = reader.until(b"").decode(errors="replace").splitlines()
-    return {line.split()[0] for line in lines if line.strip()}
 
 
 @program(FLOAT_MATRIX)

@@ -74,7 +74,11 @@ def fstdeterminizestar(fst_in: str = "-", fst_out: str = "-", *, use_log: bool =
     import kaldifst
 
     native = to_native(read_fst(fst_in))
-    if kaldifst.determinize_star(native, delta=delta, max_states=max_states, use_log=use_log):
+    try:
+        partial = kaldifst.determinize_star(native, delta=delta, max_states=max_states, use_log=use_log)
+    except RuntimeError as error:  # too many states, or an FST that cannot be determinized; the last line says which
+        raise KaldiError(f"{fst_in}: {str(error).strip().splitlines()[-1].removeprefix('[E] ')}") from None
+    if partial:
         warn(f"stopped at {max_states} states: the result is only a part")
     write_fst(fst_out, from_native(native))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kaldi.io import Output
+from kaldi.io import Output, read_list
 from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, linear_lattice
 from kaldi.log import KaldiError, done, log, warn
 from kaldi.symbols import print_words, read_symbols
@@ -205,23 +205,14 @@ def lattice_copy(lattices: str, out: str, *, write_compact: bool = True, include
     """
     if include and exclude:
         raise KaldiError("give either --include or --exclude")
-    listed = _first_words(include or exclude)
+    listed = read_list(include or exclude) if include or exclude else None
     count = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        if not listed or (key in listed) == bool(include):
+        if listed is None or (key in listed) == bool(include):
             count += 1
             yield key, lattice
     if count or not ignore_missing:
         done(count, "lattices")
-
-
-def _first_words(rxfilename: str) -> set[str]:
-    from kaldi.io import open_input
-
-    if not rxfilename:
-        return set()
-    with open_input(rxfilename) as reader:
-        return {line.split()[0] for line in reader.until(b"").decode().splitlines() if line.strip()}
 
 
 @program(_form)
@@ -495,12 +486,12 @@ def nbest_to_ctm(lattices: str, ctm: str, *, print_silence: bool = False, frame_
             rows = zip(
                 lattice.words.tolist(), lattice.state_times.tolist(), lattice.strings.lengths.tolist(), strict=False
             )
-            out.write(
+            out.text(
                 "".join(
                     f"{key} 1 {frame_shift * begin:.{precision}f} {frame_shift * length:.{precision}f} {word}\n"
                     for word, begin, length in rows
                     if word or print_silence
-                ).encode()
+                )
             )
             count += 1
     log(f"Converted {count} linear lattices to ctm format; {failed} had errors.")
@@ -535,7 +526,7 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
                 lengths = np.diff(np.append(starts, len(ids)))
                 shown = ",".join(map(str, lengths.tolist())) if print_lengths_per_phone else str(len(ids))
                 phones = "".join(f" {phone}" for phone in transitions.id2phone[ids[starts]].tolist())
-                out.write(f"{key} {lattice.state_times[arc]} {shown} {word}{phones}\n".encode())
+                out.text(f"{key} {lattice.state_times[arc]} {shown} {word}{phones}\n")
             count += 1
     log(f"Printed prons for {count} linear lattices; {failed} had errors.")
     if not count:

@@ -166,7 +166,8 @@ def compose_transforms(a: str, b: str, out: str, *, b_is_affine: bool = False, b
     constant = None if second else read_file(b if is_specifier(a) else a, FLOAT_MATRIX)
     count = errors = 0
     for key, matrix in read_table(a if is_specifier(a) else b, FLOAT_MATRIX):
-        other = second.get(speakers.get(key) or "" if speakers else key) if second else constant
+        speaker = speakers.get(key) if speakers else key
+        other = constant if second is None else None if speaker is None else second.get(speaker)
         try:
             if other is None:
                 raise KaldiError(f"no transform in {b}")
