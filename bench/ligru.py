@@ -2,16 +2,19 @@
 """Speed and memory of the Li-GRU beside torch.nn.GRU, torch.nn.LSTM, an autograd loop and SpeechBrain's LiGRU.
 
 Prints tables with ratios. All implementations run the same shapes in the same process, in turns, and the fastest of
-several rounds counts; peak memory is that of a process of its own. SpeechBrain is compared where it is installed
-(pip install speechbrain). Arithmetic: 2 operations for each multiplication and addition of the matrix products; a
-training step has three products for each one of a forward pass. One thread on the CPU is measured in processor time,
-which other programs disturb less; everything else wants a quiet machine.
+several rounds counts; peak memory is that of a process of its own. SpeechBrain is compared where it is installed (pip
+install speechbrain), and on a GPU fast_sligru (github.com/Adel-Moumen/fast_sligru). Arithmetic: 2 operations for each
+multiplication and addition of the matrix products; a training step has three products for each one of a forward pass.
+One thread on the CPU is measured in processor time, which other programs disturb less; everything else wants a quiet
+machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import importlib
 import json
 import subprocess
 import sys
@@ -97,12 +100,14 @@ def layers(inputs: int, units: int, batch: int, frames: int, device: torch.devic
             layer = kind(inputs, units, bidirectional=True).to(device, torch.bfloat16)
             cases[f"{name} bfloat16"] = layer, wide.bfloat16(), lambda x, layer=layer: layer(x)[0]
     cases["autograd loop"] = cases["Li-GRU"][0], x, AutogradLoop(cases["Li-GRU"][0], frames)
-    try:
-        from speechbrain.nnet.RNN import LiGRU
-    except ImportError:
-        return cases
-    layer = LiGRU(hidden_size=units, input_shape=(batch, frames, inputs), bidirectional=True).to(device)
-    cases["SpeechBrain LiGRU"] = layer, wide.transpose(0, 1).contiguous(), lambda x, layer=layer: layer(x)[0]
+    others = {"SpeechBrain LiGRU": "speechbrain.nnet.RNN"}
+    if device.type == "cuda":
+        others["fast_sligru LiGRU"] = "fast_sligru.fast_ligru"
+    for name, module in others.items():
+        with contextlib.suppress(ImportError):
+            kind = importlib.import_module(module).LiGRU
+            layer = kind(hidden_size=units, input_shape=(batch, frames, inputs), bidirectional=True).to(device)
+            cases[name] = layer, wide.transpose(0, 1).contiguous(), lambda x, layer=layer: layer(x)[0]
     return cases
 
 
