@@ -147,8 +147,7 @@ class Training:
         self._resume()
         self.network = self.model
         if self.world > 1:
-            # the batch normalisation keeps its own statistics alike in all processes
-            self.network = torch.nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+            self.network = torch.nn.parallel.DistributedDataParallel(self.model)
 
     def run(self) -> None:
         """Train until the last epoch, or until the development set has not gained for several."""
