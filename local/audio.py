@@ -17,9 +17,11 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from local.whole_file import write_file
+from local.whole_file import read_lines, write_file
 
 RATE = 16000
+# Seconds that a segment may end after its recording, as extract-segments allows; it is cut there.
+LARGEST_OVERSHOOT = 0.5
 # Sizes that programs write into a WAV header when they stream and do not know the length.
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 
@@ -28,11 +30,12 @@ class AudioError(Exception):
     """A recording that is missing, empty, truncated or not audio."""
 
 
-def read_audio(source: str | Path, rate: int = RATE) -> np.ndarray:
+def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None) -> np.ndarray:
     """Read a recording as float32 mono samples in [-1, 1], shape (samples,), at the given rate in Hz.
 
     source is a path of any file that soundfile reads (any rate, any number of channels), or, as in Kaldi's wav.scp, a
-    command that writes one to its output, ending in "|". Channels are averaged. Raises AudioError.
+    command that writes one to its output, ending in "|". Channels are averaged, unless one of them (from 0) is given.
+    Raises AudioError.
     """
     content = _read_bytes(source)
     if not content:
@@ -48,7 +51,9 @@ def read_audio(source: str | Path, rate: int = RATE) -> np.ndarray:
     check_samples(samples, source)
     if len(samples) < promised:
         raise AudioError(f"recording is truncated, its header promises more samples: {source}")
-    mono = samples.mean(axis=1)
+    if channel is not None and not 0 <= channel < samples.shape[1]:
+        raise AudioError(f"recording has {samples.shape[1]} channels, channel {channel} is not there: {source}")
+    mono = samples.mean(axis=1) if channel is None else samples[:, channel]
     if original_rate != rate:
         divisor = math.gcd(rate, original_rate)
         mono = resample_poly(mono, rate // divisor, original_rate // divisor)
@@ -76,26 +81,29 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _read_whole(recording: str, rate: int) -> np.ndarray:
+def _read_whole(recording: str, rate: int, channel: int | None) -> np.ndarray:
     """A recording that segments are cut from; kept for the next segment, and two for pairs of clean and noisy ones."""
-    return read_audio(recording, rate)
+    return read_audio(recording, rate, channel)
 
 
 class Segment(NamedTuple):
-    """Where an utterance lies: a recording (path or command), and from second start to second end, or to its end."""
+    """Where an utterance lies: a recording (path or command), its seconds from start to end, perhaps its channel."""
 
     recording: str
     start: float = 0.0
     end: float | None = None
+    channel: int | None = None
 
     def read(self, rate: int = RATE) -> np.ndarray:
         """Its samples as read_audio gives them. Raises AudioError."""
         if self.end is None and self.start == 0:
-            return read_audio(self.recording, rate)
-        end = None if self.end is None else round(self.end * rate)
-        samples = _read_whole(self.recording, rate)[round(self.start * rate) : end]
-        if len(samples) == 0:
-            raise AudioError(f"segment from {self.start} to {self.end} s lies outside its recording: {self.recording}")
+            return read_audio(self.recording, rate, self.channel)
+        whole = _read_whole(self.recording, rate, self.channel)
+        end = len(whole) if self.end is None else round(self.end * rate)
+        samples = whole[round(self.start * rate) : end]
+        if len(samples) == 0 or end > len(whole) + LARGEST_OVERSHOOT * rate:
+            place = f"from {self.start} to {'its end' if self.end is None else f'{self.end} s'}"
+            raise AudioError(f"segment {place} lies outside its recording of {len(whole) / rate:g} s: {self.recording}")
         return samples
 
 
@@ -109,25 +117,29 @@ def list_utterances(data_dir: Path) -> dict[str, Segment]:
         return {utterance: Segment(recording) for utterance, recording in recordings.items()}
     utterances = {}
     for utterance, value in read_scp(data_dir / "segments").items():
-        fields = value.split()
-        if len(fields) < 3 or fields[0] not in recordings:
-            raise ValueError(f"{data_dir / 'segments'}: {utterance} has no recording in wav.scp, start and end")
-        start, end = float(fields[1]), float(fields[2])
-        utterances[utterance] = Segment(recordings[fields[0]], start, end if end > 0 else None)
+        try:
+            recording, start, end, *channel = value.split()
+            segment = Segment(recordings[recording], float(start), float(end), *map(int, channel))
+            if not (segment.start >= 0 and (segment.end == -1 or segment.start < segment.end)):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{data_dir / 'segments'}: {utterance} needs a recording in wav.scp, start, end and perhaps channel"
+            ) from None
+        utterances[utterance] = segment._replace(end=None) if segment.end == -1 else segment
     return utterances
 
 
 def read_scp(path: Path) -> dict[str, str]:
     """Read a Kaldi scp or text file of lines "<key> <value>", in its order. Raises OSError, ValueError (bad line)."""
     table: dict[str, str] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            fields = line.strip().split(maxsplit=1)
-            if len(fields) != 2:
-                raise ValueError(f"{path}:{number}: expected '<key> <value>', found '{line.strip()}'")
-            if fields[0] in table:
-                raise ValueError(f"{path}:{number}: {fields[0]} occurs twice")
-            table[fields[0]] = fields[1]
+    for number, line in enumerate(read_lines(path), 1):
+        fields = line.strip().split(maxsplit=1)
+        if len(fields) != 2:
+            raise ValueError(f"{path}:{number}: expected '<key> <value>', found '{line.strip()}'")
+        if fields[0] in table:
+            raise ValueError(f"{path}:{number}: {fields[0]} occurs twice")
+        table[fields[0]] = fields[1]
     return table
 
 

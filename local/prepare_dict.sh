@@ -3,9 +3,12 @@
 # Adds silence (SIL) and the unknown word, <UNK>, spoken as SPN.
 set -euo pipefail
 
+help_message="Usage: local/prepare_dict.sh <lexicon> <dict-dir>
+ e.g.: local/prepare_dict.sh egs/mini/lexicon.txt data/local/dict"
+
+. utils/parse_options.sh
 if [ $# -ne 2 ]; then
-  echo "Usage: local/prepare_dict.sh <lexicon> <dict-dir>
- e.g.: local/prepare_dict.sh egs/mini/lexicon.txt data/local/dict" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 lexicon=$1
@@ -21,13 +24,23 @@ if [ -n "$bad" ]; then
   echo "prepare_dict.sh: $lexicon, line $bad: a word without pronunciation" >&2
   exit 1
 fi
+bad=$(awk '/\r/ {print NR; exit}' "$lexicon")
+if [ -n "$bad" ]; then
+  echo "prepare_dict.sh: $lexicon, line $bad: a carriage return (convert the file to Unix line ends)" >&2
+  exit 1
+fi
+phones=$(awk '
+  $1 != "!SIL" && $1 != "<UNK>" {for (i = 2; i <= NF; i++) if ($i !~ /^(SIL|SPN)$/) print $i}' "$lexicon" | sort -u)
+if [ -z "$phones" ]; then
+  echo "prepare_dict.sh: $lexicon has no phones but those of silence" >&2
+  exit 1
+fi
 
 mkdir -p "$dict"
 # A lexicon with probabilities left from another run would win over lexicon.txt.
 rm -f "$dict/lexiconp.txt"
 awk '$1 != "!SIL" && $1 != "<UNK>" {$1 = $1; print}' "$lexicon" | sort -u >"$dict/nonsilence_lexicon.tmp"
-cut -d' ' -f2- "$dict/nonsilence_lexicon.tmp" | tr ' ' '\n' | grep -vE '^(SIL|SPN)?$' | sort -u \
-  >"$dict/nonsilence_phones.txt"
+echo "$phones" >"$dict/nonsilence_phones.txt"
 printf '%s\n' SIL SPN >"$dict/silence_phones.txt"
 echo SIL >"$dict/optional_silence.txt"
 # The automatic questions cluster all phones together; this one keeps silence apart.

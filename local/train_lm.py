@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kaldingram.train import NgramCounts
 
-from local.whole_file import write_file
+from local.whole_file import read_lines, write_file
 
 UNKNOWN = "<UNK>"
 NOT_SPOKEN = {"<eps>", "#0", "<s>", "</s>", "!SIL", UNKNOWN}
@@ -33,19 +33,17 @@ log = logging.getLogger("train_lm.py")
 
 def read_vocabulary(path: Path) -> set[str]:
     """The spoken words of a words.txt of lines "<word> <number>", or of a lexicon of lines "<word> <phone> ..."."""
-    with path.open(encoding="utf-8") as lines:
-        return {line.split()[0] for line in lines if line.strip()} - NOT_SPOKEN
+    return {line.split()[0] for line in read_lines(path) if line.strip()} - NOT_SPOKEN
 
 
 def read_sentences(path: Path, vocabulary: set[str]) -> tuple[list[list[str]], list[str]]:
     """The sentences of a Kaldi text file with unknown words replaced, and the words that were replaced."""
     sentences, unknown = [], []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            words = line.split()[1:]
-            unknown += [word for word in words if word not in vocabulary and word != UNKNOWN]
-            if words:
-                sentences.append([word if word in vocabulary else UNKNOWN for word in words])
+    for line in read_lines(path):
+        words = line.split()[1:]
+        unknown += [word for word in words if word not in vocabulary and word != UNKNOWN]
+        if words:
+            sentences.append([word if word in vocabulary else UNKNOWN for word in words])
     return sentences, unknown
 
 

@@ -14,3 +14,14 @@ def write_file(path: Path, content: str | bytes) -> None:
     except OSError as error:  # a full disk is reported without a name when it shows in write() or close()
         unfinished.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file without their ends. Raises OSError; ValueError for a line that is not UTF-8."""
+    lines = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}:{number}: not UTF-8 (convert the file, for example with iconv)") from None
+    return lines

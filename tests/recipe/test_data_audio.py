@@ -60,6 +60,35 @@ def test_segments(tmp_path: Path) -> None:
         utterances["u3"].read()
 
 
+def test_segments_of_a_channel_and_past_the_end(tmp_path: Path) -> None:
+    left, right = speech_like(1), speech_like(1, seed=1)
+    soundfile.write(tmp_path / "two.wav", np.stack([left, right], axis=1), 16000)
+    (tmp_path / "wav.scp").write_text(f"two {tmp_path}/two.wav\n")
+    lines = ["u1 two 0 0.5 1", "u2 two 0 -1 0", "u3 two 0.5 1.4 1", "u4 two 0.5 1.6", "u5 two 0 1 2"]
+    (tmp_path / "segments").write_text("".join(f"{line}\n" for line in lines))
+    utterances = list_utterances(tmp_path)
+    for name, expected in {"u1": right[:8000], "u2": left, "u3": right[8000:]}.items():
+        np.testing.assert_allclose(utterances[name].read(), expected, atol=1e-4)
+    with pytest.raises(AudioError, match=r"from 0.5 to 1.6 s lies outside its recording of 1 s: .*two\.wav"):
+        utterances["u4"].read()
+    with pytest.raises(AudioError, match="2 channels, channel 2 is not there"):
+        utterances["u5"].read()
+
+
+@pytest.mark.parametrize("line", ["two 0.5.1 2", "two 1 0.5", "two 0 1 left", "two 0 1 0 0", "other 0 1"])
+def test_bad_segment_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "wav.scp").write_text("two two.wav\n")
+    (tmp_path / "segments").write_text(f"u1 {line}\n")
+    with pytest.raises(ValueError, match="segments: u1 needs"):
+        list_utterances(tmp_path)
+
+
+def test_table_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_bytes("a a.wav\ncafé café.wav\n".encode("latin1"))
+    done = run("local/prepare_recordings.py", tmp_path, tmp_path / "wav")
+    assert_fails_in_one_line(done, f"{tmp_path}/wav.scp:2: not UTF-8")
+
+
 def test_write_audio_is_exact_and_refuses_clipping(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", np.array([0.0, 1.0, -1.0, 0.5]))
     assert soundfile.read(tmp_path / "a.wav", dtype="int16")[0].tolist() == [0, 32767, -32767, 16384]

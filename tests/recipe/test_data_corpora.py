@@ -112,6 +112,25 @@ def test_own_corpus_with_segments(own: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "data/train/segments").exists()
 
 
+def test_own_corpus_with_a_segment_past_the_end(own: Path, tmp_path: Path) -> None:
+    train = own / "train"
+    (train / "wav.scp").write_text(f"rec {train}/s0-a.wav\n")
+    (train / "segments").write_text("s0-a rec 0 1e-1\ns0-b rec 0.2 1.8\n")
+    assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "s0-b", "outside", "s0-a.wav")
+    done = prepare_own(own, tmp_path / "data", "--kaldi-skip-bad", "true")
+    assert done.returncode == 0 and "skipped s0-b: segment from 0.2" in done.stderr
+    assert (tmp_path / "data/train/spk2utt").read_text() == "s0 s0-a\n"
+
+
+@pytest.mark.parametrize(("lexicon", "message"), [
+    ("ONE W AH N\r\n", "line 1: a carriage return"), ("ONE SIL\n", "no phones but those of silence"),
+])  # fmt: skip
+def test_lexicon_that_makes_no_dictionary(tmp_path: Path, lexicon: str, message: str) -> None:
+    (tmp_path / "lexicon.txt").write_text(lexicon, newline="")
+    assert_fails_in_one_line(run("local/prepare_dict.sh", tmp_path / "lexicon.txt", tmp_path / "dict"), message)
+    assert not (tmp_path / "dict").exists()
+
+
 def test_own_corpus_needs_a_folder(own: Path, tmp_path: Path) -> None:
     assert_fails_in_one_line(run("egs/kaldi/prepare.sh", tmp_path / "data"), "--corpus-dir")
     shutil.rmtree(own / "dev")

@@ -66,6 +66,12 @@ def test_same_text_same_bytes(trained: Path) -> None:
     assert (trained / "lm.gz").read_bytes() == (trained / "again.gz").read_bytes()
 
 
+def test_text_that_is_not_utf_8_is_named(trained: Path) -> None:
+    (trained / "latin").write_bytes("u1 OPEN\nu2 CAFÉ\n".encode("latin1"))
+    done = run("local/train_lm.py", trained / "latin", trained / "words.txt", trained / "no.gz")
+    assert_fails_in_one_line(done, f"{trained}/latin:2: not UTF-8")
+
+
 def test_no_text(trained: Path) -> None:
     (trained / "empty").touch()
     done = run("local/train_lm.py", trained / "empty", trained / "words.txt", trained / "no.gz")
