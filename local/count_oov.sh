@@ -2,9 +2,12 @@
 # Says on stderr how many words of a data directory's transcripts are outside a lexicon; training maps them to <UNK>.
 set -euo pipefail
 
+help_message="Usage: local/count_oov.sh <data-dir> <lexicon>
+ e.g.: local/count_oov.sh data/test data/local/dict/lexicon.txt"
+
+. utils/parse_options.sh
 if [ $# -ne 2 ]; then
-  echo "Usage: local/count_oov.sh <data-dir> <lexicon>
- e.g.: local/count_oov.sh data/test data/local/dict/lexicon.txt" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 for file in "$1/text" "$2"; do

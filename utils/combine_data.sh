@@ -30,6 +30,13 @@ if [ -n "$twice" ]; then
   echo "$0: utterance $twice is in more than one of $* (give one a prefix with utils/copy_data_dir.sh --utt-prefix)" >&2
   exit 1
 fi
+# Without segments the recordings are the utterances, all different.
+twice=$(for source in "$@"; do cat "$source/wav.scp" 2>/dev/null || true; done |
+  sort -u | awk '$1 == last && !found { print $1; found = 1 } { last = $1 }')
+if [ -n "$twice" ]; then
+  echo "$0: recording $twice has different lines in the wav.scp of $*; rename it in wav.scp and segments of one" >&2
+  exit 1
+fi
 
 mkdir -p "$dest"
 for table in $utterance_tables $speaker_tables $recording_tables $extra_files; do

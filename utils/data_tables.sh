@@ -25,7 +25,8 @@ keep_utterances() {
       utils/filter_scp.pl "$list" "$source/$table" >"$dest/$table"
     fi
   done
-  utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" >"$dest/spk2utt"
+  # Sorted, as all tables, also where the ids of utterances do not begin with the speaker's.
+  utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" | sort -k 1,1 >"$dest/spk2utt"
   for table in $speaker_tables; do
     if [ -f "$source/$table" ]; then
       utils/filter_scp.pl "$dest/spk2utt" "$source/$table" >"$dest/$table"

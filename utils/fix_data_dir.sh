@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Repairs a data directory: sorts its tables, drops duplicate lines, and keeps only the utterances that have a speaker,
-# a recording, a transcript (if there is text) and features (if there is feats.scp). The old tables go to .backup.
+# a recording, and a line in every table that there is of utterances or of speakers. The old tables go to .backup.
 set -euo pipefail
 export LC_ALL=C
 
+help_message="Usage: $0 <data-dir>"
+
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
 if [ $# -ne 1 ] || [ ! -d "$1" ]; then
-  echo "Usage: $0 <data-dir>" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 data=$1
@@ -25,12 +29,12 @@ work=$(mktemp -d -p "$data")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/sorted" "$work/fixed" "$data/.backup" 2>/dev/null || true
 
-# Sorted, the first line of every id.
+# Sorted, the first line of every id that says something.
 for table in $utterance_tables $speaker_tables $recording_tables; do
   if [ -f "$data/$table" ]; then
     sort -s -k 1,1 "$data/$table" | awk -v table="$data/$table" -v program="$0" '
-      NF > 0 && $1 == last { print program ": " table ": dropped a second line for " $1 >"/dev/stderr"; next }
-      NF > 0 { print; last = $1 }' >"$work/sorted/$table"
+      NF > 1 && $1 == last { print program ": " table ": dropped a second line for " $1 >"/dev/stderr"; next }
+      NF > 1 { print; last = $1 }' >"$work/sorted/$table"
   fi
 done
 for table in $other_files; do
@@ -39,7 +43,7 @@ for table in $other_files; do
   fi
 done
 
-# The utterances that every table has; a segment also needs its recording, a transcript at least one word.
+# The utterances that every table has; a segment also needs its recording. utt2uniq may be incomplete.
 keep=$work/keep
 cut -d ' ' -f 1 "$work/sorted/utt2spk" >"$keep"
 restrict() {
@@ -55,17 +59,20 @@ if [ -f "$work/sorted/segments" ]; then
     utils/filter_scp.pl -f 2 "$work/sorted/wav.scp" "$work/sorted/segments" >"$work/segments"
     mv "$work/segments" "$work/sorted/segments"
   fi
-  restrict "$work/sorted/segments" "no segment with a recording"
 elif [ -f "$work/sorted/wav.scp" ]; then
   restrict "$work/sorted/wav.scp" "not in wav.scp"
 fi
-if [ -f "$work/sorted/text" ]; then
-  awk 'NF > 1' "$work/sorted/text" >"$work/transcribed"
-  restrict "$work/transcribed" "no transcript in text"
-fi
-if [ -f "$work/sorted/feats.scp" ]; then
-  restrict "$work/sorted/feats.scp" "not in feats.scp"
-fi
+for table in $utterance_tables; do
+  if [ "$table" != utt2uniq ] && [ -f "$work/sorted/$table" ]; then
+    restrict "$work/sorted/$table" "not in $table"
+  fi
+done
+for table in $speaker_tables; do
+  if [ -f "$work/sorted/$table" ]; then
+    utils/filter_scp.pl -f 2 "$work/sorted/$table" "$work/sorted/utt2spk" >"$work/of_speakers"
+    restrict "$work/of_speakers" "speaker not in $table"
+  fi
+done
 if [ ! -s "$keep" ]; then
   echo "$0: no utterance of $data would be left; nothing changed" >&2
   exit 1

@@ -2,9 +2,13 @@
 # Makes a lang directory with G.fst from an ARPA language model: n-grams with words outside the lexicon are left out.
 set -euo pipefail
 
+help_message="Usage: $0 <lang-dir> <arpa-lm>[.gz] <lexicon> <dest-lang-dir>
+e.g.: $0 data/lang data/local/lm/lm.arpa.gz data/local/dict/lexicon.txt data/lang_test"
+
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
 if [ $# -ne 4 ]; then
-  echo "Usage: $0 <lang-dir> <arpa-lm>[.gz] <lexicon> <dest-lang-dir>
-e.g.: $0 data/lang data/local/lm/lm.arpa.gz data/local/dict/lexicon.txt data/lang_test" >&2
+  echo "$help_message" >&2
   exit 1
 fi
 lang=$1

@@ -6,6 +6,7 @@ use warnings;
 
 my $usage = "Usage: gen_topo.pl <num-nonsil-states> <num-sil-states> <nonsilence-phones> <silence-phones>\n"
   . "Phones are colon-separated integers.\n";
+if (@ARGV == 1 && $ARGV[0] eq '--help') { print $usage; exit 0; }
 @ARGV == 4 or die $usage;
 my ($speech_states, $silence_states, $speech_phones, $silence_phones) = @ARGV;
 for my $phones ($speech_phones, $silence_phones) {

@@ -3,6 +3,7 @@
 #
 # The script sets its defaults first; an option without such a variable is an error. A variable whose default is true or
 # false accepts nothing else. --config FILE is sourced before the command line is read, so the command line wins.
+# The number of jobs, nj, and the way to run them, cmd, are checked here, before a script changes anything.
 # --help prints $help_message. What is left in "$@" are the positional arguments.
 
 _options_fail() {
@@ -44,7 +45,10 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-if [ -n "${cmd+set}" ] && [ -z "$cmd" ]; then
-  _options_fail "option --cmd is empty"
+if [ -n "${cmd+set}" ] && ! command -v "${cmd%% *}" >/dev/null; then
+  _options_fail "option --cmd: there is no program '${cmd%% *}'"
+fi
+if [ -n "${nj+set}" ] && ! [[ $nj =~ ^[1-9][0-9]*$ ]]; then
+  _options_fail "option --nj takes a number from 1 on, not '$nj'"
 fi
 unset _arg _next _name

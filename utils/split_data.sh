@@ -4,15 +4,20 @@
 set -euo pipefail
 export LC_ALL=C
 
+usage="Usage: $0 [--per-utt] <data-dir> <number-of-parts>"
+
 suffix=
 by_speaker=true
-if [ "${1:-}" = --per-utt ]; then
+if [ "${1:-}" = --help ]; then
+  echo "$usage"
+  exit 0
+elif [ "${1:-}" = --per-utt ]; then
   suffix=utt
   by_speaker=false
   shift
 fi
 if [ $# -ne 2 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
-  echo "Usage: $0 [--per-utt] <data-dir> <number-of-parts>" >&2
+  echo "$usage" >&2
   exit 1
 fi
 data=$1

@@ -8,6 +8,9 @@ usage="Usage: $0 [--first|--last|--shortest|--per-spk|--speakers] <src-data-dir>
 Without an option <number> utterances spread evenly over the directory are taken; --per-spk takes that many of every
 speaker, --speakers whole speakers until there are that many utterances, --shortest needs utt2dur or feats.scp."
 
+fail() { echo "$0: $1" >&2; exit 1; }
+usage_error() { echo "$usage" >&2; exit 1; }
+
 mode=spread
 list=
 case ${1:-} in
@@ -17,32 +20,26 @@ case ${1:-} in
     ;;
   --utt-list | --spk-list)
     mode=${1#--}
-    list=${2:-}
+    [ $# -eq 4 ] || usage_error
+    list=$2
     shift 2
     ;;
+  --help) echo "$usage"; exit 0 ;;
 esac
 if [ -n "$list" ]; then
-  if [ $# -ne 2 ]; then echo "$usage" >&2; exit 1; fi
   source=$1
   dest=$2
-  if [ ! -f "$list" ]; then echo "$0: no such file: $list" >&2; exit 1; fi
+  [ -f "$list" ] || fail "no such file: $list"
 else
-  if [ $# -ne 3 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then echo "$usage" >&2; exit 1; fi
+  if [ $# -ne 3 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then usage_error; fi
   source=$1
   number=$2
   dest=$3
 fi
-if [ ! -s "$source/utt2spk" ]; then
-  echo "$0: $source/utt2spk is missing or empty" >&2
-  exit 1
-fi
-if [ "$source" -ef "$dest" ]; then
-  echo "$0: source and destination are both $source" >&2
-  exit 1
-fi
+[ -s "$source/utt2spk" ] || fail "$source/utt2spk is missing or empty"
+if [ "$source" -ef "$dest" ]; then fail "source and destination are both $source"; fi
 if [ -n "${number:-}" ] && [ "$mode" != per-spk ] && [ "$number" -gt "$(wc -l <"$source/utt2spk")" ]; then
-  echo "$0: $source has only $(wc -l <"$source/utt2spk") utterances, not $number" >&2
-  exit 1
+  fail "$source has only $(wc -l <"$source/utt2spk") utterances, not $number"
 fi
 
 # shellcheck source=utils/data_tables.sh
@@ -63,6 +60,8 @@ chosen_utterances() {
         utils/data/get_utt2dur.sh "$source" >&2
       fi
       if [ -f "$source/utt2num_frames" ]; then lengths=$source/utt2num_frames; else lengths=$source/utt2dur; fi
+      missing=$(utils/filter_scp.pl --exclude "$lengths" "$source/utt2spk" | awk 'NR == 1 { print $1 }')
+      [ -z "$missing" ] || fail "$lengths has no line for $missing; remove $lengths, or run utils/fix_data_dir.sh $source"
       sort -n -k 2,2 "$lengths" | awk -v n="$number" 'NR <= n' | sort
       ;;
     per-spk)
@@ -79,13 +78,11 @@ chosen_utterances() {
   esac
 }
 
+chosen=$(mktemp)
+trap 'rm -f "$chosen"' EXIT
+chosen_utterances >"$chosen"
+[ -s "$chosen" ] || fail "no utterance of $source was chosen"
 mkdir -p "$dest"
-chosen_utterances >"$dest/.chosen"
-if [ ! -s "$dest/.chosen" ]; then
-  echo "$0: no utterance of $source was chosen" >&2
-  exit 1
-fi
 remove_tables "$dest"
-keep_utterances "$source" "$dest/.chosen" "$dest"
-rm "$dest/.chosen"
+keep_utterances "$source" "$chosen" "$dest"
 echo "$0: $(wc -l <"$dest/utt2spk") of $(wc -l <"$source/utt2spk") utterances of $source in $dest"

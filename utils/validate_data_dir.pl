@@ -24,8 +24,6 @@ my $utt2spk = read_table('utt2spk', 1) // {};
 check_one_field('utt2spk', $utt2spk);
 check_speakers();
 my $segments = read_table('segments', 0);
-check_segments($segments) if $segments;
-
 my $text = read_table('text', !$no_text);
 if ($text) {
   report_each('text', "has no words", grep { $text->{$_} eq '' } sort keys %$text);
@@ -38,7 +36,10 @@ if ($recordings) {
     grep { $recordings->{$_} ne '' && $recordings->{$_} !~ m/\|$/ && !-s ($recordings->{$_} =~ s/:\d+$//r) } sort keys %$recordings);
   compare_keys('utt2spk', $utt2spk, 'wav.scp', $recordings) if !$segments;
 }
-compare_keys('utt2spk', $utt2spk, 'segments', $segments) if $segments;
+if ($segments) {
+  check_segments();
+  compare_keys('utt2spk', $utt2spk, 'segments', $segments);
+}
 for my $name ('feats.scp', 'utt2dur', 'utt2num_frames', 'utt2lang', 'utt2warp', 'utt2snr', 'vad.scp') {
   my $table = read_table($name, $name eq 'feats.scp' && !$no_feats) // next;
   next if ($name eq 'feats.scp' || $name eq 'vad.scp') && $no_feats;
@@ -69,7 +70,8 @@ sub report_each {
   problem("$data/$name: $more more lines of this kind") if $more > 0;
 }
 
-# Reads "<key> <rest>" lines into a hash, checking their order; undef if the table is missing.
+# Reads "<key> <rest>" lines into a hash, checking their order and what Kaldi's programs would stumble over; undef if the
+# table is missing.
 sub read_table {
   my ($name, $required) = @_;
   my $path = "$data/$name";
@@ -82,23 +84,33 @@ sub read_table {
     return {};
   }
   open(my $file, '<', $path) or die "validate_data_dir.sh: cannot open $path: $!\n";
-  my (%table, $previous, @disorder, @duplicate);
+  my (%table, $previous, @disorder, @duplicate, @carriage_return, @odd_space);
   while (my $line = <$file>) {
-    chomp $line;
+    problem("$path line $.: the last line does not end with a newline $remedy") unless chomp $line;
     my ($key, $rest) = $line =~ m/^(\S+)(?:\s+(.*?))?\s*$/;
     if (!defined $key) {
       problem("$path line $.: expected '<id> <value>', found '$line'");
       next;
     }
+    push @carriage_return, $key if $line =~ m/\r/;
+    push @odd_space, $key if $name eq 'text' && has_odd_space($line);
     if (exists $table{$key}) { push @duplicate, $key; }
     elsif (defined $previous && $key lt $previous) { push @disorder, $key; }
     $previous = $key;
     $table{$key} = $rest // '';
   }
   close($file);
+  report_each($name, "has a carriage return (convert the file to Unix line ends)", @carriage_return);
+  report_each($name, "has white space other than blanks and tabs, such as no-break spaces (make them blanks)", @odd_space);
   report_each($name, "appears twice $remedy", @duplicate);
   report_each($name, "is out of order (LC_ALL=C sort) $remedy", @disorder);
   return \%table;
+}
+
+# Is there Unicode white space that the programs take for a part of a word? Text that is not UTF-8 is bytes.
+sub has_odd_space {
+  my ($characters) = @_;
+  return utf8::decode($characters) && $characters =~ m/[^\S \t\r]/;
 }
 
 sub check_one_field {
@@ -133,14 +145,14 @@ sub check_speakers {
 }
 
 sub check_segments {
-  my ($segments_table) = @_;
-  my $wav = read_table('wav.scp', 0);
-  for my $utterance (sort keys %$segments_table) {
-    my ($recording, $begin, $end, @rest) = split(' ', $segments_table->{$utterance});
-    my $is_number = defined $end && "$begin $end" =~ m/^[\d.]+ -?[\d.]+$/;
-    if (!$is_number || ($end <= $begin && $end != -1)) {
-      problem("$data/segments: '$utterance' needs '<recording> <begin-seconds> <end-seconds>' with begin < end");
-    } elsif ($wav && !exists $wav->{$recording}) {
+  my $number = qr/(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?/;
+  for my $utterance (sort keys %$segments) {
+    my $value = $segments->{$utterance};
+    my ($recording, $begin, $end) = split(' ', $value);
+    my $is_segment = $value =~ m/^\S+\s+$number\s+(?:$number|-1(?:\.0*)?)(?:\s+\d+)?$/;
+    if (!$is_segment || ($end <= $begin && $end != -1)) {
+      problem("$data/segments: '$utterance' needs '<recording> <begin-seconds> <end-seconds> [<channel>]' with begin < end");
+    } elsif ($recordings && !exists $recordings->{$recording}) {
       problem("$data/segments: '$utterance' is cut from '$recording', which has no line in wav.scp");
     }
   }

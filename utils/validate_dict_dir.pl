@@ -87,8 +87,9 @@ sub lines_of {
   open(my $file, '<', "$dict/$name") or die "validate_dict_dir.pl: cannot open $dict/$name: $!\n";
   my @lines;
   while (my $text = <$file>) {
-    chomp $text;
+    my $is_whole = chomp $text;
     my $line = {number => $., text => $text};
+    problem($name, $line, 'does not end with a newline') unless $is_whole;
     if ($text !~ m/\S/) { problem($name, $line, 'is empty') if $required; next; }
     problem($name, $line, 'has a carriage return (convert the file to Unix line ends)') if $text =~ m/\r/;
     push @lines, $line;

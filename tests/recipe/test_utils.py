@@ -1,6 +1,7 @@
 """utils/: text tables, data directories, lang directories. They are run as the recipe runs them, from its directory."""
 import os
 import subprocess
+import wave
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ class TestText:
 
 
 class TestOptions:
-    SCRIPT = "nj=4; flag=true; . utils/parse_options.sh; echo $nj $flag $*"
+    SCRIPT = "nj=4; cmd=run.pl; flag=true; . utils/parse_options.sh; echo $nj $flag $*"
 
     def test_values_and_positional_arguments(self) -> None:
         assert run("bash", "-c", self.SCRIPT, "x", "--nj", "2", "--flag", "false", "a").stdout == "2 false a\n"
@@ -95,10 +96,21 @@ class TestOptions:
         config = write(tmp_path / "x.conf", "nj=7", "flag=false")
         assert run("bash", "-c", self.SCRIPT, "x", "--nj", "2", "--config", config, "a").stdout == "2 false a\n"
 
-    @pytest.mark.parametrize("arguments", [("--nosuch", "1"), ("--flag", "yes"), ("--nj",), ("--nj=3",)])
+    @pytest.mark.parametrize("arguments", [
+        ("--nosuch", "1"), ("--flag", "yes"), ("--nj",), ("--nj=3",), ("--nj", "x"), ("--nj", "0"),
+        ("--cmd", "nosuch.pl"),
+    ])
     def test_bad_options_are_one_line(self, arguments: tuple[str, ...]) -> None:
         done = run("bash", "-c", self.SCRIPT, "x", *arguments, fails=True)
         assert done.stderr.count("\n") == 1 and arguments[0].split("=")[0] in done.stderr
+
+
+@pytest.mark.parametrize("program", [
+    "utils/fix_data_dir.sh", "utils/split_data.sh", "utils/subset_data_dir.sh", "utils/format_lm.sh",
+    "utils/gen_topo.pl", "local/prepare_dict.sh", "local/count_oov.sh",
+])
+def test_help(program: str) -> None:
+    assert run(program, "--help").stdout.startswith("Usage: ")
 
 
 class TestDataDirectories:
@@ -123,6 +135,36 @@ class TestDataDirectories:
     def test_speaker_ids_must_begin_utterance_ids(self, tmp_path: Path, data: Path) -> None:
         (data / "utt2spk").write_text((data / "utt2spk").read_text().replace("s1-1 s1", "s1-1 s3"))
         assert "begin with the speaker id" in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+
+    @pytest.mark.parametrize(("table", "old", "new", "message"), [
+        ("text", "s3-3 ONE TWO\n", "s3-3 ONE TWO", "text line 12: the last line does not end with a newline"),
+        ("wav.scp", ".wav\n", ".wav\r\n", "wav.scp: 's1-0' has a carriage return"),
+        ("text", "s1-1 ONE TWO", "s1-1 ONE\u00a0TWO", "text: 's1-1' has white space other than blanks"),
+    ])
+    def test_text_that_kaldi_refuses(self, data: Path, table: str, old: str, new: str, message: str) -> None:
+        (data / table).write_text((data / table).read_text().replace(old, new), newline="")
+        assert message in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+
+    def test_what_validation_says_can_be_repaired_is_repaired(self, data: Path) -> None:
+        utterances = first_fields(data / "utt2spk")
+        tables = ("utt2dur", "utt2num_frames", "utt2lang", "utt2warp", "utt2snr")
+        for number, table in enumerate(tables):
+            write(data / table, *(f"{u} 1" for u in utterances if u != utterances[number]))
+        write(data / "spk2gender", "s1 f", "s2 m")
+        (data / "text").write_text((data / "text").read_text().rstrip("\n"))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr.splitlines()
+        assert len(errors) == len(tables) + 2 and all("repairs this" in line for line in errors)
+        run("utils/fix_data_dir.sh", data)
+        run("utils/validate_data_dir.sh", "--no-feats", data)
+        assert first_fields(data / "utt2spk") == ["s2-1", "s2-2", "s2-3"]
+
+    def test_speakers_are_sorted_where_utterances_do_not_begin_with_them(self, data: Path) -> None:
+        for table in ("utt2spk", "spk2gender"):
+            (data / table).write_text((data / table).read_text().replace(" s1", " t").replace("s1 ", "t "))
+        assert "repairs this" in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        run("utils/fix_data_dir.sh", data)
+        assert first_fields(data / "spk2utt") == ["s2", "s3", "t"]
+        run("utils/validate_data_dir.sh", "--no-feats", "--no-spk-sort", data)
 
     def test_fix_keeps_what_is_complete(self, data: Path) -> None:
         lines = (data / "text").read_text().splitlines()
@@ -173,6 +215,12 @@ class TestDataDirectories:
         run("utils/subset_data_dir.sh", "--spk-list", speakers, data, tmp_path / "sub")
         assert first_fields(tmp_path / "sub" / "spk2gender") == first_fields(tmp_path / "sub" / "cmvn.scp") == ["s2"]
 
+    def test_subset_that_cannot_be_made(self, data: Path, tmp_path: Path) -> None:
+        assert "Usage" in run("utils/subset_data_dir.sh", "--utt-list", fails=True).stderr
+        write(data / "utt2dur", *(data / "utt2dur").read_text().splitlines()[:-1])
+        errors = run("utils/subset_data_dir.sh", "--shortest", data, 3, tmp_path / "sub", fails=True).stderr
+        assert "utt2dur has no line for s3-3" in errors and not (tmp_path / "sub").exists()
+
     def test_copy_with_prefixes_and_combine(self, data: Path, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
         write(tmp_path / "a/utt2dur", "of-an-earlier-run 1.0")
@@ -190,6 +238,40 @@ class TestDataDirectories:
         assert first_fields(tmp_path / "sub/wav.scp") == ["rec"]
         (data / "segments").write_text((data / "segments").read_text().replace("s1-0 rec 0.5", "s1-0 rec 2.5"))
         assert "segments: 's1-0' needs" in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+
+    def test_times_of_segments(self, data: Path) -> None:
+        write(data / "wav.scp", "rec echo |")
+        good = ["0 1", "1e-1 1", ".5 -1", "0 1.5E1 1"]
+        times = [*good, "0.5.1 2", "0 1 x", "0 1 0 0", "0 -2", "1 1", "1", "0 . 1", "-1 2"]
+        write(data / "segments", *(f"{u} rec {t}" for u, t in zip(first_fields(data / "utt2spk"), times, strict=True)))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        assert [line.split("'")[1] for line in errors.splitlines()] == first_fields(data / "utt2spk")[4:]
+
+    def test_durations_of_segments(self, data: Path, tmp_path: Path) -> None:
+        with wave.open(str(tmp_path / "rec.wav"), "wb") as recording:
+            recording.setparams((1, 2, 16000, 0, "NONE", ""))
+            recording.writeframes(bytes(2 * 16000 * 3))
+        write(data / "wav.scp", f"rec {tmp_path}/rec.wav")
+        write(data / "segments", *(f"{u} rec 0.5 {1.5 if u < 's2' else -1}" for u in first_fields(data / "utt2spk")))
+        (data / "utt2dur").unlink()
+        run("utils/data/get_utt2dur.sh", data)
+        assert (data / "utt2dur").read_text().split()[1::2] == ["1.000"] * 4 + ["2.500"] * 8
+        (data / "utt2dur").unlink()
+        (data / "segments").write_text((data / "segments").read_text().replace("s1-2 rec 0.5", "s1-2 rec 2.5"))
+        assert "s1-2 has no length" in run("utils/data/get_utt2dur.sh", data, fails=True).stderr
+        assert not (data / "utt2dur").exists()
+
+    def test_combine_refuses_two_recordings_of_one_id(self, data: Path, tmp_path: Path) -> None:
+        write(data / "segments", *(f"{u} rec 0.5 1.5" for u in first_fields(data / "utt2spk")))
+        for name in ("a", "b"):
+            write(data / "wav.scp", f"rec echo {name} |")
+            run("utils/copy_data_dir.sh", "--utt-prefix", f"{name}-", "--spk-prefix", f"{name}-", data, tmp_path / name)
+        message = run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b", fails=True).stderr
+        assert message.count("\n") == 1 and "recording rec has different lines" in message
+        assert not (tmp_path / "both").exists()
+        (tmp_path / "b/wav.scp").write_text((tmp_path / "a/wav.scp").read_text())
+        run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b")
+        assert first_fields(tmp_path / "both/wav.scp") == ["rec"]
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +329,12 @@ class TestLang:
                 (tmp_path / file.name).write_text(file.read_text() + (line + "\n" if file.name == name else ""))
         errors = run("utils/validate_dict_dir.pl", tmp_path, fails=True).stderr
         assert message in errors and name in errors
+
+    def test_dictionary_without_final_newline(self, tmp_path: Path) -> None:
+        run("cp", "-r", GOLDEN / "dict", tmp_path)
+        lexicon = tmp_path / "dict/lexicon.txt"
+        lexicon.write_text(lexicon.read_text().rstrip("\n"))
+        assert "does not end with a newline" in run("utils/validate_dict_dir.pl", tmp_path / "dict", fails=True).stderr
 
     def test_oov_word_must_be_in_the_lexicon(self, tmp_path: Path) -> None:
         done = run("utils/prepare_lang.sh", GOLDEN / "dict", "<NOPE>", tmp_path / "tmp", tmp_path / "lang", fails=True)

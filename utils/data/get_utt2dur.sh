@@ -21,7 +21,17 @@ if [ -s "$data/utt2dur" ] && [ "$(wc -l <"$data/utt2dur")" -eq "$(wc -l <"$data/
   exit 0
 fi
 if [ -f "$data/segments" ]; then
-  awk '{ printf "%s %.3f\n", $1, $4 - $3 }' "$data/segments" >"$data/utt2dur.tmp"
+  # A segment that ends at -1 goes on to the end of its recording.
+  durations=/dev/null
+  if awk '$4 == -1 { found = 1 } END { exit !found }' "$data/segments"; then
+    durations=$data/log/durations_of_recordings
+    $cmd "$data/log/get_durations.log" wav-to-duration "scp:$data/wav.scp" "ark,t:$durations"
+  fi
+  awk -v program="$0" '
+    FILENAME == ARGV[1] { duration[$1] = $2; next }
+    { length_of_it = ($4 == -1 ? duration[$2] : $4) - $3 }
+    length_of_it <= 0 { print program ": " FILENAME ": " $1 " has no length: " $0 >"/dev/stderr"; exit 1 }
+    { printf "%s %.3f\n", $1, length_of_it }' "$durations" "$data/segments" >"$data/utt2dur.tmp"
 else
   utils/split_data.sh --per-utt "$data" "$nj"
   $cmd JOB=1:"$nj" "$data/log/get_durations.JOB.log" \
