@@ -2,10 +2,20 @@
 # shellcheck shell=bash disable=SC2154,SC2086,SC2046 # uses the script's variables; option strings and lists are split
 #
 # They use these variables of the script: cmd nj data lang dir sdata scale_opts beam retry_beam careful boost_silence power
-# and, for training from alignments, alidir context_opts cluster_thresh num_leaves totgauss max_iter_inc.
+# for training max_iter_inc num_iters realign_iters, and from alignments alidir context_opts cluster_thresh num_leaves
+# totgauss.
+
+# check_max_iter_inc: the Gaussians to add are divided by it.
+check_max_iter_inc() {
+  if ! [[ $max_iter_inc =~ ^[1-9][0-9]*$ ]]; then
+    echo "$0: --max-iter-inc takes a number from 1 on, not '$max_iter_inc'" >&2
+    exit 1
+  fi
+}
 
 # start_from_alignments: checks the input of training from alidir, and sets nj, sdata, num_gauss and increment.
 start_from_alignments() {
+  check_max_iter_inc
   require_files "$alidir"/{final.mdl,ali.1.gz,num_jobs} "$data"/{feats.scp,cmvn.scp,text} \
     "$lang"/{L.fst,topo,oov.int,phones/roots.int,phones/context_indep.csl}
   utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$alidir/phones.txt"
@@ -155,16 +165,21 @@ link_final() {
   done
 }
 
+# failures_in <log-name>: how many utterances align could not align. Logs of more jobs are of an earlier run.
+failures_in() {
+  cat $(files_of_jobs "$dir/log/$1.JOB.log" "$nj") | grep -c 'WARNING.*Did not successfully decode' || true
+}
+
 # report_alignment <log-name>: how many utterances could not be aligned.
 report_alignment() {
-  local failed
-  failed=$(cat "$dir/log/$1".*.log | grep -c 'WARNING.*Did not successfully decode' || true)
-  echo "$0: aligned $data in $dir, $failed utterances failed"
+  echo "$0: aligned $data in $dir, $(failures_in "$1") utterances failed"
 }
 
 # report_training: failed alignments, and where the model is.
 report_training() {
-  local failed
-  failed=$(cat "$dir"/log/align.*.log | grep -c 'WARNING.*Did not successfully decode' || true)
+  local pass failed=0
+  for pass in $realign_iters; do
+    if [ "$pass" -lt "$num_iters" ]; then failed=$((failed + $(failures_in "align.$pass"))); fi
+  done
   echo "$0: the model is $dir/final.mdl ($failed failures in all passes of alignment)"
 }

@@ -13,7 +13,14 @@ fake_dims=
 while [[ ${1:-} == --* ]]; do
   case $1 in
     --fake) fake=true; shift ;;
-    --fake-dims) fake_dims=$2; shift 2 ;;
+    --fake-dims)
+      if ! [[ ${2:-} =~ ^[0-9]+(:[0-9]+)*$ ]]; then
+        echo "$0: option --fake-dims takes dimensions N1:N2:..., not '${2:-}'" >&2
+        exit 1
+      fi
+      fake_dims=$2
+      shift 2
+      ;;
     --help) echo "$usage"; exit 0 ;;
     *) echo "$0: unknown option $1" >&2; exit 1 ;;
   esac
@@ -36,9 +43,11 @@ require_files "$data/feats.scp" "$data/spk2utt"
 output=ark,scp:$cmvndir/cmvn_$name.ark,$cmvndir/cmvn_$name.scp
 log=$logdir/cmvn_$name.log
 compute() {
+  local dim
   if $fake; then
+    dim=$(feat-to-dim "scp:$data/feats.scp" -) || return
     # Sums 0 and squares 1 over a count of 1: mean 0 and variance 1.
-    awk -v dim="$(feat-to-dim "scp:$data/feats.scp" -)" '{
+    awk -v dim="$dim" '{
       printf "%s [", $1
       for (i = 0; i < dim; i++) printf " 0"
       printf " 1\n"

@@ -45,12 +45,16 @@ srcdir=$(dirname "$dir")
 sdata=$data/split$nj
 model=${model:-$srcdir/${iter:-final}.mdl}
 
+# Before anything is changed: a failure of transforms_in within a longer command would not end this script.
+if [ -n "$transform_dir" ]; then
+  transforms=$(transforms_in "$transform_dir" "$nj")
+fi
 start_decoding
 require_graph_of "$model"
 require_files "$data/cmvn.scp"
 features=$(speaker_independent_features "$sdata" "$srcdir")
 if [ -n "$transform_dir" ]; then
-  features=$(add_fmllr "$features" "$sdata" "$(transforms_in "$transform_dir" "$nj")")
+  features=$(add_fmllr "$features" "$sdata" "$transforms")
 elif [ -f "$srcdir/final.alimdl" ] && [ "$(basename "$model")" != final.alimdl ]; then
   echo "$0: warning: $model is of adapted features; use steps/decode_fmllr.sh, or --model $srcdir/final.alimdl" >&2
 fi

@@ -25,16 +25,19 @@ dest=$1
 source=$2
 gmmdir=$3
 logdir=$4
-mkdir -p "$logdir" "$5" "$dest"
-feature_dir=$(cd "$5" && pwd)
 name=$(basename "$dest")
 sdata=$source/split$nj
 
 require_files "$source"/{feats,cmvn}.scp "$gmmdir/final.mdl"
+if [ -n "$transform_dir" ]; then
+  transforms=$(transforms_in "$transform_dir" "$nj")
+fi
+mkdir -p "$logdir" "$5" "$dest"
+feature_dir=$(cd "$5" && pwd)
 utils/split_data.sh "$source" "$nj"
 features=$(speaker_independent_features "$sdata" "$gmmdir")
 if [ -n "$transform_dir" ]; then
-  features=$(add_fmllr "$features" "$sdata" "$(transforms_in "$transform_dir" "$nj")")
+  features=$(add_fmllr "$features" "$sdata" "$transforms")
 fi
 
 $cmd JOB=1:"$nj" "$logdir/make_fmllr_feats_$name.JOB.log" \

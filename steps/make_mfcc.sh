@@ -36,6 +36,16 @@ mkdir -p "$logdir" "$mfccdir"
 mfccdir=$(cd "$mfccdir" && pwd)
 
 require_files "$data/wav.scp" "$mfcc_config"
+# Split before the old results go, so that too many jobs leave them.
+# With "p" an unreadable recording is told in the log and left out; what is missing is counted below.
+# shellcheck disable=SC2046 # one name a job
+if [ -f "$data/segments" ]; then
+  utils/split_scp.pl "$data/segments" $(files_of_jobs "$logdir/segments_$name.JOB" "$nj")
+  waves="ark:extract-segments scp,p:$data/wav.scp $logdir/segments_$name.JOB ark:- |"
+else
+  utils/split_scp.pl "$data/wav.scp" $(files_of_jobs "$logdir/wav_$name.JOB.scp" "$nj")
+  waves="scp,p:$logdir/wav_$name.JOB.scp"
+fi
 remove_results() { rm -f "$data"/{feats.scp,cmvn.scp,utt2num_frames,utt2dur}; }
 remove_results
 utils/validate_data_dir.sh --no-text --no-feats "$data"
@@ -51,15 +61,6 @@ if $write_utt2dur; then dur_opts="--write-utt2dur=ark,t:$logdir/utt2dur_$name.JO
 frames_opts=
 if $write_utt2num_frames; then frames_opts="--write-num-frames=ark,t:$logdir/utt2num_frames_$name.JOB"; fi
 
-# With "p" an unreadable recording is told in the log and left out; what is missing is counted below.
-# shellcheck disable=SC2046 # one name a job
-if [ -f "$data/segments" ]; then
-  utils/split_scp.pl "$data/segments" $(files_of_jobs "$logdir/segments_$name.JOB" "$nj")
-  waves="ark:extract-segments scp,p:$data/wav.scp $logdir/segments_$name.JOB ark:- |"
-else
-  utils/split_scp.pl "$data/wav.scp" $(files_of_jobs "$logdir/wav_$name.JOB.scp" "$nj")
-  waves="scp,p:$logdir/wav_$name.JOB.scp"
-fi
 # shellcheck disable=SC2086 # no option or one
 $cmd JOB=1:"$nj" "$logdir/make_mfcc_$name.JOB.log" \
   copy-feats --compress="$compress" $frames_opts \

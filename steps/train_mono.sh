@@ -44,6 +44,7 @@ lang=$2
 dir=$3
 sdata=$data/split$nj
 
+check_max_iter_inc
 require_files "$data"/{feats,cmvn}.scp "$data/text" "$lang"/{L.fst,topo,oov.int,phones/sets.int}
 mkdir -p "$dir/log"
 rm -f "$dir"/final.*

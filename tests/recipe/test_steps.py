@@ -119,6 +119,48 @@ def test_unreadable_recording(recipe: Recipe) -> None:
     assert bad not in (directory / "data/bad/text").read_text()
 
 
+def test_bad_options_leave_the_old_results(recipe: Recipe) -> None:
+    for option in ("--nj x", "--nj 1000", "--cmd nosuch.pl"):
+        recipe(f"steps/make_mfcc.sh {option} data/dev", fails=True)
+        assert {"feats.scp", "cmvn.scp", "utt2dur"} <= recipe.files("data/dev")
+    decoded = recipe.directory / "exp/wrong/decode"
+    decoded.mkdir(parents=True)
+    (decoded / "lat.1.gz").touch()
+    (decoded.parent / "final.mdl").write_text("model")
+    for command in ("decode.sh --transform-dir exp/nosuch data/lang_test data/dev exp/wrong/decode",
+                    "make_fmllr_feats.sh --transform-dir exp/nosuch data-fmllr/wrong data/dev exp/wrong log ark"):
+        errors = recipe(f"steps/{command}", fails=True).stderr
+        assert errors.count("\n") == 1 and "no fMLLR transforms (trans.1) in exp/nosuch" in errors
+    assert recipe.files("exp/wrong/decode") == {"lat.1.gz"}
+    assert not (recipe.directory / "data-fmllr/wrong").exists()
+
+
+def test_statistics_that_cannot_be_made(recipe: Recipe) -> None:
+    recipe("utils/copy_data_dir.sh data/dev data/gone")
+    feats = recipe.directory / "data/gone/feats.scp"
+    feats.write_text("".join(f"{line.split()[0]} /nosuch/x.ark:5\n" for line in recipe.lines("data/dev/feats.scp")))
+    before = recipe.lines("data/gone/cmvn.scp")
+    assert "failed on data/gone" in recipe("steps/compute_cmvn_stats.sh --fake data/gone", fails=True).stderr
+    assert recipe.lines("data/gone/cmvn.scp") == before
+    assert "option --fake-dims takes" in recipe("steps/compute_cmvn_stats.sh --fake-dims", fails=True).stderr
+    recipe("steps/compute_cmvn_stats.sh --fake data/dev log cmvn")
+    assert recipe("feat-to-dim scp:data/dev/cmvn.scp -").stdout.strip() == "14"
+    recipe("steps/compute_cmvn_stats.sh data/dev")
+
+
+def test_failed_alignments_are_those_of_this_run(recipe: Recipe) -> None:
+    counts = {"align.1.1": 1, "align.1.2": 2, "align.2.1": 0, "align.2.2": 4, "align.1": 1, "align.2": 1}
+    of_earlier_runs = {"align.1.3": 8, "align.7.1": 8, "align.3": 8}
+    for name, failures in (counts | of_earlier_runs).items():
+        log = recipe.directory / f"exp/counted/log/{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("WARNING (gmm) Did not successfully decode file x\n" * failures)
+    script = """. steps/common_features.sh; . steps/common_gmm.sh
+        dir=exp/counted; data=d; nj=2; num_iters=7; realign_iters="1 2 7"; report_alignment align; report_training"""
+    report = recipe("bash -c", script).stdout
+    assert "2 utterances failed" in report and "(7 failures" in report
+
+
 def test_mono(mono: Recipe) -> None:
     files = mono.files("exp/mono")
     assert {"final.mdl", "final.occs", "tree", "phones.txt", "num_jobs", "cmvn_opts", "ali.2.gz", "fsts.1.gz"} <= files
@@ -217,5 +259,6 @@ def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
 def test_unknown_option_and_missing_input(recipe: Recipe) -> None:
     for script in ("train_mono", "train_sat", "align_si", "decode_fmllr", "make_mfcc"):
         assert "unknown option --nosuch" in recipe(f"steps/{script}.sh --nosuch 1", fails=True).stderr
+    assert "--max-iter-inc takes" in recipe("steps/train_deltas.sh --max-iter-inc 0 1 1 a b c d", fails=True).stderr
     errors = recipe("steps/train_mono.sh data/nosuch data/lang exp/x", fails=True).stderr
     assert errors == "steps/train_mono.sh: data/nosuch/feats.scp is missing or empty\n"
