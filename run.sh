@@ -47,6 +47,8 @@ while IFS= read -r name; do
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
+[ -z "$stage" ] || { [ "$stage" -le "$stop_stage" ] && [ "$stage" -le 13 ]; } ||
+  fail "--stage $stage --stop-stage $stop_stage runs nothing: the stages are 0 to 13"
 
 requirements="requirements.txt"
 if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&1; }; then

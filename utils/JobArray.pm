@@ -7,11 +7,12 @@ use File::Basename;
 our @EXPORT_OK = qw(parse_command_line job_log job_script report_failures);
 
 # Reads "[options] [JOB=1:N] <log> <command> <argument> ..." and returns the job array as a hash:
-# options {name => value, dashes as underscores}, name ('JOB' or undef), first, last, log, command (its arguments).
+# options {name => value, dashes as underscores}, flags (a list: those of the queue itself, with one dash, as Kaldi allows),
+# name ('JOB' or undef), first, last, log, command (its arguments).
 sub parse_command_line {
   my (@arguments) = @_;
   my $program = basename($0);
-  my %array = (options => {}, first => 1, last => 1);
+  my %array = (options => {}, flags => [], first => 1, last => 1);
   # Options stand before or after JOB=1:N.
   while (@arguments && $arguments[0] =~ m/^-|^\w+=\d/) {
     my $argument = shift @arguments;
@@ -21,9 +22,12 @@ sub parse_command_line {
     } elsif ($argument =~ m/^--(help)$/) {
       print usage($program);
       exit 0;
-    } elsif ($argument =~ m/^--([a-z][\w-]*)$/) {
-      my $option = $1 =~ tr/-/_/r;
+    } elsif ($argument =~ m/^--([a-z][\w-]*)$/ || $argument eq '-tc') {
+      my $option = $argument eq '-tc' ? 'max_jobs_run' : $1 =~ tr/-/_/r;
       $array{options}{$option} = shift(@arguments) // die "$program: option $argument needs a value\n";
+    } elsif ($argument =~ m/^-[a-zA-Z]+$/) {
+      my $values = {'-V' => 0, '-pe' => 2}->{$argument} // 1;
+      push @{$array{flags}}, $argument, splice(@arguments, 0, $values);
     } else {
       die "$program: unexpected argument '$argument'\n" . usage($program);
     }

@@ -21,7 +21,7 @@ sub run_queued {
   my %array = parse_command_line(@arguments);
   my $config = delete $array{options}{config} // $queue->{config_file};
   my $rules = read_rules(-e $config ? slurp($config) : $queue->{default_config}, $config);
-  my $submit = submission_command($rules, $array{options}, $config);
+  my $submit = join(' ', submission_command($rules, $array{options}, $config), @{$array{flags}});
 
   # Files of this submission lie beside the logs, in q/.
   make_path(dirname(job_log(\%array, $array{first})));

@@ -4,7 +4,7 @@
 # --max-jobs-run N   at most N at a time (default: as many as there are processors, or with --gpu as have GPUs)
 # --num-threads N    threads of a job: fewer jobs run at a time
 # --gpu N            N > 0: so many GPUs for each job, in turn, unless CUDA_VISIBLE_DEVICES is set already
-# --mem, --time ...  for queue.pl and slurm.pl; of no effect here
+# --mem, --time ..., and flags of the queues such as -V and -l mem_free=1G: for queue.pl and slurm.pl; of no effect here
 # After a failure no further job is started. A signal to run.pl ends its jobs.
 use strict;
 use warnings;

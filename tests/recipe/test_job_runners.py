@@ -86,6 +86,13 @@ def test_flags_of_the_queues(queues: dict[str, str], tmp_path: Path) -> None:
     assert {"--gres=gpu:1", "--mem", "--array=1-4%2"} <= set((tmp_path / "sbatch.arguments").read_text().split())
 
 
+def test_flags_with_one_dash_are_for_the_queue(queues: dict[str, str], tmp_path: Path) -> None:
+    options = ["-V", "-l", "mem_free=1G", "-tc", "2", "-pe", "smp", "2", "JOB=1:4", "x.JOB.log", "echo", "JOB"]
+    for runner in ("run.pl", "queue.pl"):
+        assert submit(runner, *options, env=queues, cwd=tmp_path).returncode == 0
+    assert "-tc 2 -V -l mem_free=1G -pe smp 2 " in (tmp_path / "qsub.arguments").read_text()
+
+
 def test_queue_configuration(queues: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "site.conf").write_text("command qsub -q mine   # ours\noption mem=* -l m=$0\ndefault mem=1G\n")
     arguments = ["--config", "site.conf", "JOB=1:1", "x.JOB.log", "true"]

@@ -45,6 +45,11 @@ def test_unknown_option(recipe: Path) -> None:
     assert "--nosuch" in one_line_error(run(recipe, "--nosuch", "1"))
 
 
+@pytest.mark.parametrize("stages", [("--stage", "20"), ("--stage", "5", "--stop-stage", "4")])
+def test_no_such_stages(recipe: Path, stages: tuple[str, ...]) -> None:
+    assert f"--stage {stages[1]}" in one_line_error(run(recipe, *stages))
+
+
 def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None:
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
