@@ -31,10 +31,6 @@ class DataError(ValueError):
     """Features or targets that cannot be used: the message names them."""
 
 
-class FeatureError(ValueError):
-    """Features of one utterance that cannot be used; the others can."""
-
-
 def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_vars: bool) -> np.ndarray:
     """Subtract the mean and, by option, divide by the deviation that Kaldi's CMVN statistics [2, dim + 1] give."""
     count = stats[0, -1]
@@ -144,12 +140,12 @@ class Corpus:
         return Utterance(id, speaker, feats, pdfs, phones, min(lengths))
 
     def features(self, utterance: Utterance) -> np.ndarray:
-        """Normalised features with context: float32 [frames, dim]. FeatureError if a value is not finite."""
+        """Normalised features with context: float32 [frames, dim]. TableError if a value is not finite."""
         parts = []
         for stream, place in enumerate(utterance.feats):
             part = read_matrix(place)[: utterance.frames]
             if not np.isfinite(part).all():
-                raise FeatureError(f"its features are not finite ({place})")
+                raise TableError(f"its features are not finite ({place})")
             if self.cmvn != "none":
                 part = apply_cmvn(part, self._speaker_stats(stream, utterance.speaker), self.cmvn == "mean-variance")
             parts.append(part)
@@ -161,7 +157,7 @@ class Corpus:
             place = self._stats_at[stream][speaker]
             stats = read_matrix(place).astype(np.float64)
             if stats.shape != (2, self.dims[stream] + 1) or not np.isfinite(stats).all() or stats[0, -1] <= 0:
-                raise FeatureError(
+                raise TableError(
                     f"the CMVN statistics of its speaker {speaker} ({place}) are not those of finite features of "
                     f"dimension {self.dims[stream]}: take what is not finite out of feats.scp, then run "
                     "steps/compute_cmvn_stats.sh"
@@ -299,7 +295,7 @@ def load_batch(
         rows = slice(segment.begin, segment.end)
         try:
             targets, feats = corpus.targets(utterance), corpus.features(utterance)
-        except (FeatureError, TableError) as error:
+        except TableError as error:
             if utterance.id not in said:
                 log.warning("%s: utterance %s is left out: %s", corpus.name, utterance.id, error)
                 said.add(utterance.id)
