@@ -15,7 +15,7 @@ from kaldi.hmm import TransitionModel
 from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, Strings
 from kaldi.lattice_minimize import minimized
 from kaldi.log import KaldiError, log, warn
-from kaldi.symbols import print_words, read_symbols
+from kaldi.symbols import print_words, read_names
 from kaldi.table import INT_VECTOR, TableWriter
 
 
@@ -57,7 +57,7 @@ class LatticeOutput:
         self.model, self.options = model, options
         self.acoustic_scale, self.allow_partial = acoustic_scale, allow_partial
         self.pdf_of = np.ascontiguousarray(model.id2pdf, np.int32)
-        self.symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+        self.symbols = read_names(word_symbol_table) if word_symbol_table else None
         self.lattices = TableWriter(lattices, COMPACT_LATTICE if options.determinize_lattice else LATTICE)
         self.words = TableWriter(words, INT_VECTOR) if words else None
         self.alignments = TableWriter(alignments, INT_VECTOR) if alignments else None

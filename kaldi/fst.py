@@ -15,6 +15,7 @@ import numpy as np
 from kaldi.io import Output, Reader, open_input
 from kaldi.log import KaldiError
 from kaldi.table import Kind
+from kaldi.text import decode, encode
 
 if TYPE_CHECKING:
     import kaldifst
@@ -85,18 +86,18 @@ def _string(reader: Reader) -> str:
     size = struct.unpack("<i", reader.take(4))[0]
     if not 0 <= size < 1 << 20:
         raise KaldiError(f"{reader.name}: a damaged FST header")
-    return reader.take(size).decode(errors="surrogateescape")
+    return decode(reader.take(size))
 
 
 def _skip_symbols(reader: Reader) -> int:
     """Pass a symbol table; returns its size in bytes."""
     if struct.unpack("<i", reader.take(4))[0] != SYMBOLS_MAGIC:
         raise KaldiError(f"{reader.name}: a damaged symbol table inside the FST")
-    size = 4 + 4 + len(_string(reader).encode(errors="surrogateescape"))
+    size = 4 + 4 + len(encode(_string(reader)))
     _, count = struct.unpack("<qq", reader.take(16))
     size += 16
     for _ in range(count):
-        size += 12 + len(_string(reader).encode(errors="surrogateescape"))
+        size += 12 + len(encode(_string(reader)))
         reader.take(8)
     return size
 

@@ -2,30 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 
 from kaldi.fst import Fst, empty, from_arcs
 from kaldi.io import split
 from kaldi.log import KaldiError
-
-
-def read_symbols(path: str) -> dict[str, int]:
-    """A symbol table: `symbol number` lines. Raises KaldiError naming the line."""
-    symbols = {}
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise KaldiError(f"cannot open the symbol table {path}: {error.strerror}") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        fields = split(line)
-        if not fields:
-            continue
-        if len(fields) != 2 or not fields[1].lstrip("-").isdigit():
-            raise KaldiError(f"{path}: line {number} is not 'symbol number': {line[:60]!r}")
-        symbols[fields[0]] = int(fields[1])
-    return symbols
 
 
 def _label(text: str, symbols: dict[str, int] | None, where: str) -> int:

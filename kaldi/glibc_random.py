@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+from kaldi.text import encode
+
 
 class Random:
     """rand() of the GNU C library after srand(seed): additive feedback x[i] = x[i-3] + x[i-31] modulo 2^32."""
@@ -35,6 +37,6 @@ class Random:
 def string_seed(text: str) -> int:
     """Kaldi's hash of a string (util/stl-utils.h), of which srand takes the low 32 bits."""
     value = 0
-    for byte in text.encode():
+    for byte in encode(text):
         value = (value * 7853 + (byte - 256 if byte > 127 else byte)) & 0xFFFFFFFF
     return value

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from kaldi.log import KaldiError
+from kaldi.text import decode, encode
 
 CHUNK = 1 << 18
 DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
@@ -112,7 +113,12 @@ class Reader:
         """The rest of the line, without its newline."""
         text = self.until(b"\n")
         self.peek() and self.take(1)
-        return text.decode(errors="surrogateescape")
+        return decode(text)
+
+    def lines(self) -> list[str]:
+        """The lines to the end of the stream, without their newlines."""
+        text = decode(self.until(b""))
+        return text.removesuffix("\n").split("\n") if text else []
 
     def key(self) -> str | None:
         """The key of the next table entry with the blank behind it, or None at the end."""
@@ -124,7 +130,7 @@ class Reader:
             self.position += 1
         if b"\0" in key:
             raise KaldiError(f"{self.name}: not a Kaldi archive (a key is not text)")
-        return key.decode(errors="surrogateescape")
+        return decode(key)
 
     def binary(self) -> bool:
         """Consume the binary header `\\0B` if it is there. Raises KaldiError at the end: every object has a byte."""
@@ -144,14 +150,14 @@ class Reader:
             self.position += 1
         if not word:
             raise KaldiError(f"{self.name}: the file ends where a word was expected (truncated?)")
-        return word.decode(errors="surrogateescape")
+        return decode(word)
 
     def peek_token(self) -> str:
         """The next token, without moving; empty at the end."""
         self.skip_space()
         word = self.until(SPACE)
         self.position -= len(word)
-        return word.decode(errors="surrogateescape")
+        return decode(word)
 
     def expect(self, *words: str) -> str:
         """The next token, which must be one of `words`."""
@@ -237,8 +243,7 @@ def open_input(rxfilename: str) -> Reader:
 def read_lines(rxfilename: str) -> list[str]:
     """The lines of a text file, without their newlines."""
     with open_input(rxfilename) as reader:
-        text = reader.until(b"").decode(errors="surrogateescape")
-    return text.removesuffix("\n").split("\n") if text else []
+        return reader.lines()
 
 
 def read_list(rxfilename: str) -> set[str]:
@@ -288,7 +293,7 @@ class Output:
 
     def text(self, text: str) -> None:
         """Text; bytes that were not UTF-8 when it was read are written as they were."""
-        self.write(text.encode(errors="surrogateescape"))
+        self.write(encode(text))
 
     def token(self, word: str) -> None:
         self.write(word.encode() + b" ")

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import sys
 
+from kaldi.text import encode
+
 program = "kaldi"  # set by kaldi.main to the name that the program was called as
 
 
@@ -13,7 +15,7 @@ class KaldiError(Exception):
 def line(text: str) -> None:
     """One line on stderr, in one write, as the programs of a pipe share the log. Bytes that are not UTF-8 are kept."""
     if sys.stderr:
-        sys.stderr.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
+        sys.stderr.buffer.write(encode(f"{text}\n"))
         sys.stderr.buffer.flush()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kaldi.log import KaldiError
+from kaldi.text import decode
 
 COMMON = {"help": False, "config": "", "verbose": 0, "print_args": True}
 
@@ -45,7 +46,7 @@ def convert(name: str, text: str, default: object) -> object:
 def read_config(path: str) -> list[str]:
     """Option lines of a Kaldi config file: `--name=value`, `#` starts a comment."""
     try:
-        lines = Path(path).read_text("utf-8", "surrogateescape").splitlines()
+        lines = decode(Path(path).read_bytes()).splitlines()
     except OSError as error:
         raise KaldiError(f"cannot read the config file {path}: {error.strerror}") from None
     options = [line.split("#", 1)[0].strip() for line in lines]

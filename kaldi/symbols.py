@@ -8,15 +8,22 @@ from kaldi.io import read_lines, split
 from kaldi.log import KaldiError
 
 
-def read_symbols(rxfilename: str) -> dict[int, str]:
-    """The symbols by their number. Raises KaldiError for lines that are not a symbol and a number."""
+def read_symbols(rxfilename: str) -> dict[str, int]:
+    """The number of each symbol. Raises KaldiError for lines that are not a symbol and a number."""
     symbols = {}
     for count, line in enumerate(read_lines(rxfilename), 1):
         words = split(line)
+        if not words:
+            continue
         if len(words) != 2 or not words[1].isdigit():
             raise KaldiError(f"{rxfilename}: line {count} is not 'symbol number': {line[:60]!r}")
-        symbols[int(words[1])] = words[0]
+        symbols[words[0]] = int(words[1])
     return symbols
+
+
+def read_names(rxfilename: str) -> dict[int, str]:
+    """The symbol of each number, as read_symbols."""
+    return {number: name for name, number in read_symbols(rxfilename).items()}
 
 
 def print_words(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> None:

@@ -19,6 +19,7 @@ from kaldi import io
 from kaldi.io import ASCII_SPACE, Output, PipedFile, Reader, open_input, read_lines, split
 from kaldi.log import KaldiError, warn
 from kaldi.posterior import read_posterior, write_posterior
+from kaldi.text import encode
 
 
 class Kind(NamedTuple):
@@ -360,11 +361,6 @@ def _read_script(spec: Specifier, kind: Kind) -> Iterator[tuple[str, Any]]:
     objects.close()
 
 
-def _bytes(key: str) -> bytes:
-    """A key as it is sorted."""
-    return key.encode(errors="surrogateescape")
-
-
 class RandomAccess:
     """A table looked up by key. An archive is read only as far as needed; with the options s and cs, entries that the
     sorted look-ups have passed are forgotten."""
@@ -391,18 +387,18 @@ class RandomAccess:
         if self.script is not None:
             return key in self.script and (not self.permissive or self._is_readable(key))
         if self.forget:
-            if _bytes(key) < _bytes(self.requested):
+            if encode(key) < encode(self.requested):
                 raise KaldiError(f"{self.rspecifier}: {key!r} is looked up after {self.requested!r}: not in sorted "
                                  "order, but option cs is given")
             self.requested = key
         if key in self.seen:
             return True
-        if self.sorted and _bytes(key) < _bytes(self.last):
+        if self.sorted and encode(key) < encode(self.last):
             return False
         for found, value in self.stream:
             if found in self.seen or (self.sorted and found == self.last):
                 raise KaldiError(f"{self.rspecifier}: {found!r} is there more than once")
-            if self.sorted and _bytes(found) < _bytes(self.last):
+            if self.sorted and encode(found) < encode(self.last):
                 raise KaldiError(f"{self.rspecifier}: {found!r} after {self.last!r}: not sorted, but option s is given")
             if self.forget:
                 self.seen.clear()
@@ -410,7 +406,7 @@ class RandomAccess:
             self.seen[found] = value
             if found == key:
                 return True
-            if self.sorted and _bytes(found) > _bytes(key):
+            if self.sorted and encode(found) > encode(key):
                 return False
         return False
 

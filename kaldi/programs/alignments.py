@@ -11,6 +11,7 @@ from kaldi.io import Output, Reader
 from kaldi.log import KaldiError, done, log, warn
 from kaldi.phones import phone_list, read_phone_map
 from kaldi.posterior import Posterior
+from kaldi.symbols import read_names
 from kaldi.table import (
     DOUBLE_VECTOR,
     FLOAT,
@@ -256,11 +257,9 @@ def analyze_counts(alignments: str, counts_out: str, *, binary: bool = False, sy
 
 def _count_table(counts: np.ndarray, symbol_table: str) -> str:
     """Counts in increasing order, with the names of a symbol table."""
-    from kaldi.fst_text import read_symbols
-
-    names = {number: f"({name})" for name, number in read_symbols(symbol_table).items()} if symbol_table else {}
+    names = read_names(symbol_table) if symbol_table else {}
     total = counts.sum()
-    rows = [f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{names.get(i, '')}"
+    rows = [f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{f'({names[i]})' if i in names else ''}"
             for i in np.argsort(counts, kind="stable").tolist()]
     return "\n".join(["count\t(share),\tid\t(symbol)", *rows, f"total {total:g} ({total / 360000:g} h)"])
 
@@ -270,9 +269,7 @@ def show_alignments(phone_symbols: str, model: str, alignments: str) -> None:
 
     Usage: show-alignments [options] <phone-syms> <model> <alignments-rspecifier>
     """
-    from kaldi.fst_text import read_symbols
-
-    names = {number: name for name, number in read_symbols(phone_symbols).items()}
+    names = read_names(phone_symbols)
     transitions = read_transition_model(model)
     with Output("-") as out:
         for utterance, alignment in read_alignments(transitions, alignments):

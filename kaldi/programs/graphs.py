@@ -9,6 +9,7 @@ from kaldi import fst_ops
 from kaldi.fst import from_native, read_fst, to_native, write_fst
 from kaldi.io import Output, open_input
 from kaldi.log import KaldiError, log, warn
+from kaldi.symbols import read_symbols
 
 
 def _read_labels(rxfilename: str) -> np.ndarray:
@@ -34,7 +35,6 @@ def arpa2fst(arpa: str, fst_out: str = "-", *, bos_symbol: str = "<s>", eos_symb
     Usage: arpa2fst [options] <arpa-in> [<fst-out>]
     """
     from kaldi.arpa import compile_lm
-    from kaldi.fst_text import read_symbols
 
     if keep_symbols or not (read_symbol_table or write_symbol_table):
         raise KaldiError("symbols inside the FST are not supported: give --read-symbol-table or --write-symbol-table")
@@ -44,12 +44,12 @@ def arpa2fst(arpa: str, fst_out: str = "-", *, bos_symbol: str = "<s>", eos_symb
             raise KaldiError(f"{read_symbol_table} has no symbol {disambig_symbol}")
         symbols[disambig_symbol] = len(symbols)
     with open_input(arpa) as reader:
-        lines = iter(reader.until(b"").decode(errors="surrogateescape").split("\n"))
+        lines = iter(reader.lines())
         fst = compile_lm(lines, reader.name, symbols, add_symbols=not read_symbol_table, bos=bos_symbol, eos=eos_symbol,
                          disambig=symbols.get(disambig_symbol, 0), max_warnings=max_arpa_warnings)
     if write_symbol_table:
         with Output(write_symbol_table) as out:
-            out.write("".join(f"{word}\t{label}\n" for word, label in symbols.items()).encode(errors="surrogateescape"))
+            out.text("".join(f"{word}\t{label}\n" for word, label in symbols.items()))
     write_fst(fst_out, fst_ops.arcsort(fst, "ilabel") if ilabel_sort else fst)
 
 

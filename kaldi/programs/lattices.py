@@ -10,7 +10,7 @@ import numpy as np
 from kaldi.io import Output, read_list
 from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, linear_lattice
 from kaldi.log import KaldiError, done, log, warn
-from kaldi.symbols import print_words, read_symbols
+from kaldi.symbols import print_words, read_names
 from kaldi.table import (
     FLOAT,
     FLOAT_MATRIX,
@@ -120,7 +120,7 @@ def lattice_best_path(lattices: str, transcriptions: str = "", alignments: str =
     Usage: lattice-best-path [options] <lattice-rspecifier> [<transcriptions-wspecifier> [<alignments-wspecifier>]]
     """
     scale = np.diag([lm_scale, acoustic_scale])
-    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    symbols = read_names(word_symbol_table) if word_symbol_table else None
     count = failed = frames = 0
     total = np.zeros(2)
     with _Outputs((transcriptions, INT_VECTOR), (alignments, INT_VECTOR)) as outputs:
@@ -297,7 +297,7 @@ def lattice_mbr_decode(lattices: str, transcriptions: str, risks: str = "", saus
     from kaldi.mbr import TIMES, MinimumBayesRisk
 
     scale = np.diag([lm_scale, acoustic_scale])
-    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    symbols = read_names(word_symbol_table) if word_symbol_table else None
     count = failed = words = 0
     risk = 0.0
     tables = ((transcriptions, INT_VECTOR), (risks, FLOAT), (sausages, POSTERIOR), (times, TIMES))
@@ -372,7 +372,7 @@ def lattice_oracle(
     """
     from kaldi.lattice_oracle import oracle
 
-    symbols = read_symbols(word_symbol_table) if word_symbol_table else None
+    symbols = read_names(word_symbol_table) if word_symbol_table else None
     wildcards = np.array([0, *(int(word) for word in wildcard_symbols.split(":") if word)])
     table = RandomAccess(references, INT_VECTOR)
     errors = np.zeros(3, int)

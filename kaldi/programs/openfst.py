@@ -9,6 +9,7 @@ from kaldi import fst_ops
 from kaldi.fst import from_native, read_fst, to_native, write_fst
 from kaldi.io import Output, open_input
 from kaldi.log import KaldiError
+from kaldi.symbols import read_names, read_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,12 @@ def fstcompile(text: str = "-", out: str = "-", *, isymbols: str = "", osymbols:
 
     Usage: fstcompile [options] [<text-in> [<fst-out>]]
     """
-    from kaldi.fst_text import parse, read_symbols
+    from kaldi.fst_text import parse
 
     if keep_isymbols or keep_osymbols:
         raise KaldiError("--keep_isymbols and --keep_osymbols are not supported: keep the symbol tables as files")
     with open_input(text) as reader:
-        lines = reader.until(b"").decode(errors="surrogateescape").split("\n")
+        lines = reader.lines()
     fst = parse(lines, reader.name, read_symbols(isymbols) if isymbols else None,
                 read_symbols(osymbols) if osymbols else None, acceptor)
     write_fst(out, fst, _is_const(fst_type))
@@ -43,13 +44,12 @@ def fstprint(fst_in: str = "-", text_out: str = "-", *, isymbols: str = "", osym
 
     Usage: fstprint [options] [<fst-in> [<text-out>]]
     """
-    from kaldi.fst_text import lines_of, read_symbols
+    from kaldi.fst_text import lines_of
 
-    names = [{number: name for name, number in read_symbols(table).items()} if table else None
-             for table in (isymbols, osymbols)]
+    names = [read_names(table) if table else None for table in (isymbols, osymbols)]
     fst = read_fst(fst_in)
     with Output(text_out) as out:
-        out.write("".join(f"{line}\n" for line in lines_of(fst, *names, acceptor)).encode(errors="surrogateescape"))
+        out.text("".join(f"{line}\n" for line in lines_of(fst, *names, acceptor)))
 
 
 def fstarcsort(fst_in: str = "-", fst_out: str = "-", *, sort_type: str = "ilabel") -> None:

@@ -112,6 +112,10 @@ def test_random_numbers_of_the_c_library(seed: int) -> None:
     assert [random.rand() for _ in range(100)] == [library.rand() for _ in range(100)]
 
 
+def test_seed_of_an_id_that_is_not_utf8() -> None:
+    assert string_seed(b"\xff".decode(errors="surrogateescape")) == 0xFFFFFFFF  # char is signed: -1
+
+
 def test_utterances_without_features_or_alignment(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                   capfd: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(tmp_path)
