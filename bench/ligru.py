@@ -89,8 +89,11 @@ def layers(inputs: int, units: int, batch: int, frames: int, device: torch.devic
     x = torch.randn(frames * batch, inputs, device=device)
     wide = x.view(frames, batch, inputs)
     cases = {}
-    for name, changes in (("Li-GRU", {}), ("SLi-GRU", {"network": "sligru"}),
-                          ("Li-GRU bfloat16", {"precision": "bfloat16"})):
+    for name, changes in (
+        ("Li-GRU", {}),
+        ("SLi-GRU", {"network": "sligru"}),
+        ("Li-GRU bfloat16", {"precision": "bfloat16"}),
+    ):
         layer = LightLayer(inputs, dataclasses.replace(PUBLISHED, units=units, dropout=0.0, **changes)).to(device)
         cases[name] = layer, x, lambda x, layer=layer: layer(x, packing.sizes, reverse)
     for name, kind in (("torch.nn.GRU", nn.GRU), ("torch.nn.LSTM", nn.LSTM)):
@@ -152,8 +155,9 @@ def product_rates(device: torch.device, dtype: torch.dtype = torch.float32) -> d
 
 def shares(operations: float, seconds: float, rates: dict[str, float]) -> str:
     """The part that is reached of each rate."""
-    return ", ".join(f"{operations / seconds / rate:.0%} of {name} ({rate / GIGA:.0f} GFLOP/s)"
-                     for name, rate in rates.items())
+    return ", ".join(
+        f"{operations / seconds / rate:.0%} of {name} ({rate / GIGA:.0f} GFLOP/s)" for name, rate in rates.items()
+    )
 
 
 def bandwidth(device: torch.device) -> float:
@@ -179,23 +183,33 @@ def print_layers(args: argparse.Namespace, device: torch.device) -> None:
     keep_freed_memory()
     train_kept, forward_kept = measure(steps), measure(passes)
     rates = product_rates(device)
-    print(f"\nOne layer, {inputs} inputs, 2 x {units} units, batch {args.batch}, {args.frames} frames, "
-          f"{torch.get_num_threads()} threads. Kept: malloc keeps freed memory, as our programs tell it to.\n")
+    print(
+        f"\nOne layer, {inputs} inputs, 2 x {units} units, batch {args.batch}, {args.frames} frames, "
+        f"{torch.get_num_threads()} threads. Kept: malloc keeps freed memory, as our programs tell it to.\n"
+    )
     print(f"{'':23} {'train ms':>10} {'kept':>8} {'x GRU':>6} {'kept':>5} {'forward ms':>10} {'kept':>8} {'x GRU':>6}")
     for name in cases:
         milliseconds = (1000 * times[name] for times in (train, train_kept, forward, forward_kept))
         training, kept, passing, passing_kept = milliseconds
-        print(f"{name:23} {training:10.2f} {kept:8.2f} {train[name] / train['torch.nn.GRU']:6.2f} "
-              f"{train_kept[name] / train_kept['torch.nn.GRU']:5.2f} {passing:10.2f} {passing_kept:8.2f} "
-              f"{forward[name] / forward['torch.nn.GRU']:6.2f}")
+        print(
+            f"{name:23} {training:10.2f} {kept:8.2f} {train[name] / train['torch.nn.GRU']:6.2f} "
+            f"{train_kept[name] / train_kept['torch.nn.GRU']:5.2f} {passing:10.2f} {passing_kept:8.2f} "
+            f"{forward[name] / forward['torch.nn.GRU']:6.2f}"
+        )
     for name in sorted(slow):
-        print(f"Li-GRU / {name}: training {train['Li-GRU'] / train[name]:.3f}, kept "
-              f"{train_kept['Li-GRU'] / train_kept[name]:.3f}")
-    for text, operations in (("done", step_operations), ("with an input product for each direction",
-                                                         step_operations_of_two)):
+        print(
+            f"Li-GRU / {name}: training {train['Li-GRU'] / train[name]:.3f}, kept "
+            f"{train_kept['Li-GRU'] / train_kept[name]:.3f}"
+        )
+    for text, operations in (
+        ("done", step_operations),
+        ("with an input product for each direction", step_operations_of_two),
+    ):
         count = operations(inputs, units, frames)
-        print(f"arithmetic {text}: {count / GIGA:.1f} GFLOP in a training step, "
-              f"{shares(count, train_kept['Li-GRU'], rates)}")
+        print(
+            f"arithmetic {text}: {count / GIGA:.1f} GFLOP in a training step, "
+            f"{shares(count, train_kept['Li-GRU'], rates)}"
+        )
 
 
 def print_growth(args: argparse.Namespace, device: torch.device) -> None:
@@ -210,8 +224,10 @@ def print_growth(args: argparse.Namespace, device: torch.device) -> None:
         cases = layers(units, units, batch, frames, device)
         times = fastest({name: training_step(*cases[name]) for name in ("Li-GRU", "torch.nn.GRU")}, 2)
         ours, theirs = times["Li-GRU"], times["torch.nn.GRU"]
-        print(f"{units:6} {batch:6} {frames:7} {batch * frames / ours:12.0f} {batch * frames / theirs:10.0f} "
-              f"{ours / theirs:10.2f}")
+        print(
+            f"{units:6} {batch:6} {frames:7} {batch * frames / ours:12.0f} {batch * frames / theirs:10.0f} "
+            f"{ours / theirs:10.2f}"
+        )
 
 
 def peak_memory() -> int:
@@ -253,14 +269,24 @@ def print_networks(args: argparse.Namespace, device: torch.device) -> None:
     for network, units in (("ligru", 256), ("ligru", 550), ("gru", 550), ("lstm", 550), ("mlp", 1024), ("ligru", 1024)):
         results = []
         for train in (True, False):
-            task = {"network": network, "units": units, "train": train, "batch": args.batch, "frames": args.frames,
-                    "threads": torch.get_num_threads(), "device": device.type}
-            output = subprocess.run([sys.executable, __file__, "--one", json.dumps(task)], check=True, text=True,
-                                    capture_output=True).stdout
+            task = {
+                "network": network,
+                "units": units,
+                "train": train,
+                "batch": args.batch,
+                "frames": args.frames,
+                "threads": torch.get_num_threads(),
+                "device": device.type,
+            }
+            output = subprocess.run(
+                [sys.executable, __file__, "--one", json.dumps(task)], check=True, text=True, capture_output=True
+            ).stdout
             results.append(json.loads(output))
         train, forward = results
-        print(f"{network:>8} {units:6} {train['frames_per_second']:14.0f} {train['mib']:7.0f} "
-              f"{forward['frames_per_second']:13.0f} {forward['mib']:7.0f}")
+        print(
+            f"{network:>8} {units:6} {train['frames_per_second']:14.0f} {train['mib']:7.0f} "
+            f"{forward['frames_per_second']:13.0f} {forward['mib']:7.0f}"
+        )
 
 
 def print_loop(args: argparse.Namespace, device: torch.device) -> None:
@@ -275,8 +301,18 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
     with tempfile.TemporaryDirectory() as directory:
         frames = (args.frames - 20, args.frames + 20)
         task = make_task(Path(directory) / "task", pdfs=pdfs, dim=dim, speakers=4, utterances=args.batch, frames=frames)
-        train, dev = (Corpus([task / f"data-{name}"], task / f"{name}_pdf.scp", None, cmvn=config.cmvn,
-                             context=config.context, tolerance=5, num_pdfs=pdfs) for name in ("train", "dev"))
+        train, dev = (
+            Corpus(
+                [task / f"data-{name}"],
+                task / f"{name}_pdf.scp",
+                None,
+                cmvn=config.cmvn,
+                context=config.context,
+                tolerance=5,
+                num_pdfs=pdfs,
+            )
+            for name in ("train", "dev")
+        )
         for name in ("warm-up", "timed") if device.type == "cuda" else ("timed",):  # kernels are compiled once
             (Path(directory) / name).mkdir()
             run = Training(config, train, dev, Path(directory) / name, device)
@@ -296,9 +332,11 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
         operations += 2 * count * (products * width * 2 * config.units + 3 * 2 * config.units * 2 * config.units)
         width = 2 * config.units
     operations += 2 * 3 * count * width * pdfs
-    print(f"\nTraining loop, {config.layers} x {config.units}, loading, CMVN and optimiser included: "
-          f"{count / seconds:.0f} frames/s, {operations / seconds / GIGA:.1f} GFLOP/s, "
-          f"{shares(operations, seconds, product_rates(device))}; loading alone {count / loading:.0f} frames/s")
+    print(
+        f"\nTraining loop, {config.layers} x {config.units}, loading, CMVN and optimiser included: "
+        f"{count / seconds:.0f} frames/s, {operations / seconds / GIGA:.1f} GFLOP/s, "
+        f"{shares(operations, seconds, product_rates(device))}; loading alone {count / loading:.0f} frames/s"
+    )
 
 
 def main() -> None:
@@ -320,10 +358,14 @@ def main() -> None:
         return whole_network(json.loads(args.one))
     torch.set_num_threads(args.threads)
     device = choose_device(args.use_gpu)
-    rates = [", ".join(f"{name} {rate / GIGA:.0f}" for name, rate in product_rates(device, dtype).items())
-             for dtype in (torch.float32, torch.bfloat16)]
-    print(f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}; matrix products in GFLOP/s: {rates[0]} "
-          f"(bfloat16 {rates[1]}); memory {bandwidth(device) / GIGA:.1f} GB/s")
+    rates = [
+        ", ".join(f"{name} {rate / GIGA:.0f}" for name, rate in product_rates(device, dtype).items())
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    print(
+        f"{device.type}, {args.threads} threads, PyTorch {torch.__version__}; matrix products in GFLOP/s: {rates[0]} "
+        f"(bfloat16 {rates[1]}); memory {bandwidth(device) / GIGA:.1f} GB/s"
+    )
     parts = {"layers": print_layers, "growth": print_growth, "networks": print_networks, "loop": print_loop}
     for name in args.parts.split(","):
         parts[name](args, device)

@@ -1,4 +1,5 @@
 """Alignments: sequences of transition-ids, one a frame (Kaldi: hmm/hmm-utils.h)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -67,8 +68,14 @@ def change_reordering(model: TransitionModel, alignment: np.ndarray) -> np.ndarr
 class AlignmentConverter:
     """Turns alignments of one system into those of another one with the same topology."""
 
-    def __init__(self, old: TransitionModel, new: TransitionModel, tree: ContextDependency, reorder: bool = True,
-                 phone_map: dict[int, int] | None = None):
+    def __init__(
+        self,
+        old: TransitionModel,
+        new: TransitionModel,
+        tree: ContextDependency,
+        reorder: bool = True,
+        phone_map: dict[int, int] | None = None,
+    ):
         self.old, self.new, self.tree, self.reorder = old, new, tree, reorder
         phones = np.arange(1 + int(old.tuples[:, 0].max()))
         self.phone_map = np.array([p if phone_map is None else phone_map.get(p, -1) for p in phones], np.int32)
@@ -93,8 +100,11 @@ class AlignmentConverter:
 
         Raises KaldiError if the new model and tree do not belong together.
         """
-        starts = [starts if ok and len(alignment) else None
-                  for alignment in alignments for starts, ok in [phone_starts(self.old, alignment)]]
+        starts = [
+            starts if ok and len(alignment) else None
+            for alignment in alignments
+            for starts, ok in [phone_starts(self.old, alignment)]
+        ]
         good = [(alignment, at) for alignment, at in zip(alignments, starts, strict=True) if at is not None]
         if not good:
             return [None] * len(alignments)
@@ -111,8 +121,10 @@ class AlignmentConverter:
         windows, phone = np.repeat(windows, lengths, axis=0), np.repeat(np.concatenate(phones), lengths)
         old = np.concatenate(alignments)
         hmm_state = self.old.id2hmm_state[old]
-        pdfs = [self.tree.compute_all(windows, self._classes(phone, hmm_state, side))
-                for side in ((0,) if self.new.topology.is_hmm else (0, 1))]
+        pdfs = [
+            self.tree.compute_all(windows, self._classes(phone, hmm_state, side))
+            for side in ((0,) if self.new.topology.is_hmm else (0, 1))
+        ]
         tuples = np.column_stack([phone, hmm_state, pdfs[0], pdfs[-1]])
         place = np.searchsorted(self.codes, self._code(tuples))
         if np.any(place >= len(self.codes)) or np.any(self.new.tuples[place] != tuples):

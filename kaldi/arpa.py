@@ -1,4 +1,5 @@
 """Language models in ARPA format as acceptors (Kaldi: lm/arpa-file-parser.h, lm/arpa-lm-compiler.h)."""
+
 from __future__ import annotations
 
 import math
@@ -59,8 +60,17 @@ def read_ngrams(lines: Iterable[str], name: str) -> Iterator[tuple[int, int, lis
     raise KaldiError(f"{name}: the ARPA file ends without \\end\\ (truncated, or not an ARPA file)")
 
 
-def compile_lm(lines: Iterable[str], name: str, symbols: dict[str, int], *, add_symbols: bool, bos: str = "<s>",
-               eos: str = "</s>", disambig: int = 0, max_warnings: int = 30) -> Fst:
+def compile_lm(
+    lines: Iterable[str],
+    name: str,
+    symbols: dict[str, int],
+    *,
+    add_symbols: bool,
+    bos: str = "<s>",
+    eos: str = "</s>",
+    disambig: int = 0,
+    max_warnings: int = 30,
+) -> Fst:
     """The acceptor of a back-off language model, whose states are the histories.
 
     With `disambig`, that label is on the input of back-off arcs, and <s> and </s> are not words but the start and

@@ -1,4 +1,5 @@
 """The bootstrap of word error rates, with the random numbers that Kaldi draws, so that the intervals are the same."""
+
 from __future__ import annotations
 
 import numpy as np

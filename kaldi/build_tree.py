@@ -1,6 +1,7 @@
 """Building a decision tree: greedy splits by the gain in likelihood, then merging of like leaves
 (Kaldi: tree/build-tree.cc; Young, Odell, Woodland 1994, "Tree-based state tying for high accuracy acoustic modelling").
 """
+
 from __future__ import annotations
 
 import heapq
@@ -118,8 +119,9 @@ class Splits(NamedTuple):
     smallest: float
 
 
-def split_leaves(stub: Node, num_leaves: int, stats: TreeStats, questions: Questions, threshold: float,
-                 max_leaves: int) -> Splits:
+def split_leaves(
+    stub: Node, num_leaves: int, stats: TreeStats, questions: Questions, threshold: float, max_leaves: int
+) -> Splits:
     """Split leaves, the one with the largest gain first, while it is above the threshold and leaves are left."""
     splitter = Splitter(stats, questions)
     leaf_of = map_events(stub, stats.events)
@@ -173,9 +175,19 @@ def renumber(root: Node) -> tuple[Node, int]:
     return replace_leaves(root, lambda leaf: Leaf(order[leaf])), len(order)
 
 
-def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topology: HmmTopology, *, width: int,
-               central: int, threshold: float, max_leaves: int, cluster_threshold: float,
-               round_num_leaves: bool) -> ContextDependency:
+def build_tree(
+    stats: TreeStats,
+    roots: list[Roots],
+    questions: Questions,
+    topology: HmmTopology,
+    *,
+    width: int,
+    central: int,
+    threshold: float,
+    max_leaves: int,
+    cluster_threshold: float,
+    round_num_leaves: bool,
+) -> ContextDependency:
     """The tree of a context-dependent system. Raises KaldiError if roots, topology and statistics do not fit.
 
     A negative `cluster_threshold` stands for the gain of the last split, 0 for no merging of leaves;
@@ -195,8 +207,10 @@ def build_tree(stats: TreeStats, roots: list[Roots], questions: Questions, topol
     splits = split_leaves(stub, num_leaves, split_stats, questions, threshold, max_leaves)
     frames, split_frames = stats.sums[:, -1].sum(), split_stats.sums[:, -1].sum()
     log(f"log-likelihood per frame rises by {splits.gain / frames:.7g} over {frames:.7g} frames")
-    log(f"Including just phones that were split, improvement is {splits.gain / max(split_frames, 1.0):.7g} per frame "
-        f"over {split_frames:.7g} frames.")
+    log(
+        f"Including just phones that were split, improvement is {splits.gain / max(split_frames, 1.0):.7g} per frame "
+        f"over {split_frames:.7g} frames."
+    )
     root = replace_leaves(stub, lambda leaf: splits.nodes.get(leaf, Leaf(leaf)))
     num_leaves = splits.num_leaves
     if cluster_threshold:

@@ -2,6 +2,7 @@
 
 Points are rows of sums as in kaldi.tree_stats.
 """
+
 from __future__ import annotations
 
 import heapq
@@ -12,8 +13,9 @@ import numpy as np
 from kaldi.tree_stats import objf, sum_by
 
 
-def cluster_bottom_up(compartments: list[np.ndarray], var_floor: float, threshold: float,
-                      min_clusters: int) -> list[np.ndarray]:
+def cluster_bottom_up(
+    compartments: list[np.ndarray], var_floor: float, threshold: float, min_clusters: int
+) -> list[np.ndarray]:
     """Greedy merges, the cheapest first, of points in the same compartment.
 
     Ends when no merge costs less than `threshold` or `min_clusters` are left over all compartments.
@@ -99,8 +101,9 @@ def refine(points: np.ndarray, assignments: np.ndarray, count: int, var_floor: f
     return gain
 
 
-def k_means(points: np.ndarray, count: int, var_floor: float, generator: np.random.Generator,
-            tries: int = 2) -> tuple[float, np.ndarray]:
+def k_means(
+    points: np.ndarray, count: int, var_floor: float, generator: np.random.Generator, tries: int = 2
+) -> tuple[float, np.ndarray]:
     """Gain in likelihood over a single cluster, and the cluster of each point, of the best of some random starts."""
     best = -np.inf, np.zeros(len(points), int)
     for _ in range(tries):

@@ -3,6 +3,7 @@
 Statistics are a matrix of 2 rows: the sum of the features with the count of frames behind it, and the sum of their
 squares.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -27,8 +28,9 @@ def normalize(features: np.ndarray, stats: np.ndarray, norm_vars: bool, reverse:
     Raises KaldiError when the statistics do not fit the features or are empty.
     """
     if stats.shape[0] not in ((2,) if norm_vars else (1, 2)) or stats.shape[1] != features.shape[1] + 1:
-        raise KaldiError(f"normalisation statistics of shape {stats.shape} do not fit features of dimension "
-                         f"{features.shape[1]}")
+        raise KaldiError(
+            f"normalisation statistics of shape {stats.shape} do not fit features of dimension {features.shape[1]}"
+        )
     count = stats[0, -1]
     if count < 1:
         raise KaldiError(f"too little data for normalisation: the statistics hold {count:g} frames")

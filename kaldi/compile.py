@@ -3,6 +3,7 @@
 Without it the first program that needs a core compiles it, and so does every job that starts meanwhile; and where
 PYTHONDONTWRITEBYTECODE is set, every start of a program would compile its modules.
 """
+
 from __future__ import annotations
 
 from compileall import compile_dir

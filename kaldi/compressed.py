@@ -3,6 +3,7 @@
 CM has one byte a number, stored by column, each column with its own piecewise linear scale through four percentiles;
 CM2 has two bytes and CM3 one byte a number on one linear scale, stored by row.
 """
+
 from __future__ import annotations
 
 import struct

@@ -1,4 +1,5 @@
 """Features with their temporal context: splicing of frames, and deltas (Kaldi: feat/feature-functions.h)."""
+
 from __future__ import annotations
 
 import numpy as np

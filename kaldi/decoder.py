@@ -1,5 +1,6 @@
 """Decoding of utterances to lattices, and what a decoding program writes and logs
 (Kaldi: decoder/decoder-wrappers.cc)."""
+
 from __future__ import annotations
 
 import time
@@ -19,17 +20,29 @@ from kaldi.symbols import print_words, read_names
 from kaldi.table import INT_VECTOR, TableWriter
 
 
-def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndarray, acoustic_scale: float,
-                     options: DecoderOptions) -> tuple[Lattice | None, bool]:
+def decode_utterance(
+    graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndarray, acoustic_scale: float, options: DecoderOptions
+) -> tuple[Lattice | None, bool]:
     """Token passing over the graph: (state-level lattice with scaled acoustic costs, final state reached).
 
     loglikes: float32 [T, pdfs]; pdf_of: int32 [transition-ids + 1]. The lattice is None when no token survived.
     """
     found, final, offsets, arcs, weights, ends = decode_core(
-        graph.states, graph.arcs, graph.arcs.view(np.float32), graph.final, graph.start,
-        np.ascontiguousarray(loglikes, np.float32), pdf_of, np.float32(acoustic_scale), np.float32(options.beam),
-        options.max_active, options.min_active, np.float32(options.lattice_beam), options.prune_interval,
-        np.float32(options.beam_delta))
+        graph.states,
+        graph.arcs,
+        graph.arcs.view(np.float32),
+        graph.final,
+        graph.start,
+        np.ascontiguousarray(loglikes, np.float32),
+        pdf_of,
+        np.float32(acoustic_scale),
+        np.float32(options.beam),
+        options.max_active,
+        options.min_active,
+        np.float32(options.lattice_beam),
+        options.prune_interval,
+        np.float32(options.beam_delta),
+    )
     if not found:
         return None, final
     ids = arcs[:, 0]
@@ -51,8 +64,17 @@ def decode_utterance(graph: DecodingGraph, loglikes: np.ndarray, pdf_of: np.ndar
 class LatticeOutput:
     """Decodes utterances, writes their lattices, words and alignments, and keeps the figures of the summary."""
 
-    def __init__(self, model: TransitionModel, options: DecoderOptions, acoustic_scale: float, allow_partial: bool,
-                 lattices: str, words: str, alignments: str, word_symbol_table: str):
+    def __init__(
+        self,
+        model: TransitionModel,
+        options: DecoderOptions,
+        acoustic_scale: float,
+        allow_partial: bool,
+        lattices: str,
+        words: str,
+        alignments: str,
+        word_symbol_table: str,
+    ):
         options.check()
         self.model, self.options = model, options
         self.acoustic_scale, self.allow_partial = acoustic_scale, allow_partial
@@ -68,8 +90,10 @@ class LatticeOutput:
     def check_graph(self, graph: DecodingGraph, name: str) -> None:
         """Raise KaldiError for a graph with transition-ids that the model lacks."""
         if graph.max_ilabel >= len(self.pdf_of):
-            raise KaldiError(f"{name}: the graph has transition-id {graph.max_ilabel}, the model has only "
-                             f"{len(self.pdf_of) - 1}: it was made with another model")
+            raise KaldiError(
+                f"{name}: the graph has transition-id {graph.max_ilabel}, the model has only "
+                f"{len(self.pdf_of) - 1}: it was made with another model"
+            )
 
     def fail(self, message: str) -> None:
         """Warn and count an utterance that is not decoded."""
@@ -92,9 +116,15 @@ class LatticeOutput:
             warn(f"Outputting partial output for utterance {utterance} since no final-state reached")
         lattice = raw
         if self.options.determinize_lattice:
-            lattice, complete = phone_determinized(raw, self.model, self.options.lattice_beam, self.options.delta,
-                                                   self.options.max_mem, self.options.phone_determinize,
-                                                   self.options.word_determinize)
+            lattice, complete = phone_determinized(
+                raw,
+                self.model,
+                self.options.lattice_beam,
+                self.options.delta,
+                self.options.max_mem,
+                self.options.phone_determinize,
+                self.options.word_determinize,
+            )
             if not complete:
                 warn(f"Determinization finished earlier than the beam for utterance {utterance}")
             if self.options.minimize:

@@ -5,6 +5,7 @@ Tokens and links lie in flat arrays in the order of their frames. The links that
 Every `prune_interval` frames the links that are out of the lattice beam are dropped backwards in time and
 the arrays closed up.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -237,11 +238,29 @@ def topological_order(first_of, frames, tokens, extra, first_link, link_to):
     return order[:count]
 
 
-@njit("Tuple((boolean, boolean, int64[::1], int32[:,::1], float32[:,::1], float32[::1]))"
-      "(int32[:,::1], int32[:,::1], float32[:,::1], float32[::1], int64, float32[:,::1], int32[::1], float32,"
-      " float32, int64, int64, float32, int64, float32)", cache=True, nogil=True)
-def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_scale,
-           beam, max_active, min_active, lattice_beam, prune_interval, beam_delta):
+@njit(
+    "Tuple((boolean, boolean, int64[::1], int32[:,::1], float32[:,::1], float32[::1]))"
+    "(int32[:,::1], int32[:,::1], float32[:,::1], float32[::1], int64, float32[:,::1], int32[::1], float32,"
+    " float32, int64, int64, float32, int64, float32)",
+    cache=True,
+    nogil=True,
+)
+def decode(
+    states,
+    arcs,
+    arc_floats,
+    final,
+    start,
+    loglikes,
+    pdf_of,
+    acoustic_scale,
+    beam,
+    max_active,
+    min_active,
+    lattice_beam,
+    prune_interval,
+    beam_delta,
+):
     """Decode one utterance to a state-level lattice.
 
     The graph: arcs[A, 4] holds (ilabel, olabel, weight, nextstate), with arc_floats the same memory as floats. State s
@@ -335,8 +354,21 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
                 if not changed and f < frame - prune_interval:
                     break
                 f -= 1
-            tokens, links = close_up(max(f, 0), frame, first_of, tokens, links, cost, extra, state, first_link,
-                                     link_to, link_arc, link_acoustic, link_graph)
+            tokens, links = close_up(
+                max(f, 0),
+                frame,
+                first_of,
+                tokens,
+                links,
+                cost,
+                extra,
+                state,
+                first_link,
+                link_to,
+                link_arc,
+                link_acoustic,
+                link_graph,
+            )
             first = first_of[frame]
 
         # Make the links of this frame's tokens: epsilons within the frame, the others to the tokens of the next frame.
@@ -429,8 +461,19 @@ def decode(states, arcs, arc_floats, final, start, loglikes, pdf_of, acoustic_sc
         best_end = min(best_end, final_extra[token - first])
     for i in range(len(final_extra)):
         final_extra[i] -= best_end
-    prune_links(first, tokens, cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam,
-                np.float32(0), final_extra)
+    prune_links(
+        first,
+        tokens,
+        cost,
+        extra,
+        first_link,
+        link_to,
+        link_acoustic,
+        link_graph,
+        lattice_beam,
+        np.float32(0),
+        final_extra,
+    )
     for f in range(frames - 1, -1, -1):
         prune_links(
             first_of[f],

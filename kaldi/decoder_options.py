@@ -1,4 +1,5 @@
 """Options of the decoding programs (Kaldi: decoder/lattice-faster-decoder.h, lat/determinize-lattice-pruned.h)."""
+
 from __future__ import annotations
 
 from typing import NamedTuple

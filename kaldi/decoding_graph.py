@@ -1,4 +1,5 @@
 """Decoding graphs (HCLG) laid out for the decoder: the four fields of an arc side by side, input epsilons first."""
+
 from __future__ import annotations
 
 import numpy as np

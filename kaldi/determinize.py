@@ -2,6 +2,7 @@
 
 Povey et al. 2012, "Generating exact lattices in the WFST framework"; Kaldi: lat/determinize-lattice-pruned.h.
 """
+
 from __future__ import annotations
 
 import math
@@ -35,8 +36,16 @@ def _once(lattice: Lattice, beam: float, delta: float, max_mem: int) -> tuple[La
             max_mem,
         )
     )
-    return Lattice(0, offsets, words, targets, weights.astype(np.float32), Strings(string_offsets, labels),
-                   final_weights.astype(np.float32), Strings(final_offsets, final_labels)), reached
+    return Lattice(
+        0,
+        offsets,
+        words,
+        targets,
+        weights.astype(np.float32),
+        Strings(string_offsets, labels),
+        final_weights.astype(np.float32),
+        Strings(final_offsets, final_labels),
+    ), reached
 
 
 def determinized(lattice: Lattice, beam: float, delta: float = DELTA, max_mem: int = -1) -> tuple[Lattice, bool]:
@@ -73,13 +82,27 @@ def with_phones(lattice: Lattice, model: TransitionModel) -> tuple[Lattice, int]
     labels[has_label] = phones[lattice.strings.labels]
     labels[: lattice.offsets[1]] = 0  # as Kaldi does: not on the arcs out of the start state
     labels += lattice.words.astype(np.int64) * base
-    return Lattice(0, lattice.offsets, labels.astype(np.int32), lattice.targets, lattice.weights, lattice.strings,
-                   lattice.final_weights, lattice.final_strings), base
+    return Lattice(
+        0,
+        lattice.offsets,
+        labels.astype(np.int32),
+        lattice.targets,
+        lattice.weights,
+        lattice.strings,
+        lattice.final_weights,
+        lattice.final_strings,
+    ), base
 
 
-def phone_determinized(lattice: Lattice, model: TransitionModel, beam: float, delta: float = DELTA,
-                       max_mem: int = 50000000, phone_determinize: bool = True, word_determinize: bool = True,
-                       ) -> tuple[Lattice, bool]:
+def phone_determinized(
+    lattice: Lattice,
+    model: TransitionModel,
+    beam: float,
+    delta: float = DELTA,
+    max_mem: int = 50000000,
+    phone_determinize: bool = True,
+    word_determinize: bool = True,
+) -> tuple[Lattice, bool]:
     """Determinise a sorted state-level lattice, first on words and phones, then on words: (lattice, beam reached).
 
     The result is that of the second pass alone; the first one makes deep lattices cheap.

@@ -4,6 +4,7 @@ A determinised state is a set of elements (input state, string, weight). Strings
 is what its path from the root spells, so the common prefix of a set is the common ancestor of its nodes, `base`, and
 what an element still owes is the path from the base to its node. Two such paths are compared by a polynomial hash.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -182,8 +183,11 @@ def find_subset(table, entries, states, strings, weights, code, begin, end, delt
             same = True
             for i in range(end - begin):
                 a, b = first + i, begin + i
-                if states[a] != states[b] or strings[a] != strings[b] or not (
-                        abs((weights[a, 0] + weights[a, 1]) - (weights[b, 0] + weights[b, 1])) <= delta):
+                if (
+                    states[a] != states[b]
+                    or strings[a] != strings[b]
+                    or not (abs((weights[a, 0] + weights[a, 1]) - (weights[b, 0] + weights[b, 1])) <= delta)
+                ):
                     same = False
                     break
             if same:
@@ -301,16 +305,41 @@ def output(nodes, arcs, weight_of_arc, num_out, num_arcs, final_offsets, final_l
             a = next_arc[a]
         new_offsets[number[s] + 1] = kept
         new_final_offsets[number[s] + 1] = final_filled
-    return (new_offsets, new_words, new_targets, new_weights, new_string_offsets, new_labels,
-            new_final, new_final_offsets, new_final_labels)
+    return (
+        new_offsets,
+        new_words,
+        new_targets,
+        new_weights,
+        new_string_offsets,
+        new_labels,
+        new_final,
+        new_final_offsets,
+        new_final_labels,
+    )
 
 
-@njit("Tuple((float64, int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
-      " float64[:,::1], int64[::1], int32[::1]))"
-      "(int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
-      " float64[:,::1], int64[::1], int32[::1], float64, float64, int64)", cache=True, nogil=True)
-def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
-                final_weights, final_offsets, final_labels, beam, delta, max_mem):
+@njit(
+    "Tuple((float64, int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
+    " float64[:,::1], int64[::1], int32[::1]))"
+    "(int64[::1], int32[::1], int32[::1], float64[:,::1], int64[::1], int32[::1],"
+    " float64[:,::1], int64[::1], int32[::1], float64, float64, int64)",
+    cache=True,
+    nogil=True,
+)
+def determinize(
+    offsets,
+    words,
+    targets,
+    arc_weights,
+    string_offsets,
+    labels,
+    final_weights,
+    final_offsets,
+    final_labels,
+    beam,
+    delta,
+    max_mem,
+):
     """Determinise an acyclic acceptor of words with weights and strings, keeping what is in the beam of the best path.
 
     Input and output are a compact lattice: state s has the arcs offsets[s]..offsets[s + 1] with the word (0: epsilon),
@@ -407,8 +436,9 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                     if 2 * (num_nodes + length) > len(node_table):
                         node_table = rebuilt(nodes, num_nodes, length)
                     nodes, node_hash = more_rows(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
-                    node, num_nodes = follow(nodes, node_hash, node_table, num_nodes, node, labels,
-                                             string_offsets[a], string_offsets[a + 1])
+                    node, num_nodes = follow(
+                        nodes, node_hash, node_table, num_nodes, node, labels, string_offsets[a], string_offsets[a + 1]
+                    )
                 closure[k, 1] = node
                 weight1, weight2 = closure_weight[k, 0], closure_weight[k, 1]
                 for a in range(offsets[s], offsets[s + 1]):
@@ -530,8 +560,16 @@ def determinize(offsets, words, targets, arc_weights, string_offsets, labels,
                         if 2 * (num_nodes + length) > len(node_table):
                             node_table = rebuilt(nodes, num_nodes, length)
                         nodes, node_hash = more_rows(nodes, num_nodes + length), larger(node_hash, num_nodes + length)
-                        node, num_nodes = follow(nodes, node_hash, node_table, num_nodes, node, labels,
-                                                 string_offsets[a], string_offsets[a + 1])
+                        node, num_nodes = follow(
+                            nodes,
+                            node_hash,
+                            node_table,
+                            num_nodes,
+                            node,
+                            labels,
+                            string_offsets[a],
+                            string_offsets[a + 1],
+                        )
                         if num_elements == len(states):
                             states, where = larger(states, num_elements + 1), larger(where, num_elements + 1)
                             weights, strings = more_rows(weights, num_elements + 1), larger(strings, num_elements + 1)

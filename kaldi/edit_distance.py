@@ -1,4 +1,5 @@
 """Levenshtein distance between word sequences: error counts and alignments (Kaldi: util/edit-distance.h)."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """Local epsilon removal (Kaldi: fstext/remove-eps-local.h), on linked lists of arcs since it adds arcs as it goes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,8 +16,11 @@ def _plus(a: float, b: float, log_semiring: bool) -> float:
     return low - np.log1p(np.exp(low - high))
 
 
-@njit("int64(int64, float32[::1], int64[::1], int64[::1], int64[::1], int64[::1], int32[::1], int32[::1],"
-      " float32[::1], int32[::1], int64, boolean)", cache=True)
+@njit(
+    "int64(int64, float32[::1], int64[::1], int64[::1], int64[::1], int64[::1], int32[::1], int32[::1],"
+    " float32[::1], int32[::1], int64, boolean)",
+    cache=True,
+)
 def remove_epsilons(start, final, head, tail, follow, source, ilabel, olabel, weight, target, count, log_sums):
     """Merge arcs with what follows them where that cannot make the transducer larger; changes the arrays in place.
 

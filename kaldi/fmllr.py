@@ -3,6 +3,7 @@
 For the transform W = [A b] of x+ = (x, 1) the statistics are beta, the weight of all frames,
 K = sum posterior * mean / variance * x+^T [D, D + 1], and G_i = sum posterior / variance_i * x+ x+^T for dimension i.
 """
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """Alignment of an utterance to its training graph: by Viterbi search, or evenly for a flat start."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -25,8 +26,14 @@ class Alignment(NamedTuple):
 class Aligner:
     """Viterbi alignment with a GMM system; costs are those of scaled log-likelihoods and transition probabilities."""
 
-    def __init__(self, transitions: TransitionModel, model: AmDiagGmm, acoustic_scale: float, transition_scale: float,
-                 self_loop_scale: float):
+    def __init__(
+        self,
+        transitions: TransitionModel,
+        model: AmDiagGmm,
+        acoustic_scale: float,
+        transition_scale: float,
+        self_loop_scale: float,
+    ):
         self.transitions, self.model, self.scale = transitions, model, acoustic_scale
         self.costs = transition_costs(transitions, transition_scale, self_loop_scale)
 
@@ -39,12 +46,24 @@ class Aligner:
 
         self.model.check_dim(feats)
         if graph.num_arcs and not 0 <= graph.ilabel.min() <= graph.ilabel.max() <= self.transitions.num_tids:
-            raise KaldiError("the graph has input labels beyond the model's transition-ids "
-                             f"1..{self.transitions.num_tids} (was it made with another model?)")
+            raise KaldiError(
+                "the graph has input labels beyond the model's transition-ids "
+                f"1..{self.transitions.num_tids} (was it made with another model?)"
+            )
         cost, path, acoustic = viterbi(
-            graph.start, graph.final, graph.offsets, graph.ilabel, graph.weight + self.costs[graph.ilabel],
-            graph.nextstate, self.transitions.id2pdf[graph.ilabel], extend(feats), self.model.parameters,
-            self.model.offsets, self.scale, beam)
+            graph.start,
+            graph.final,
+            graph.offsets,
+            graph.ilabel,
+            graph.weight + self.costs[graph.ilabel],
+            graph.nextstate,
+            self.transitions.id2pdf[graph.ilabel],
+            extend(feats),
+            self.model.parameters,
+            self.model.offsets,
+            self.scale,
+            beam,
+        )
         if not np.isfinite(cost):
             return None
         labels, words = graph.ilabel[path], graph.olabel[path]
@@ -65,10 +84,14 @@ def careful_graph(graph: Fst) -> Fst:
     final[bridge] = 0.0
     source = graph.sources()
     return from_arcs(
-        graph.start, final, np.concatenate((source, source + n, ends, [bridge])),
-        np.concatenate((graph.ilabel, graph.ilabel, zeros)), np.concatenate((graph.olabel, graph.olabel, zeros)),
+        graph.start,
+        final,
+        np.concatenate((source, source + n, ends, [bridge])),
+        np.concatenate((graph.ilabel, graph.ilabel, zeros)),
+        np.concatenate((graph.olabel, graph.olabel, zeros)),
         np.concatenate((graph.weight, graph.weight, graph.final[ends], [0.0])),
-        np.concatenate((graph.nextstate, graph.nextstate + n, np.full(len(ends), bridge), [graph.start + n])))
+        np.concatenate((graph.nextstate, graph.nextstate + n, np.full(len(ends), bridge), [graph.start + n])),
+    )
 
 
 def equal_alignment(graph: Fst, frames: int, random: Random, tries: int = 10) -> np.ndarray | None:

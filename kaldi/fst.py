@@ -3,6 +3,7 @@
 The bytes are those of OpenFst (fst/vector-fst.h, fst/const-fst.h) with arc type `standard`; symbol tables are skipped.
 Kaldi's FST archives hold the same bytes behind the key, without its binary header, or a text form.
 """
+
 from __future__ import annotations
 
 import os
@@ -60,12 +61,26 @@ class Fst:
         """The same states with the arcs of a boolean mask[A], or of indices[A] that keep each state's arcs together."""
         kept = arcs if arcs.dtype == bool else np.ones(len(arcs), bool)
         counts = np.concatenate(([0], np.cumsum(kept)))
-        return Fst(self.start, self.final, counts[self.offsets], self.ilabel[arcs], self.olabel[arcs],
-                   self.weight[arcs], self.nextstate[arcs])
+        return Fst(
+            self.start,
+            self.final,
+            counts[self.offsets],
+            self.ilabel[arcs],
+            self.olabel[arcs],
+            self.weight[arcs],
+            self.nextstate[arcs],
+        )
 
 
-def from_arcs(start: int, final: np.ndarray, source: np.ndarray, ilabel: np.ndarray, olabel: np.ndarray,
-              weight: np.ndarray, nextstate: np.ndarray) -> Fst:
+def from_arcs(
+    start: int,
+    final: np.ndarray,
+    source: np.ndarray,
+    ilabel: np.ndarray,
+    olabel: np.ndarray,
+    weight: np.ndarray,
+    nextstate: np.ndarray,
+) -> Fst:
     """An Fst from arcs in any order; arcs of one state stay in their order."""
     source = np.asarray(source, np.int64)
     order = np.argsort(source, kind="stable")
@@ -81,6 +96,7 @@ def empty() -> Fst:
 
 
 # ---- reading ----
+
 
 def _string(reader: Reader) -> str:
     size = struct.unpack("<i", reader.take(4))[0]
@@ -109,8 +125,10 @@ def read_binary(reader: Reader) -> Fst:
     reader.take(4)
     fst_type, arc_type = _string(reader), _string(reader)
     if arc_type != "standard" or fst_type not in ("vector", "const"):
-        raise KaldiError(f"{reader.name}: an FST of type {fst_type!r} with arcs {arc_type!r}; "
-                         "expected vector or const with standard arcs (convert it with fstconvert)")
+        raise KaldiError(
+            f"{reader.name}: an FST of type {fst_type!r} with arcs {arc_type!r}; "
+            "expected vector or const with standard arcs (convert it with fstconvert)"
+        )
     version, flags, _, start, states, arcs = struct.unpack("<iiQqqq", reader.take(40))
     size = 4 + 4 + len(fst_type) + 4 + len(arc_type) + 40
     for flag in (HAS_ISYMBOLS, HAS_OSYMBOLS):
@@ -185,10 +203,23 @@ def read_fst(rxfilename: str) -> Fst:
 
 # ---- writing ----
 
+
 def _header(kind: str, version: int, properties: int, fst: Fst) -> bytes:
     name = kind.encode()
-    return struct.pack(f"<ii{len(name)}si8siiQqqq", FST_MAGIC, len(name), name, 8, b"standard", version, 0, properties,
-                       fst.start, fst.num_states, fst.num_arcs if kind == "const" else 0)
+    return struct.pack(
+        f"<ii{len(name)}si8siiQqqq",
+        FST_MAGIC,
+        len(name),
+        name,
+        8,
+        b"standard",
+        version,
+        0,
+        properties,
+        fst.start,
+        fst.num_states,
+        fst.num_arcs if kind == "const" else 0,
+    )
 
 
 def _arcs(fst: Fst) -> np.ndarray:
@@ -229,6 +260,7 @@ def write_fst(wxfilename: str, fst: Fst, const: bool = False) -> None:
 
 # ---- tables ----
 
+
 def _read_entry(reader: Reader, binary: bool) -> Fst:
     if not reader.peek().isspace():
         return read_binary(reader)
@@ -254,6 +286,7 @@ FST = Kind("FST", _read_entry, _write_entry, header=False)
 
 
 # ---- OpenFst's own algorithms, by kaldifst ----
+
 
 def to_native(fst: Fst) -> kaldifst.StdVectorFst:
     """The FST as an object of the kaldifst wheel, through a file in memory."""

@@ -1,4 +1,5 @@
 """What fstinfo tells of a transducer."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -51,13 +52,20 @@ def facts(fst: Fst) -> list[tuple[str, object]]:
         ("string", bool((branches == 1).all() and not cyclic)),
     )
     return [
-        ("fst type", "vector"), ("arc type", "standard"),
-        ("input symbol table", "none"), ("output symbol table", "none"),
-        ("# of states", n), ("# of arcs", fst.num_arcs), ("initial state", fst.start),
+        ("fst type", "vector"),
+        ("arc type", "standard"),
+        ("input symbol table", "none"),
+        ("output symbol table", "none"),
+        ("# of states", n),
+        ("# of arcs", fst.num_arcs),
+        ("initial state", fst.start),
         ("# of final states", int(np.isfinite(fst.final).sum())),
         ("# of input/output epsilons", int((epsilon_in & epsilon_out).sum())),
-        ("# of input epsilons", int(epsilon_in.sum())), ("# of output epsilons", int(epsilon_out.sum())),
-        ("# of accessible states", int(reached.sum())), ("# of coaccessible states", int(ending.sum())),
-        ("# of connected states", int((reached & ending).sum())), ("# of strongly conn components", strong),
+        ("# of input epsilons", int(epsilon_in.sum())),
+        ("# of output epsilons", int(epsilon_out.sum())),
+        ("# of accessible states", int(reached.sum())),
+        ("# of coaccessible states", int(ending.sum())),
+        ("# of connected states", int((reached & ending).sum())),
+        ("# of strongly conn components", strong),
         *((name, "y" if value else "n") for name, value in flags),
     ]

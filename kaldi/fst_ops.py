@@ -1,4 +1,5 @@
 """Operations on whole transducers that are plain array work: sorting, projecting, removing symbols, pushing weights."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -61,8 +62,15 @@ def connect(fst: Fst) -> Fst:
     source = fst.sources()
     arcs = good[source] & good[fst.nextstate]
     start = int(number[fst.start]) if fst.start >= 0 and good[fst.start] else -1
-    return from_arcs(start, fst.final[good], number[source[arcs]], fst.ilabel[arcs], fst.olabel[arcs], fst.weight[arcs],
-                     number[fst.nextstate[arcs]])
+    return from_arcs(
+        start,
+        fst.final[good],
+        number[source[arcs]],
+        fst.ilabel[arcs],
+        fst.olabel[arcs],
+        fst.weight[arcs],
+        number[fst.nextstate[arcs]],
+    )
 
 
 def remove_symbols(fst: Fst, symbols: np.ndarray, output: bool = False) -> Fst:
@@ -94,11 +102,15 @@ def add_self_loops(fst: Fst, isymbols: np.ndarray, osymbols: np.ndarray) -> Fst:
     wanted[source[fst.olabel != 0]] = True
     states = np.repeat(np.flatnonzero(wanted), len(isymbols))
     count = int(wanted.sum())
-    return from_arcs(fst.start, fst.final, np.concatenate((source, states)),
-                     np.concatenate((fst.ilabel, np.tile(isymbols, count))),
-                     np.concatenate((fst.olabel, np.tile(osymbols, count))),
-                     np.concatenate((fst.weight, np.zeros(len(states), np.float32))),
-                     np.concatenate((fst.nextstate, states)))
+    return from_arcs(
+        fst.start,
+        fst.final,
+        np.concatenate((source, states)),
+        np.concatenate((fst.ilabel, np.tile(isymbols, count))),
+        np.concatenate((fst.olabel, np.tile(osymbols, count))),
+        np.concatenate((fst.weight, np.zeros(len(states), np.float32))),
+        np.concatenate((fst.nextstate, states)),
+    )
 
 
 def weight_sums(fst: Fst, log_semiring: bool = True) -> np.ndarray:
@@ -115,7 +127,7 @@ def weight_sums(fst: Fst, log_semiring: bool = True) -> np.ndarray:
         return base - np.log(total)
 
 
-def push_special(fst: Fst, delta: float = 2.0 ** -10) -> Fst:
+def push_special(fst: Fst, delta: float = 2.0**-10) -> Fst:
     """Move weights along the paths until the weights out of every state sum to the same number.
 
     The power method for the dominant eigenvector of the transition matrix, where ending is a transition to the start
@@ -178,8 +190,9 @@ def topsort(fst: Fst) -> Fst:
     number = np.empty(fst.num_states, np.int64)
     number[order] = np.arange(fst.num_states)
     start = number[fst.start] if fst.num_states else -1
-    return from_arcs(start, fst.final[order], number[fst.sources()], fst.ilabel, fst.olabel, fst.weight,
-                     number[fst.nextstate])
+    return from_arcs(
+        start, fst.final[order], number[fst.sources()], fst.ilabel, fst.olabel, fst.weight, number[fst.nextstate]
+    )
 
 
 def random_path(fst: Fst, random: np.random.Generator, max_length: int) -> Fst:

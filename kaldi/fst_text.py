@@ -1,4 +1,5 @@
 """FSTs as text, as OpenFst: an arc is `source target ilabel olabel [weight]`, a final state `state [weight]`."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -21,8 +22,13 @@ def _label(text: str, symbols: dict[str, int] | None, where: str) -> int:
         raise KaldiError(f"{where}: expected a label number, found {text!r} (or give a symbol table)") from None
 
 
-def parse(lines: Iterable[str], name: str, isymbols: dict[str, int] | None = None,
-          osymbols: dict[str, int] | None = None, acceptor: bool = False) -> Fst:
+def parse(
+    lines: Iterable[str],
+    name: str,
+    isymbols: dict[str, int] | None = None,
+    osymbols: dict[str, int] | None = None,
+    acceptor: bool = False,
+) -> Fst:
     """The FST of text lines. States are numbered as they appear, so that the first line's state is the start, 0."""
     states: dict[str, int] = {}
     finals: dict[int, float] = {}
@@ -59,9 +65,15 @@ def _number(value: float, digits: int) -> str:
     return "Infinity" if value == np.inf else "-Infinity" if value == -np.inf else f"{value:.{digits}g}"
 
 
-def lines_of(fst: Fst, isymbols: dict[int, str] | None = None, osymbols: dict[int, str] | None = None,
-             acceptor: bool = False, digits: int = 6) -> Iterator[str]:
+def lines_of(
+    fst: Fst,
+    isymbols: dict[int, str] | None = None,
+    osymbols: dict[int, str] | None = None,
+    acceptor: bool = False,
+    digits: int = 6,
+) -> Iterator[str]:
     """The lines of an FST, the start state first; a weight of 0 is left out."""
+
     def symbol(label: int, symbols: dict[int, str] | None) -> str:
         if symbols is None:
             return str(label)

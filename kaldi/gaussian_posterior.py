@@ -1,4 +1,5 @@
 """Posteriors of Gaussians: for each frame some pdfs with the weights of their Gaussians (Kaldi: hmm/posterior.h)."""
+
 from __future__ import annotations
 
 import struct

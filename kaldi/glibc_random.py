@@ -1,4 +1,5 @@
 """The random numbers of the C library's srand and rand, so that random choices are those of Kaldi on Linux."""
+
 from __future__ import annotations
 
 from itertools import islice

@@ -2,6 +2,7 @@
 
 The Gaussians of all pdfs lie in common arrays; those of pdf p are the rows offsets[p]:offsets[p+1].
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -35,8 +36,9 @@ class AmDiagGmm:
             raise KaldiError("the weights, means and variances of a model differ in number")
 
     @classmethod
-    def from_means(cls, weights: np.ndarray, means: np.ndarray, variances: np.ndarray,
-                   offsets: np.ndarray) -> AmDiagGmm:
+    def from_means(
+        cls, weights: np.ndarray, means: np.ndarray, variances: np.ndarray, offsets: np.ndarray
+    ) -> AmDiagGmm:
         """The model of these means and variances [G, dim]."""
         return cls(weights, means / variances, 1.0 / variances, offsets)
 
@@ -90,8 +92,10 @@ class AmDiagGmm:
     def check_dim(self, feats: np.ndarray, utterance: str = "") -> None:
         """Raise KaldiError for features of another dimension."""
         if feats.shape[1] != self.dim:
-            raise KaldiError(f"{utterance or 'features'}: dimension {feats.shape[1]}, but the model has {self.dim} "
-                             "(were deltas, splicing or a transform left out?)")
+            raise KaldiError(
+                f"{utterance or 'features'}: dimension {feats.shape[1]}, but the model has {self.dim} "
+                "(were deltas, splicing or a transform left out?)"
+            )
 
     def posteriors(self, pdf: int, extended: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posteriors of a pdf's Gaussians [T, n] and log-likelihoods of the pdf [T], for frames from `extend`."""
@@ -187,8 +191,13 @@ RECORD_START = b"<DiagGMM> <GCONSTS> FV \4"
 def _fixed_bytes(size: int, dim: int) -> tuple[bytes, ...]:
     """The parts of a binary DiagGmm around its arrays."""
     rows, columns = int_bytes(size), int_bytes(dim)
-    return (b"<DiagGMM> <GCONSTS> FV " + rows, b"<WEIGHTS> FV " + rows, b"<MEANS_INVVARS> FM " + rows + columns,
-            b"<INV_VARS> FM " + rows + columns, b"</DiagGMM> ")
+    return (
+        b"<DiagGMM> <GCONSTS> FV " + rows,
+        b"<WEIGHTS> FV " + rows,
+        b"<MEANS_INVVARS> FM " + rows + columns,
+        b"<INV_VARS> FM " + rows + columns,
+        b"</DiagGMM> ",
+    )
 
 
 def _read_gmm(reader: Reader, dim: int, binary: bool) -> list[np.ndarray]:

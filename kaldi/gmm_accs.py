@@ -2,6 +2,7 @@
 
 A statistics file holds the counts of transition-ids, then occupancy, sum and sum of squares of each Gaussian.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -21,8 +22,14 @@ class GmmAccs:
     """transitions: float64 [num_tids + 1]; stats: float64 [G, 2 dim + 1], columns sum x, sum x^2, occupancy;
     offsets as in AmDiagGmm; the total log-likelihood and weight of the frames."""
 
-    def __init__(self, transitions: np.ndarray, stats: np.ndarray, offsets: np.ndarray,
-                 total_like: float = 0.0, total_frames: float = 0.0):
+    def __init__(
+        self,
+        transitions: np.ndarray,
+        stats: np.ndarray,
+        offsets: np.ndarray,
+        total_like: float = 0.0,
+        total_frames: float = 0.0,
+    ):
         self.transitions, self.stats, self.offsets = transitions, stats, offsets
         self.total_like, self.total_frames = total_like, total_frames
 
@@ -63,8 +70,13 @@ class Accumulator:
         self.waiting: list[tuple] = []
         self.count = 0
 
-    def add(self, pdfs: np.ndarray, feats: np.ndarray, weights: np.ndarray | None = None,
-            sum_feats: np.ndarray | None = None) -> None:
+    def add(
+        self,
+        pdfs: np.ndarray,
+        feats: np.ndarray,
+        weights: np.ndarray | None = None,
+        sum_feats: np.ndarray | None = None,
+    ) -> None:
         """Rows of one utterance: pdf [N], features [N, dim], weights [N] (ones if left out)."""
         weights = np.ones(len(pdfs), np.float32) if weights is None else weights
         self.waiting.append((pdfs, weights, feats, feats if sum_feats is None else sum_feats))
@@ -94,6 +106,7 @@ class Accumulator:
 
 
 # ---- files ----
+
 
 def _fixed_bytes(size: int, dim: int) -> tuple[bytes, ...]:
     """The parts of a binary AccumDiagGmm around its arrays."""

@@ -1,4 +1,5 @@
 """Choosing the numbers of Gaussians: splitting and merging mixture components (Kaldi: gmm/am-diag-gmm.cc)."""
+
 from __future__ import annotations
 
 import heapq
@@ -40,8 +41,14 @@ def check_occupancy(model: AmDiagGmm, occupancy: np.ndarray) -> None:
         raise KaldiError(f"occupancies of {len(occupancy)} pdfs, but the model has {model.num_pdfs}")
 
 
-def mix_up(model: AmDiagGmm, occupancy: np.ndarray, target: int, perturb_factor: float = 0.01,
-           power: float = 0.2, min_count: float = 20.0) -> AmDiagGmm:
+def mix_up(
+    model: AmDiagGmm,
+    occupancy: np.ndarray,
+    target: int,
+    perturb_factor: float = 0.01,
+    power: float = 0.2,
+    min_count: float = 20.0,
+) -> AmDiagGmm:
     """The model with `target` Gaussians: the heaviest of a pdf is halved, the halves moved apart at random.
 
     They move by `perturb_factor` standard deviations times a normal variate; equal inputs give equal results.
@@ -65,13 +72,16 @@ def mix_up(model: AmDiagGmm, occupancy: np.ndarray, target: int, perturb_factor:
             move = perturb_factor * generator.standard_normal(model.dim) * np.sqrt(inv_vars[heaviest])
             means_invvars[new] = means_invvars[heaviest] + move
             means_invvars[heaviest] -= move
-    log(f"Split {model.num_pdfs} states with target = {target}, power = {power:g}, perturb_factor = {perturb_factor:g} "
-        f"and min_count = {min_count:g}, split #Gauss from {model.num_gauss} to {len(weights)}")
+    log(
+        f"Split {model.num_pdfs} states with target = {target}, power = {power:g}, perturb_factor = {perturb_factor:g} "
+        f"and min_count = {min_count:g}, split #Gauss from {model.num_gauss} to {len(weights)}"
+    )
     return AmDiagGmm(weights, means_invvars, inv_vars, offsets)
 
 
-def mix_down(model: AmDiagGmm, occupancy: np.ndarray, target: int, power: float = 0.2,
-             min_count: float = 20.0) -> AmDiagGmm:
+def mix_down(
+    model: AmDiagGmm, occupancy: np.ndarray, target: int, power: float = 0.2, min_count: float = 20.0
+) -> AmDiagGmm:
     """The model with `target` Gaussians: those of a pdf are merged where that costs the least likelihood."""
     check_occupancy(model, occupancy)
     wanted = np.minimum(split_targets(occupancy, target, power, min_count), model.sizes)
@@ -86,8 +96,9 @@ def mix_down(model: AmDiagGmm, occupancy: np.ndarray, target: int, power: float 
     return AmDiagGmm.from_means(weights, means, squares - means**2, np.concatenate([[0], np.cumsum(wanted)]))
 
 
-def _merged(weights: np.ndarray, means: np.ndarray, squares: np.ndarray,
-            count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merged(
+    weights: np.ndarray, means: np.ndarray, squares: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights, means and second moments of a mixture after greedy merges down to `count` components."""
     weights, means, squares = weights.copy(), means.copy(), squares.copy()
     alive = np.ones(len(weights), bool)

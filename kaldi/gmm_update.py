@@ -1,4 +1,5 @@
 """Maximum-likelihood re-estimation of a GMM system (Kaldi: gmm/mle-diag-gmm.cc)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,9 +16,16 @@ def parse_flags(text: str) -> set[str]:
     return set("mvwt") if "a" in text else set(text)
 
 
-def update_gmms(model: AmDiagGmm, accs: GmmAccs, flags: set[str], *, min_gaussian_weight: float = 1e-5,
-                min_gaussian_occupancy: float = 10.0, min_variance: float = 0.001,
-                remove_low_count_gaussians: bool = True) -> AmDiagGmm:
+def update_gmms(
+    model: AmDiagGmm,
+    accs: GmmAccs,
+    flags: set[str],
+    *,
+    min_gaussian_weight: float = 1e-5,
+    min_gaussian_occupancy: float = 10.0,
+    min_variance: float = 0.001,
+    remove_low_count_gaussians: bool = True,
+) -> AmDiagGmm:
     """The model with means, variances (floored) and weights set from the statistics, as `flags` ask.
 
     Gaussians with too little data keep their mean and variance, or are removed if asked for, but never all of a pdf.
@@ -50,14 +58,18 @@ def update_gmms(model: AmDiagGmm, accs: GmmAccs, flags: set[str], *, min_gaussia
     updated = AmDiagGmm.from_means(weights if "w" in flags else model.weights, means, variances, model.offsets)
 
     change, frames = _objective(updated, accs) - _objective(model, accs), float(occupancy.sum())
-    log(f"{int(floored.sum())} variance elements floored in {int(floored.any(axis=1).sum())} Gaussians, "
-        f"out of {model.num_gauss}")
+    log(
+        f"{int(floored.sum())} variance elements floored in {int(floored.any(axis=1).sum())} Gaussians, "
+        f"out of {model.num_gauss}"
+    )
     if remove_low_count_gaussians:
         updated = _remove(updated, ~enough)
         log(f"Removed {model.num_gauss - updated.num_gauss} Gaussians due to counts < {min_gaussian_occupancy:g}")
     log(f"GMM update: auxiliary function per frame rises by {change / max(frames, 1e-10):.7g} over {frames:.7g} frames")
-    log(f"GMM update: Overall avg like per frame = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
-        f"over {accs.total_frames:.7g} frames.")
+    log(
+        f"GMM update: Overall avg like per frame = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
+        f"over {accs.total_frames:.7g} frames."
+    )
     return updated
 
 

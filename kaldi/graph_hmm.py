@@ -3,6 +3,7 @@
 Kaldi: hmm/hmm-utils.cc. Graphs have transition-ids on the input side; self-loops come last, when everything is
 determinised and minimised, because they would make both harder.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -72,11 +73,16 @@ class HmmGraphs:
             tuple_ = phone, number, pdfs[state.forward_pdf_class], pdfs[state.self_loop_pdf_class]
             transition_state = self.model.state_of.get(tuple_)
             if transition_state is None:
-                raise KaldiError(f"the model has no HMM state for phone {phone}, state {number} and pdfs {tuple_[2:]}: "
-                                 "the tree and the model are no pair")
+                raise KaldiError(
+                    f"the model has no HMM state for phone {phone}, state {number} and pdfs {tuple_[2:]}: "
+                    "the tree and the model are no pair"
+                )
             first = int(self.model.state2id[transition_state])
-            arcs += [(number, target, first + i, float(self.costs[first + i]))
-                     for i, (target, _) in enumerate(state.transitions) if target != number]
+            arcs += [
+                (number, target, first + i, float(self.costs[first + i]))
+                for i, (target, _) in enumerate(state.transitions)
+                if target != number
+            ]
         return arcs
 
 
@@ -122,8 +128,10 @@ def _transition_states(labels: np.ndarray, model: TransitionModel, symbols: np.n
     is_tid = (labels > 0) & (labels <= model.num_tids)
     bad = ~is_tid & (labels != 0) & ~np.isin(labels, symbols)
     if bad.any():
-        raise KaldiError(f"the graph has the input label {labels[bad][0]}, which is no transition-id of the model "
-                         f"(1..{model.num_tids}): graph and model are no pair")
+        raise KaldiError(
+            f"the graph has the input label {labels[bad][0]}, which is no transition-id of the model "
+            f"(1..{model.num_tids}): graph and model are no pair"
+        )
     if model.is_self_loop[labels[is_tid]].any():
         raise KaldiError("the graph has self-loops already")
     return np.where(is_tid, model.id2state[np.where(is_tid, labels, 0)], 0)
@@ -166,11 +174,14 @@ def add_self_loops(fst: Fst, model: TransitionModel, scale: float, symbols: np.n
     final = np.concatenate((fst.final, np.full(len(joined), np.inf, np.float32))) + forward[entered]
     nothing = np.zeros(len(joined), np.int32)
     return from_arcs(
-        fst.start, final, np.concatenate((source, looping)),
+        fst.start,
+        final,
+        np.concatenate((source, looping)),
         np.concatenate((fst.ilabel, nothing, loops[looping])),
         np.concatenate((fst.olabel, nothing, np.zeros(len(looping), np.int32))),
         np.concatenate((weight, np.float32(-scale) * model.log_probs[loops[looping]])),
-        np.concatenate((target, joined, looping)))
+        np.concatenate((target, joined, looping)),
+    )
 
 
 def transition_costs(model: TransitionModel, transition_scale: float, self_loop_scale: float) -> np.ndarray:

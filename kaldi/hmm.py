@@ -3,6 +3,7 @@
 A transition-state is a distinct (phone, HMM state, pdf); a transition-id is one transition out of it. Both count
 from 1. Everything that programs ask of a transition-id is an array indexed by it, with an unused element 0.
 """
+
 from __future__ import annotations
 
 from functools import cached_property
@@ -265,8 +266,10 @@ class TransitionModel:
     def check_alignment(self, alignment: np.ndarray, utterance: str) -> None:
         """Raise KaldiError for an alignment that is not made of this model's transition-ids."""
         if len(alignment) and (alignment.min() < 1 or alignment.max() > self.num_tids):
-            raise KaldiError(f"{utterance}: the alignment has transition-ids beyond the model's 1..{self.num_tids} "
-                             "(was it made with another model?)")
+            raise KaldiError(
+                f"{utterance}: the alignment has transition-ids beyond the model's 1..{self.num_tids} "
+                "(was it made with another model?)"
+            )
 
     def mle_update(self, counts: np.ndarray, floor: float = 0.01, mincount: float = 5.0, share: bool = False) -> None:
         """Maximum-likelihood transition probabilities from counts [num_tids + 1], floored and renormalised.
@@ -300,8 +303,10 @@ class TransitionModel:
             row = np.cumsum(enough) - 1
             self.log_probs[ids[enough[member]]] = np.log(new)[row[member[enough[member]]]]
         change = improvement / total if total else 0.0
-        log(f"transition probabilities: log-likelihood per frame rises by {change:.7g} over {total:.7g} frames; "
-            f"{floored} floored; {skipped} of {self.num_states} states kept theirs for want of data (some always do)")
+        log(
+            f"transition probabilities: log-likelihood per frame rises by {change:.7g} over {total:.7g} frames; "
+            f"{floored} floored; {skipped} of {self.num_states} states kept theirs for want of data (some always do)"
+        )
 
 
 def _floored(probs: np.ndarray, floor: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 An rxfilename is a path, `path:offset`, `-` or `command |`; a wxfilename is a path, `-` or `| command`
 (Kaldi: util/kaldi-io.h, base/io-funcs.h, matrix/kaldi-matrix.cc).
 """
+
 from __future__ import annotations
 
 import os

@@ -3,6 +3,7 @@
 When numba starts it looks for SciPy's BLAS, for products of matrices in compiled code. No core has any, and importing
 scipy.linalg would take a third of the start of every program that aligns or decodes.
 """
+
 from __future__ import annotations
 
 import sys

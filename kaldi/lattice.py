@@ -5,6 +5,7 @@ Kaldi has two file forms. A CompactLattice has on each arc a word, a weight (gra
 transition-ids; a Lattice has on each arc at most one transition-id and one word. In memory both are a `Lattice` below:
 the second form has strings of at most one transition-id, and arcs without a word (0).
 """
+
 from __future__ import annotations
 
 from functools import cached_property
@@ -56,8 +57,17 @@ class Lattice:
     (transition-ids). States: final_weights float32 [N, 2] (inf: not final), final_strings.
     """
 
-    def __init__(self, start: int, offsets: np.ndarray, words: np.ndarray, targets: np.ndarray, weights: np.ndarray,
-                 strings: Strings, final_weights: np.ndarray, final_strings: Strings):
+    def __init__(
+        self,
+        start: int,
+        offsets: np.ndarray,
+        words: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        strings: Strings,
+        final_weights: np.ndarray,
+        final_strings: Strings,
+    ):
         self.start = start
         self.offsets = offsets
         self.words, self.targets, self.weights, self.strings = words, targets, weights, strings
@@ -102,9 +112,16 @@ class Lattice:
         """The lattice with only the arcs of a mask, and other final weights if given."""
         chosen = np.flatnonzero(keep)
         offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
-        return Lattice(self.start, offsets, self.words[chosen], self.targets[chosen], self.weights[chosen],
-                       self.strings.take(chosen), self.final_weights if final_weights is None else final_weights,
-                       self.final_strings)
+        return Lattice(
+            self.start,
+            offsets,
+            self.words[chosen],
+            self.targets[chosen],
+            self.weights[chosen],
+            self.strings.take(chosen),
+            self.final_weights if final_weights is None else final_weights,
+            self.final_strings,
+        )
 
     def take_states(self, order: np.ndarray) -> Lattice:
         """The lattice with only these states, in this order; arcs to other states are dropped."""
@@ -239,9 +256,16 @@ def linear_lattice(words: np.ndarray, alignment: np.ndarray, graph_cost: float, 
     padded[: len(words)] = words
     final_weights = np.full((count + 1, 2), INF, np.float32)
     final_weights[count] = graph_cost, acoustic_cost
-    return Lattice(0, np.minimum(np.arange(count + 2), count), padded, np.arange(1, count + 1, dtype=np.int32),
-                   np.zeros((count, 2), np.float32), Strings.of_lengths(lengths, alignment), final_weights,
-                   Strings(np.zeros(count + 2), np.zeros(0)))
+    return Lattice(
+        0,
+        np.minimum(np.arange(count + 2), count),
+        padded,
+        np.arange(1, count + 1, dtype=np.int32),
+        np.zeros((count, 2), np.float32),
+        Strings.of_lengths(lengths, alignment),
+        final_weights,
+        Strings(np.zeros(count + 2), np.zeros(0)),
+    )
 
 
 def _topological_order(lattice: Lattice) -> list[int]:
@@ -269,8 +293,10 @@ def _topological_order(lattice: Lattice) -> list[int]:
 
 # ---- files ----
 
+
 def _read_header(reader: Reader) -> tuple[str, int, int]:
     """(arc type, start, number of states) of an OpenFst file."""
+
     def text() -> str:
         length = int(reader.array(np.int32, 1)[0])
         if not 0 <= length < 256:
@@ -339,14 +365,28 @@ def _read_binary(reader: Reader) -> Lattice:
     if strings:
         lengths = numbers[at + 4].astype(np.int64)
         final_lengths = numbers[of_state + 2].astype(np.int64)
-        lattice = Lattice(start, offsets, numbers[at], numbers[at + 5 + lengths], weights,
-                          Strings.of_lengths(lengths, numbers[ranges(at + 5, lengths)]), final_weights,
-                          Strings.of_lengths(final_lengths, numbers[ranges(of_state + 3, final_lengths)]))
+        lattice = Lattice(
+            start,
+            offsets,
+            numbers[at],
+            numbers[at + 5 + lengths],
+            weights,
+            Strings.of_lengths(lengths, numbers[ranges(at + 5, lengths)]),
+            final_weights,
+            Strings.of_lengths(final_lengths, numbers[ranges(of_state + 3, final_lengths)]),
+        )
     else:
         labels = numbers[at]
-        lattice = Lattice(start, offsets, numbers[at + 1], numbers[at + 4], weights,
-                          Strings.of_lengths(labels != 0, labels[labels != 0]), final_weights,
-                          Strings(np.zeros(states + 1), np.zeros(0)))
+        lattice = Lattice(
+            start,
+            offsets,
+            numbers[at + 1],
+            numbers[at + 4],
+            weights,
+            Strings.of_lengths(labels != 0, labels[labels != 0]),
+            final_weights,
+            Strings(np.zeros(states + 1), np.zeros(0)),
+        )
     if (
         states
         and not 0 <= start < states
@@ -409,8 +449,12 @@ def expanded(lattice: Lattice) -> Lattice:
     first, last = place == 0, place == pieces[arc] - 1
     final_place = ranges(np.zeros(lattice.num_states, np.int64), final_lengths)
     final_state = np.repeat(np.arange(lattice.num_states), final_lengths)
-    sources = np.concatenate([np.where(first, lattice.sources[arc], chain_at[arc] + place - 1),
-                              np.where(final_place == 0, final_state, final_at[final_state] + final_place - 1)])
+    sources = np.concatenate(
+        [
+            np.where(first, lattice.sources[arc], chain_at[arc] + place - 1),
+            np.where(final_place == 0, final_state, final_at[final_state] + final_place - 1),
+        ]
+    )
     targets = np.concatenate(
         [np.where(last, lattice.targets[arc], chain_at[arc] + place), final_at[final_state] + final_place]
     )
@@ -533,15 +577,22 @@ def _read_text(reader: Reader) -> Lattice:
     for state, (graph, acoustic, _) in finals.items():
         final_weights[state] = graph, acoustic
     final_strings = [finals[s][2] if s in finals else [] for s in range(states)]
-    return Lattice(max(start, 0), np.searchsorted([arc[0] for arc in arcs], np.arange(states + 1)),
-                   np.array([arc[2] for arc in arcs], np.int32), np.array([arc[1] for arc in arcs], np.int32),
-                   np.array([arc[3:5] for arc in arcs], np.float32).reshape(-1, 2), _strings([arc[5] for arc in arcs]),
-                   final_weights, _strings(final_strings))
+    return Lattice(
+        max(start, 0),
+        np.searchsorted([arc[0] for arc in arcs], np.arange(states + 1)),
+        np.array([arc[2] for arc in arcs], np.int32),
+        np.array([arc[1] for arc in arcs], np.int32),
+        np.array([arc[3:5] for arc in arcs], np.float32).reshape(-1, 2),
+        _strings([arc[5] for arc in arcs]),
+        final_weights,
+        _strings(final_strings),
+    )
 
 
 def _strings(sequences: list[list[int]]) -> Strings:
-    return Strings.of_lengths(np.array([len(s) for s in sequences], np.int64),
-                              np.array([label for s in sequences for label in s], np.int32))
+    return Strings.of_lengths(
+        np.array([len(s) for s in sequences], np.int64), np.array([label for s in sequences for label in s], np.int32)
+    )
 
 
 def _read(reader: Reader, binary: bool) -> Lattice:

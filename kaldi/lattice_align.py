@@ -1,4 +1,5 @@
 """Word alignment of lattices: one arc a word, with exactly its transition-ids (Kaldi: lat/word-align-lattice.h)."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -233,8 +234,9 @@ def _closure(graph: Expanded, start: int) -> dict[int, tuple[float, float]]:
     return best
 
 
-def _build(arcs: list[dict[tuple[int, tuple[int, ...], int], tuple[float, float]]],
-           finals: list[tuple[float, float]]) -> Lattice:
+def _build(
+    arcs: list[dict[tuple[int, tuple[int, ...], int], tuple[float, float]]], finals: list[tuple[float, float]]
+) -> Lattice:
     counts = [len(leaving) for leaving in arcs]
     keys = [key for leaving in arcs for key in leaving]
     weights = [weight for leaving in arcs for weight in leaving.values()]

@@ -1,5 +1,6 @@
 """Minimisation of determinised lattices: weights and strings are pushed towards the start, then equal states merge
 (Kaldi: lat/push-lattice.h, lat/minimize-lattice.h)."""
+
 from __future__ import annotations
 
 import os
@@ -75,5 +76,7 @@ def _build(ways: list[list[Way]]) -> Lattice:
 
 
 def _strings(ways: list[Way]) -> Strings:
-    return Strings.of_lengths(np.array([len(way[1]) for way in ways], np.int64),
-                              np.array([label for way in ways for label in way[1]], np.int32))
+    return Strings.of_lengths(
+        np.array([len(way[1]) for way in ways], np.int64),
+        np.array([label for way in ways for label in way[1]], np.int32),
+    )

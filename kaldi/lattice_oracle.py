@@ -1,4 +1,5 @@
 """The path of a lattice that is nearest to a reference."""
+
 from __future__ import annotations
 
 from typing import NamedTuple

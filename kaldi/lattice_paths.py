@@ -1,4 +1,5 @@
 """Costs over all paths of a lattice: forward and backward, best path or sum, and pruning by them."""
+
 from __future__ import annotations
 
 import math
@@ -62,8 +63,11 @@ def posteriors(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, float]:
         for arc in range(offsets[state], offsets[state + 1]):
             backward[state] = log_add(backward[state], scores[arc] + backward[targets[arc]])
     total, first, second = backward[0], np.array(forward), np.array(backward)
-    return (np.exp(first[lattice.sources] + np.array(scores) + second[lattice.targets] - total),
-            np.exp(first + ends - total), total)
+    return (
+        np.exp(first[lattice.sources] + np.array(scores) + second[lattice.targets] - total),
+        np.exp(first + ends - total),
+        total,
+    )
 
 
 def log_add(a: float, b: float) -> float:
@@ -80,8 +84,11 @@ def frame_spans(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
     starts = np.concatenate([times[lattice.sources], times])
     all_lengths = np.concatenate([lengths, final_lengths])
-    return (ranges(starts, all_lengths), np.concatenate([lattice.strings.labels, lattice.final_strings.labels]),
-            np.repeat(np.arange(len(all_lengths)), all_lengths))
+    return (
+        ranges(starts, all_lengths),
+        np.concatenate([lattice.strings.labels, lattice.final_strings.labels]),
+        np.repeat(np.arange(len(all_lengths)), all_lengths),
+    )
 
 
 def frame_posteriors(lattice: Lattice) -> tuple[Posterior, float, float]:

@@ -1,4 +1,5 @@
 """Linear discriminant analysis with pdfs as classes (Kaldi: transform/lda-estimate.h)."""
+
 from __future__ import annotations
 
 import numpy as np

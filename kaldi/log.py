@@ -1,4 +1,5 @@
 """Messages on stderr in Kaldi's form, and the one exception that ends a program with a clear line."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,5 @@
 """Entry of every embedded program: find its function, parse its options, run it, and turn bad input into one line."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Minimum Bayes risk decoding: the word sequence with the least expected edit distance (Kaldi: lat/sausages.h)."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -31,8 +32,9 @@ class MinimumBayesRisk:
         self._targets = np.concatenate([lattice.targets, np.full(len(at), count)]).astype(np.int64)
         words = np.concatenate([lattice.words, np.zeros(len(at), np.int64)])
         self._words = np.searchsorted(self._vocabulary, words).astype(np.int64)
-        self._scores = -np.concatenate([lattice.weights.sum(axis=1, dtype=np.float64),
-                                        lattice.final_weights[at].sum(axis=1, dtype=np.float64)])
+        self._scores = -np.concatenate(
+            [lattice.weights.sum(axis=1, dtype=np.float64), lattice.final_weights[at].sum(axis=1, dtype=np.float64)]
+        )
         self._entering = np.argsort(self._targets, kind="stable").astype(np.int64)
         best = lattice.best_path()
         self._reference = np.searchsorted(self._vocabulary, best.words if best else [])
@@ -43,8 +45,18 @@ class MinimumBayesRisk:
             reference = np.zeros(2 * np.count_nonzero(self._reference) + 1, np.int64)  # an epsilon around each word
             reference[1::2] = self._reference[self._reference != 0]
             gamma, begins, ends = (np.zeros((len(reference), len(self._vocabulary))) for _ in range(3))
-            self.risk = accumulate(self._entering, self._sources, self._targets, self._words, self._scores, reference,
-                                   self._times, gamma, begins, ends)
+            self.risk = accumulate(
+                self._entering,
+                self._sources,
+                self._targets,
+                self._words,
+                self._scores,
+                reference,
+                self._times,
+                gamma,
+                begins,
+                ends,
+            )
             best = gamma.argmax(axis=1) if decode_mbr else reference
             changed = gamma[np.arange(len(reference)), best] - gamma[np.arange(len(reference)), reference]
             self._reference = best

@@ -1,5 +1,6 @@
 """The compiled core of minimum Bayes risk decoding (Xu, Povey, Mangu, Zhu 2011, "Minimum Bayes Risk decoding and system
 combination based on a recursion for edit distance")."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,8 +29,12 @@ def edit_row(before, word, reference, row, choice):
             row[q], choice[q] = missed, 3
 
 
-@njit("float64(int64[::1], int64[::1], int64[::1], int64[::1], float64[::1], int64[::1], float64[::1],"
-      " float64[:,::1], float64[:,::1], float64[:,::1])", cache=True, nogil=True)
+@njit(
+    "float64(int64[::1], int64[::1], int64[::1], int64[::1], float64[::1], int64[::1], float64[::1],"
+    " float64[:,::1], float64[:,::1], float64[:,::1])",
+    cache=True,
+    nogil=True,
+)
 def accumulate(entering, sources, targets, words, scores, reference, times, gamma, begins, ends):
     """Statistics of the alignment of a lattice with a word sequence.
 

@@ -3,6 +3,7 @@
 The statistics are, for each dimension i, G_i = sum posterior / variance_i * (x - mean)(x - mean)^T over frames and
 Gaussians, stored as lower triangles: float64[D, D (D + 1) / 2].
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -143,5 +144,7 @@ MLLT_STATS = Kind("MLLT statistics", _read, _write)
 
 
 def log_estimate(improvement: float, stats: MlltStats, transform: np.ndarray) -> None:
-    log(f"Overall objective function improvement for MLLT is {improvement:g} over {stats.count:g} frames, "
-        f"logdet is {np.linalg.slogdet(transform)[1]:g}")
+    log(
+        f"Overall objective function improvement for MLLT is {improvement:g} over {stats.count:g} frames, "
+        f"logdet is {np.linalg.slogdet(transform)[1]:g}"
+    )

@@ -4,6 +4,7 @@ A program is a function. Its positional parameters are the program's arguments, 
 (`--norm-vars` is `norm_vars`; the type of an option is the type of its default), its docstring the help text.
 Kept free of argparse and inspect: a Kaldi recipe starts programs by the thousand.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable

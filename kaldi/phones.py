@@ -1,4 +1,5 @@
 """Phone-ids in options and text files."""
+
 from __future__ import annotations
 
 from kaldi.io import read_lines

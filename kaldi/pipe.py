@@ -2,6 +2,7 @@
 
 A Python start costs more than a Kaldi program's, and nearly every program reads its features through a pipe.
 """
+
 from __future__ import annotations
 
 import os

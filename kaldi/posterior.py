@@ -1,4 +1,5 @@
 """Posteriors: weighted integers (transition-ids or pdfs) of each frame of an utterance (Kaldi: hmm/posterior.h)."""
+
 from __future__ import annotations
 
 import struct

@@ -1,4 +1,5 @@
 """Questions about phones for decision trees: making, reading and writing them (Kaldi: tree/build-tree-questions.h)."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -25,8 +26,9 @@ class QuestionsForKey(NamedTuple):
 Questions = dict[int, QuestionsForKey]
 
 
-def compile_sets(topology: HmmTopology, sets: list[list[int]], width: int, refine_iterations: int,
-                 name: str) -> Questions:
+def compile_sets(
+    topology: HmmTopology, sets: list[list[int]], width: int, refine_iterations: int, name: str
+) -> Questions:
     """Questions about the phone at every position of the window, and about the pdf class.
 
     Raises KaldiError for phones that the topology lacks.
@@ -66,16 +68,18 @@ def _sums_of_sets(stats: TreeStats, sets: list[list[int]], pdf_classes: list[int
     return sums
 
 
-def cluster_into_questions(stats: TreeStats, sets: list[list[int]], pdf_classes: list[int],
-                           central: int) -> list[list[int]]:
+def cluster_into_questions(
+    stats: TreeStats, sets: list[list[int]], pdf_classes: list[int], central: int
+) -> list[list[int]]:
     """Sets of phones found by splitting all of them in two again and again, larger sets first, then the given sets."""
     nodes = cluster_top_down(_sums_of_sets(stats, sets, pdf_classes, central), stats.var_floor)
     found = [sorted(phone for member in node for phone in sets[member]) for node in nodes]
     return [list(phones) for phones in dict.fromkeys(map(tuple, [*found, *map(sorted, sets)]))]
 
 
-def cluster_into_classes(stats: TreeStats, sets: list[list[int]], pdf_classes: list[int], central: int,
-                         count: int) -> list[list[int]]:
+def cluster_into_classes(
+    stats: TreeStats, sets: list[list[int]], pdf_classes: list[int], central: int, count: int
+) -> list[list[int]]:
     """`count` classes of phones by k-means."""
     sums = _sums_of_sets(stats, sets, pdf_classes, central)
     _, assignments = k_means(sums, count, stats.var_floor, np.random.default_rng(0))
@@ -83,6 +87,7 @@ def cluster_into_classes(stats: TreeStats, sets: list[list[int]], pdf_classes: l
 
 
 # ---- files ----
+
 
 def _read_questions(reader: Reader, binary: bool) -> Questions:
     questions: Questions = {}

@@ -1,4 +1,5 @@
 """Binary objects in one piece: fixed bytes and float arrays by turns. Models and statistics hold thousands of them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ def read_record(reader: Reader, fixed: Sequence[bytes], shapes: Sequence[tuple[i
 
 def record_bytes(fixed: Sequence[bytes], arrays: Sequence[np.ndarray]) -> bytes:
     """The fixed bytes with the arrays, as float32, between them."""
-    pieces = [piece for literal, array in zip(fixed, arrays, strict=False)
-              for piece in (literal, np.ascontiguousarray(array, "<f4").tobytes())]
+    pieces = [
+        piece
+        for literal, array in zip(fixed, arrays, strict=False)
+        for piece in (literal, np.ascontiguousarray(array, "<f4").tobytes())
+    ]
     return b"".join([*pieces, fixed[-1]])

@@ -2,6 +2,7 @@
 
 All frames of an utterance are computed together: windows as a strided view, one FFT call, one product with the filters.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -103,8 +104,9 @@ def inverse_mel(mels: np.ndarray) -> np.ndarray:
     return 700.0 * np.expm1(mels / 1127.0)
 
 
-def warped(frequencies: np.ndarray, options: FilterbankOptions | MfccOptions, low: float, high: float,
-           warp: float) -> np.ndarray:
+def warped(
+    frequencies: np.ndarray, options: FilterbankOptions | MfccOptions, low: float, high: float, warp: float
+) -> np.ndarray:
     """Frequencies between `low` and `high` divided by the factor `warp`, for vocal tract length normalisation.
 
     Piecewise linear, so that the ends of the band stay where they are: the factor holds between vtln_low and vtln_high,
@@ -113,8 +115,10 @@ def warped(frequencies: np.ndarray, options: FilterbankOptions | MfccOptions, lo
     top = options.vtln_high + (options.sample_frequency / 2 if options.vtln_high < 0 else 0)
     left, right = options.vtln_low * max(1.0, warp), top * min(1.0, warp)
     if warp <= 0 or not low < left < right < high:
-        raise KaldiError(f"the warp factor {warp:g} does not fit --vtln-low={options.vtln_low:g} "
-                         f"--vtln-high={options.vtln_high:g} and a band from {low:g} to {high:g} Hz")
+        raise KaldiError(
+            f"the warp factor {warp:g} does not fit --vtln-low={options.vtln_low:g} "
+            f"--vtln-high={options.vtln_high:g} and a band from {low:g} to {high:g} Hz"
+        )
     return np.interp(frequencies, [low, left, right, high], [low, left / warp, right / warp, high])
 
 
@@ -126,8 +130,10 @@ def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int, warp: f
     nyquist = options.sample_frequency / 2
     high = options.high_freq if options.high_freq > 0 else options.high_freq + nyquist
     if not 0 <= options.low_freq < high <= nyquist:
-        raise KaldiError(f"--low-freq={options.low_freq} --high-freq={options.high_freq}: "
-                         f"no band below the Nyquist frequency {nyquist}")
+        raise KaldiError(
+            f"--low-freq={options.low_freq} --high-freq={options.high_freq}: "
+            f"no band below the Nyquist frequency {nyquist}"
+        )
     if options.num_mel_bins < 3:
         raise KaldiError(f"--num-mel-bins={options.num_mel_bins}: at least 3 are needed")
     edges = np.linspace(mel(options.low_freq), mel(high), options.num_mel_bins + 2)
@@ -191,8 +197,10 @@ class FrontEnd:
         if frequency > wanted and self.options.allow_downsample or frequency < wanted and self.options.allow_upsample:
             return resample(samples, round(frequency), round(wanted))
         remedy = "--allow-downsample" if frequency > wanted else "--allow-upsample"
-        raise KaldiError(f"the recording has {frequency:g} Hz, --sample-frequency says {wanted:g} "
-                         f"(resample it, or use {remedy}=true)")
+        raise KaldiError(
+            f"the recording has {frequency:g} Hz, --sample-frequency says {wanted:g} "
+            f"(resample it, or use {remedy}=true)"
+        )
 
     def _frames(self, samples: np.ndarray) -> np.ndarray:
         """Overlapping frames [frames, length] as a view; without --snip-edges the signal is mirrored at its ends."""

@@ -1,4 +1,5 @@
 """Symbol tables in text form (words.txt, phones.txt) and words printed for the reader of a log."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -6,6 +6,7 @@
 
 A kind says how an object is read and written. Kinds of models and lattices are defined beside their formats.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -169,23 +170,34 @@ def _write_real(out: Output, value: float, binary: bool) -> None:
 
 
 FLOAT_MATRIX = Kind("matrix", io.read_matrix, lambda o, m, b: io.write_matrix(o, np.asarray(m, np.float32), b))
-DOUBLE_MATRIX = Kind("matrix", lambda r, b: io.read_matrix(r, b, np.float64),
-                     lambda o, m, b: io.write_matrix(o, np.asarray(m, np.float64), b))
+DOUBLE_MATRIX = Kind(
+    "matrix",
+    lambda r, b: io.read_matrix(r, b, np.float64),
+    lambda o, m, b: io.write_matrix(o, np.asarray(m, np.float64), b),
+)
 FLOAT_VECTOR = Kind("vector", io.read_vector, lambda o, v, b: io.write_vector(o, np.asarray(v, np.float32), b))
-DOUBLE_VECTOR = Kind("vector", lambda r, b: io.read_vector(r, b, np.float64),
-                     lambda o, v, b: io.write_vector(o, np.asarray(v, np.float64), b))
+DOUBLE_VECTOR = Kind(
+    "vector",
+    lambda r, b: io.read_vector(r, b, np.float64),
+    lambda o, v, b: io.write_vector(o, np.asarray(v, np.float64), b),
+)
 INT_VECTOR = Kind("integer vector", _read_int_vector, _write_int_vector)
 INT_VECTOR_FILE = Kind("integer vector", _read_int_vector_file, _write_int_vector_file)  # outside of tables
 INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _write_int_vector_vector)
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
 TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
-TOKEN_VECTOR = Kind("tokens", _read_line_value(split),
-                    lambda o, v, b: _write_line(o, "".join(f"{word} " for word in v), b), header=False)
+TOKEN_VECTOR = Kind(
+    "tokens",
+    _read_line_value(split),
+    lambda o, v, b: _write_line(o, "".join(f"{word} " for word in v), b),
+    header=False,
+)
 POSTERIOR = Kind("posterior", read_posterior, write_posterior)
 
 
 # ---- reading ----
+
 
 class Specifier(NamedTuple):
     """A parsed rspecifier: scp or ark, its option letters, and the rxfilename."""
@@ -338,8 +350,12 @@ def _part(value: Any, ranges: str, name: str) -> np.ndarray:
     slices = []
     for axis, (part, size) in enumerate(zip(parts, value.shape, strict=False)):
         first, _, last = (f"0:{size - 1}" if part == ":" else part).partition(":")
-        if not (first.isdecimal() and last.isdecimal()
-                and int(first) <= int(last) < size + (0 if axis else 3) and int(first) < size):
+        if not (
+            first.isdecimal()
+            and last.isdecimal()
+            and int(first) <= int(last) < size + (0 if axis else 3)
+            and int(first) < size
+        ):
             raise KaldiError(f"{name}: the range [{ranges}] does not fit an object of {value.shape}")
         if int(last) >= size:
             warn(f"{name}: the range [{ranges}] goes beyond the size of {size}")
@@ -388,8 +404,10 @@ class RandomAccess:
             return key in self.script and (not self.permissive or self._is_readable(key))
         if self.forget:
             if encode(key) < encode(self.requested):
-                raise KaldiError(f"{self.rspecifier}: {key!r} is looked up after {self.requested!r}: not in sorted "
-                                 "order, but option cs is given")
+                raise KaldiError(
+                    f"{self.rspecifier}: {key!r} is looked up after {self.requested!r}: not in sorted "
+                    "order, but option cs is given"
+                )
             self.requested = key
         if key in self.seen:
             return True
@@ -448,6 +466,7 @@ class BySpeaker:
 
 
 # ---- writing ----
+
 
 class TableWriter:
     """Writes a table to a wspecifier (`ark:`, `ark,t:`, `ark,scp:ARK,SCP`, `scp,ark:SCP,ARK`)."""

@@ -1,4 +1,5 @@
 """Text of Kaldi's files as str and back: bytes that are not UTF-8 survive the way in and out."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """Training graphs: HCLG of one transcript (Kaldi: decoder/training-graph-compiler.h)."""
+
 from __future__ import annotations
 
 import kaldifst
@@ -14,8 +15,16 @@ from kaldi.tree import ContextDependency
 class TrainGraphCompiler:
     """Makes the graph of a transcript from a tree, a transition model and a lexicon transducer."""
 
-    def __init__(self, tree: ContextDependency, model: TransitionModel, lexicon: Fst, symbols: np.ndarray,
-                 transition_scale: float, self_loop_scale: float, remove_epsilons: bool):
+    def __init__(
+        self,
+        tree: ContextDependency,
+        model: TransitionModel,
+        lexicon: Fst,
+        symbols: np.ndarray,
+        transition_scale: float,
+        self_loop_scale: float,
+        remove_epsilons: bool,
+    ):
         self.tree, self.model, self.symbols = tree, model, symbols.tolist()
         self.lexicon = to_native(arcsort(lexicon, "olabel"))
         self.hmms = HmmGraphs(tree, model, transition_scale)
@@ -27,8 +36,15 @@ class TrainGraphCompiler:
         The tree answers for the contexts of all transcripts at once, which is much faster than one by one.
         """
         found = [self._in_context(words) for words in transcripts]
-        self.hmms.add([context for item in found if item for context in item[1] if len(context) == self.tree.width
-                       and context[self.tree.central] > 0])
+        self.hmms.add(
+            [
+                context
+                for item in found
+                if item
+                for context in item[1]
+                if len(context) == self.tree.width and context[self.tree.central] > 0
+            ]
+        )
         return [self._expand(*item) if item else None for item in found]
 
     def _in_context(self, words: np.ndarray) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:

@@ -4,6 +4,7 @@ An event says what is known of a frame: the pdf class of its HMM state under the
 0, 1, ... of the context window. Many events are a matrix int32 [n, 1 + width] with key k in column k + 1; UNKNOWN marks
 a key that an event lacks. A tree maps events to pdf-ids.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -117,8 +118,10 @@ class ContextDependency:
         pdfs = map_events(self.root, events)
         if (pdfs < 0).any():
             bad = events[np.flatnonzero(pdfs < 0)[0]].tolist()
-            raise KaldiError(f"the tree has no pdf for the phones {bad[1:]} and pdf class {bad[0]} "
-                             "(do the tree and the lang directory belong together?)")
+            raise KaldiError(
+                f"the tree has no pdf for the phones {bad[1:]} and pdf class {bad[0]} "
+                "(do the tree and the lang directory belong together?)"
+            )
         return pdfs
 
     def pdfs_of(self, phone: int, pdf_class: int) -> list[int]:
@@ -143,8 +146,9 @@ def init_transition_model(tree: ContextDependency, topology: HmmTopology) -> Tra
     return TransitionModel(topology, np.array(sorted(tuples)))
 
 
-def stub_tree(key: int, phone_sets: list[list[int]], num_pdf_classes: Callable[[int], int],
-              share_roots: list[bool]) -> tuple[Node, int]:
+def stub_tree(
+    key: int, phone_sets: list[list[int]], num_pdf_classes: Callable[[int], int], share_roots: list[bool]
+) -> tuple[Node, int]:
     """The tree before any question is asked, and its number of leaves.
 
     A set of phones has one leaf if it shares its root, else a leaf for each pdf class.
@@ -184,6 +188,7 @@ def monophone_tree(phone_sets: list[list[int]], topology: HmmTopology) -> Contex
 
 
 # ---- files ----
+
 
 def _read_node(reader: Reader, binary: bool) -> Node | None:
     kind = reader.expect("CE", "TE", "SE", "NULL")

@@ -1,6 +1,7 @@
 """Statistics for decision trees: count, sum and sum of squares of the frames of each event
 (Kaldi: tree/build-tree-utils.h, tree/clusterable-classes.h, hmm/tree-accu.h). Events are as in kaldi.tree.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -30,8 +31,10 @@ class TreeStats:
         """The events' values of a key. Raises KaldiError when one lacks it."""
         values = self.events[:, key + 1] if key + 1 < self.events.shape[1] else np.full(len(self), UNKNOWN)
         if (values == UNKNOWN).any():
-            raise KaldiError(f"tree statistics without a phone at position {key} "
-                             "(do --context-width and --central-position fit those of acc-tree-stats?)")
+            raise KaldiError(
+                f"tree statistics without a phone at position {key} "
+                "(do --context-width and --central-position fit those of acc-tree-stats?)"
+            )
         return values
 
     def subset(self, rows: np.ndarray) -> TreeStats:
@@ -45,8 +48,10 @@ class TreeStats:
         pdfs = map_events(tree.root, events)
         if (pdfs < 0).any():
             event = events[np.argmin(pdfs)].tolist()
-            raise KaldiError(f"the tree has no answer for pdf class {event[0]} and phones {event[1:]}: "
-                             "context-independent phones may not share roots with others")
+            raise KaldiError(
+                f"the tree has no answer for pdf class {event[0]} and phones {event[1:]}: "
+                "context-independent phones may not share roots with others"
+            )
         return pdfs
 
 
@@ -136,6 +141,7 @@ class TreeAccumulator:
 
 # ---- models from statistics ----
 
+
 def pdf_counts(tree: ContextDependency, stats: TreeStats) -> np.ndarray:
     """Number of frames of each pdf, [num_pdfs]."""
     return np.bincount(stats.leaves(tree), stats.sums[:, -1], tree.num_pdfs)
@@ -149,8 +155,9 @@ def gaussians(sums: np.ndarray, var_floor: float) -> AmDiagGmm:
     return AmDiagGmm.from_means(np.ones(len(sums)), mean, variance, np.arange(len(sums) + 1))
 
 
-def model_from_stats(tree: ContextDependency, stats: TreeStats, transitions: TransitionModel,
-                     var_floor: float) -> AmDiagGmm:
+def model_from_stats(
+    tree: ContextDependency, stats: TreeStats, transitions: TransitionModel, var_floor: float
+) -> AmDiagGmm:
     """One Gaussian a pdf; pdfs without data get the Gaussian of all data, with a warning."""
     sums = sum_by(stats.leaves(tree), stats.sums, tree.num_pdfs)
     for pdf in np.flatnonzero(sums[:, -1] < 100):
@@ -161,8 +168,9 @@ def model_from_stats(tree: ContextDependency, stats: TreeStats, transitions: Tra
     return gaussians(sums, var_floor)
 
 
-def model_from_old(tree: ContextDependency, stats: TreeStats, old_tree: ContextDependency, old_model: AmDiagGmm,
-                   var_floor: float) -> AmDiagGmm:
+def model_from_old(
+    tree: ContextDependency, stats: TreeStats, old_tree: ContextDependency, old_model: AmDiagGmm, var_floor: float
+) -> AmDiagGmm:
     """Each pdf is that pdf of the old system which has the most frames in common."""
     if old_tree.width > tree.width:
         raise KaldiError("the old tree has a wider context than the new one, so its pdfs cannot be found")
@@ -188,12 +196,26 @@ def model_from_old(tree: ContextDependency, stats: TreeStats, old_tree: ContextD
 
 # ---- files ----
 
+
 def _record(keys: int, dim: int) -> np.dtype:
     """The binary layout of the statistics of an event with this number of keys."""
     pair = [("k", "i1"), ("key", "<i4"), ("v", "i1"), ("value", "<i4")]
-    return np.dtype([("ev", "S4"), ("size", "<u4"), ("pairs", pair, (keys,)), ("gcl", "S6"), ("count", "<f8"),
-                     ("f", "i1"), ("floor", "<f8"), ("dm", "S4"), ("rows", "<i4"), ("r", "i1"), ("dim", "<i4"),
-                     ("sums", "<f8", (2 * dim,))])
+    return np.dtype(
+        [
+            ("ev", "S4"),
+            ("size", "<u4"),
+            ("pairs", pair, (keys,)),
+            ("gcl", "S6"),
+            ("count", "<f8"),
+            ("f", "i1"),
+            ("floor", "<f8"),
+            ("dm", "S4"),
+            ("rows", "<i4"),
+            ("r", "i1"),
+            ("dim", "<i4"),
+            ("sums", "<f8", (2 * dim,)),
+        ]
+    )
 
 
 CONSTANTS = {"ev": b"EV \xfc", "gcl": b"TGCL \x08", "f": 8, "dm": b"DM \4", "rows": 2, "r": 4}

@@ -2,6 +2,7 @@
 
 Log-likelihoods are computed when the search first asks for a pdf at a frame: the beam needs few of them.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -64,9 +65,13 @@ def _grown(array):
     return larger
 
 
-@njit("Tuple((float64, int64[::1], float32[::1]))"
-      "(int64, float32[::1], int64[::1], int32[::1], float32[::1], int32[::1], int32[::1], float32[:,::1],"
-      " float32[:,::1], int64[::1], float64, float64)", cache=True, nogil=True)
+@njit(
+    "Tuple((float64, int64[::1], float32[::1]))"
+    "(int64, float32[::1], int64[::1], int32[::1], float32[::1], int32[::1], int32[::1], float32[:,::1],"
+    " float32[:,::1], int64[::1], float64, float64)",
+    cache=True,
+    nogil=True,
+)
 def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, parameters, gaussians, scale, beam):
     """Best path through a graph of N states and A arcs for T frames.
 

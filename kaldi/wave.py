@@ -1,4 +1,5 @@
 """Wave files: 16-bit PCM in RIFF or (big-endian) RIFX, from files, archives and pipes (Kaldi: feat/wave-reader.h)."""
+
 from __future__ import annotations
 
 import struct
@@ -71,8 +72,9 @@ def read_header(reader: Reader) -> Header:
     if code != PCM and not (code == EXTENSIBLE and form[24:40] == PCM_GUID):
         raise KaldiError(f"{reader.name}: wave format {code} instead of PCM; {REMEDY}")
     if bits != 16 or channels == 0 or block != 2 * channels or frequency == 0:
-        raise KaldiError(f"{reader.name}: {channels} channels, {bits} bits, {frequency} Hz, blocks of {block} bytes; "
-                         f"{REMEDY}")
+        raise KaldiError(
+            f"{reader.name}: {channels} channels, {bits} bits, {frequency} Hz, blocks of {block} bytes; {REMEDY}"
+        )
     size = _find_chunk(reader, b"data", order)
     return Header(channels, float(frequency), None if riff_size in STREAMED or size in STREAMED else size, order)
 

@@ -13,6 +13,7 @@ python3 -m kaldi.compile 2> /dev/null
 mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp)
 shellcheck --external-sources path.sh cmd.sh "${scripts[@]}"
 ruff check .
+ruff format --check .
 
 # The Li-GRU's TensorBoard does without TensorFlow, which SEGAN's needs, so they are tested in processes of their own.
 # Options such as -k may leave one of them without tests, which is pytest's status 5.

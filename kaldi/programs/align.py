@@ -1,4 +1,5 @@
 """Kaldi's programs that align utterances to their training graphs."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -52,10 +53,21 @@ def align_equal_compiled(graphs: str, feats: str, alignments: str) -> None:
         raise KaldiError(f"{graphs}: no utterance was aligned (see the warnings above)")
 
 
-def gmm_align_compiled(model: str, graphs: str, feats: str, alignments: str, scores: str = "", *, beam: float = 200.0,
-                       retry_beam: float = 0.0, careful: bool = False, transition_scale: float = 1.0,
-                       acoustic_scale: float = 1.0, self_loop_scale: float = 1.0,
-                       write_per_frame_acoustic_loglikes: str = "") -> None:
+def gmm_align_compiled(
+    model: str,
+    graphs: str,
+    feats: str,
+    alignments: str,
+    scores: str = "",
+    *,
+    beam: float = 200.0,
+    retry_beam: float = 0.0,
+    careful: bool = False,
+    transition_scale: float = 1.0,
+    acoustic_scale: float = 1.0,
+    self_loop_scale: float = 1.0,
+    write_per_frame_acoustic_loglikes: str = "",
+) -> None:
     """Align utterances to their graphs by Viterbi search with a GMM system.
 
     Usage: gmm-align-compiled [options] <model> <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
@@ -70,6 +82,7 @@ def gmm_align_compiled(model: str, graphs: str, feats: str, alignments: str, sco
     done = errors = retried = frames = 0
     likelihood = 0.0
     with ExitStack() as stack:
+
         def writer(wspecifier: str, kind: Kind) -> TableWriter | None:
             return stack.enter_context(TableWriter(wspecifier, kind)) if wspecifier else None
 

@@ -1,4 +1,5 @@
 """Programs on alignments, posteriors of transition-ids, and transition models."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -35,8 +36,10 @@ def hmm_info(model: str) -> None:
     Usage: hmm-info [options] <model-in>
     """
     transitions = read_transition_model(model)
-    print(f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
-          f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}")
+    print(
+        f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
+        f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}"
+    )
 
 
 def am_info(model: str) -> None:
@@ -76,8 +79,16 @@ def split_alignment(model: TransitionModel, utterance: str, alignment: np.ndarra
 
 
 @program(INT_VECTOR)
-def convert_ali(old_model: str, new_model: str, new_tree: str, alignments: str, out: str, *, reorder: bool = True,
-                phone_map: str = "") -> Vectors:
+def convert_ali(
+    old_model: str,
+    new_model: str,
+    new_tree: str,
+    alignments: str,
+    out: str,
+    *,
+    reorder: bool = True,
+    phone_map: str = "",
+) -> Vectors:
     """Convert alignments of one system to those of another tree and model.
 
     Usage: convert-ali [options] <old-model> <new-model> <new-tree> <old-alignments-rspecifier>
@@ -87,8 +98,13 @@ def convert_ali(old_model: str, new_model: str, new_tree: str, alignments: str, 
     from kaldi.tree import read_tree
 
     old = read_transition_model(old_model)
-    converter = AlignmentConverter(old, read_transition_model(new_model), read_tree(new_tree), reorder,
-                                   read_phone_map(phone_map) if phone_map else None)
+    converter = AlignmentConverter(
+        old,
+        read_transition_model(new_model),
+        read_tree(new_tree),
+        reorder,
+        read_phone_map(phone_map) if phone_map else None,
+    )
     count = errors = 0
     table = read_table(alignments, INT_VECTOR)
     while batch := list(islice(table, BATCH)):
@@ -138,8 +154,16 @@ def _phone_kind(options: dict) -> Kind:
     return INT_PAIRS if options.get("write_lengths") else INT_VECTOR
 
 
-def _write_ctm(model: str, alignments: str, out: str, *, per_frame: bool = False, write_lengths: bool = False,
-               ctm_output: bool = False, frame_shift: float = 0.01) -> None:
+def _write_ctm(
+    model: str,
+    alignments: str,
+    out: str,
+    *,
+    per_frame: bool = False,
+    write_lengths: bool = False,
+    ctm_output: bool = False,
+    frame_shift: float = 0.01,
+) -> None:
     if not ctm_output:
         raise KaldiError(f"{out!r} is not a wspecifier (expected ark:FILE, or a file name with --ctm-output)")
     transitions = read_transition_model(model)
@@ -154,8 +178,16 @@ def _write_ctm(model: str, alignments: str, out: str, *, per_frame: bool = False
 
 
 @program(_phone_kind, files=_write_ctm)
-def ali_to_phones(model: str, alignments: str, out: str, *, per_frame: bool = False, write_lengths: bool = False,
-                  ctm_output: bool = False, frame_shift: float = 0.01) -> Iterator[tuple[str, object]]:
+def ali_to_phones(
+    model: str,
+    alignments: str,
+    out: str,
+    *,
+    per_frame: bool = False,
+    write_lengths: bool = False,
+    ctm_output: bool = False,
+    frame_shift: float = 0.01,
+) -> Iterator[tuple[str, object]]:
     """Convert alignments to sequences of phone-ids: one a phone, one a frame, with lengths, or as a CTM file.
 
     Usage: ali-to-phones [options] <model> <alignments-rspecifier> <phone-transcript-wspecifier|ctm-wxfilename>
@@ -187,8 +219,9 @@ def ali_to_post(alignments: str, out: str) -> Iterator[tuple[str, Posterior]]:
 
 
 @program(POSTERIOR)
-def weight_silence_post(silence_weight: str, silence_phones: str, model: str, posteriors: str, out: str, *,
-                        distribute: bool = False) -> Iterator[tuple[str, Posterior]]:
+def weight_silence_post(
+    silence_weight: str, silence_phones: str, model: str, posteriors: str, out: str, *, distribute: bool = False
+) -> Iterator[tuple[str, Posterior]]:
     """Scale the posteriors of silence phones; with --distribute, all of a frame by its expected weight.
 
     Usage: weight-silence-post [options] <silence-weight> <silence-phones> <model> <posteriors-rspecifier>
@@ -226,8 +259,17 @@ def _expected(factors: np.ndarray, posterior: Posterior) -> np.ndarray:
     return (weighted / np.where(total > 0, total, 1.0))[frames].astype(np.float32)
 
 
-def analyze_counts(alignments: str, counts_out: str, *, binary: bool = False, symbol_table: str = "",
-                   counts_dim: int = 0, frame_weights: str = "", utt_weights: str = "", verbose: int = 0) -> None:
+def analyze_counts(
+    alignments: str,
+    counts_out: str,
+    *,
+    binary: bool = False,
+    symbol_table: str = "",
+    counts_dim: int = 0,
+    frame_weights: str = "",
+    utt_weights: str = "",
+    verbose: int = 0,
+) -> None:
     """Count the integers of a table, plus a half each, as the priors of a network's outputs.
 
     Usage: analyze-counts [options] <alignments-rspecifier> <counts-wxfilename>
@@ -259,8 +301,10 @@ def _count_table(counts: np.ndarray, symbol_table: str) -> str:
     """Counts in increasing order, with the names of a symbol table."""
     names = read_names(symbol_table) if symbol_table else {}
     total = counts.sum()
-    rows = [f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{f'({names[i]})' if i in names else ''}"
-            for i in np.argsort(counts, kind="stable").tolist()]
+    rows = [
+        f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{f'({names[i]})' if i in names else ''}"
+        for i in np.argsort(counts, kind="stable").tolist()
+    ]
     return "\n".join(["count\t(share),\tid\t(symbol)", *rows, f"total {total:g} ({total / 360000:g} h)"])
 
 

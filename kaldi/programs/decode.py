@@ -1,4 +1,5 @@
 """Programs that decode: features or log-likelihoods and a graph to lattices."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,9 +42,19 @@ def _decode_all(
 
 
 @with_options_of(DecoderOptions)
-def gmm_latgen_faster(model: str, graph: str, feats: str, lattices: str, words: str = "", alignments: str = "", *,
-                      acoustic_scale: float = 0.1, allow_partial: bool = False, word_symbol_table: str = "",
-                      **options: object) -> None:
+def gmm_latgen_faster(
+    model: str,
+    graph: str,
+    feats: str,
+    lattices: str,
+    words: str = "",
+    alignments: str = "",
+    *,
+    acoustic_scale: float = 0.1,
+    allow_partial: bool = False,
+    word_symbol_table: str = "",
+    **options: object,
+) -> None:
     """Generate lattices with a GMM.
 
     Usage: gmm-latgen-faster [options] <model> <fst|fsts-rspecifier> <features-rspecifier>
@@ -53,8 +64,16 @@ def gmm_latgen_faster(model: str, graph: str, feats: str, lattices: str, words: 
     from kaldi.gmm import read_model
 
     transitions, mixtures = read_model(model)
-    output = LatticeOutput(transitions, DecoderOptions(**options), acoustic_scale, allow_partial, lattices, words,
-                           alignments, word_symbol_table)
+    output = LatticeOutput(
+        transitions,
+        DecoderOptions(**options),
+        acoustic_scale,
+        allow_partial,
+        lattices,
+        words,
+        alignments,
+        word_symbol_table,
+    )
 
     def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
         mixtures.check_dim(matrix, utterance)
@@ -64,9 +83,19 @@ def gmm_latgen_faster(model: str, graph: str, feats: str, lattices: str, words: 
 
 
 @with_options_of(DecoderOptions)
-def latgen_faster_mapped(model: str, graph: str, loglikes: str, lattices: str, words: str = "", alignments: str = "", *,
-                         acoustic_scale: float = 0.1, allow_partial: bool = False, word_symbol_table: str = "",
-                         **options: object) -> None:
+def latgen_faster_mapped(
+    model: str,
+    graph: str,
+    loglikes: str,
+    lattices: str,
+    words: str = "",
+    alignments: str = "",
+    *,
+    acoustic_scale: float = 0.1,
+    allow_partial: bool = False,
+    word_symbol_table: str = "",
+    **options: object,
+) -> None:
     """Generate lattices from matrices of log-likelihoods of pdfs; of the model only the transition model is read.
 
     Usage: latgen-faster-mapped [options] <trans-model> <fst|fsts-rspecifier> <loglikes-rspecifier>
@@ -76,13 +105,23 @@ def latgen_faster_mapped(model: str, graph: str, loglikes: str, lattices: str, w
     from kaldi.hmm import read_transition_model
 
     transitions = read_transition_model(model)
-    output = LatticeOutput(transitions, DecoderOptions(**options), acoustic_scale, allow_partial, lattices, words,
-                           alignments, word_symbol_table)
+    output = LatticeOutput(
+        transitions,
+        DecoderOptions(**options),
+        acoustic_scale,
+        allow_partial,
+        lattices,
+        words,
+        alignments,
+        word_symbol_table,
+    )
 
     def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
         if matrix.shape[1] != transitions.num_pdfs:
-            raise KaldiError(f"{loglikes}: utterance {utterance} has log-likelihoods of {matrix.shape[1]} pdfs, "
-                             f"the model has {transitions.num_pdfs}")
+            raise KaldiError(
+                f"{loglikes}: utterance {utterance} has log-likelihoods of {matrix.shape[1]} pdfs, "
+                f"the model has {transitions.num_pdfs}"
+            )
         return matrix
 
     _decode_all(output, graph, loglikes, loglikes_of)

@@ -1,4 +1,5 @@
 """Programs on recordings and features: computing, copying, selecting, splicing, deltas, transforms, CMVN."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -44,8 +45,18 @@ def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
 
 # ---- recordings ----
 
-def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration: float, subtract_mean: bool,
-                     write_utt2dur: str, vtln_warp: float, vtln_map: str, utt2spk: str) -> Features:
+
+def compute_features(
+    wavs: str,
+    front_end: FrontEnd,
+    channel: int,
+    min_duration: float,
+    subtract_mean: bool,
+    write_utt2dur: str,
+    vtln_warp: float,
+    vtln_map: str,
+    utt2spk: str,
+) -> Features:
     """What compute-mfcc-feats and compute-fbank-feats share."""
     if utt2spk and not vtln_map:
         raise KaldiError("--utt2spk is for --vtln-map, which is not given")
@@ -86,30 +97,52 @@ def compute_features(wavs: str, front_end: FrontEnd, channel: int, min_duration:
 
 @program(FLOAT_MATRIX)
 @with_options_of(MfccOptions)
-def compute_mfcc_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
-                       subtract_mean: bool = False, write_utt2dur: str = "", vtln_warp: float = 1.0, vtln_map: str = "",
-                       utt2spk: str = "", **options: object) -> Features:
+def compute_mfcc_feats(
+    wavs: str,
+    out: str,
+    *,
+    channel: int = -1,
+    min_duration: float = 0.0,
+    subtract_mean: bool = False,
+    write_utt2dur: str = "",
+    vtln_warp: float = 1.0,
+    vtln_map: str = "",
+    utt2spk: str = "",
+    **options: object,
+) -> Features:
     """Compute mel cepstra (MFCC) of recordings.
 
     Usage: compute-mfcc-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
     front_end = FrontEnd(MfccOptions(**options))
-    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp,
-                                vtln_map, utt2spk)
+    yield from compute_features(
+        wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp, vtln_map, utt2spk
+    )
 
 
 @program(FLOAT_MATRIX)
 @with_options_of(FilterbankOptions)
-def compute_fbank_feats(wavs: str, out: str, *, channel: int = -1, min_duration: float = 0.0,
-                        subtract_mean: bool = False, write_utt2dur: str = "", vtln_warp: float = 1.0,
-                        vtln_map: str = "", utt2spk: str = "", **options: object) -> Features:
+def compute_fbank_feats(
+    wavs: str,
+    out: str,
+    *,
+    channel: int = -1,
+    min_duration: float = 0.0,
+    subtract_mean: bool = False,
+    write_utt2dur: str = "",
+    vtln_warp: float = 1.0,
+    vtln_map: str = "",
+    utt2spk: str = "",
+    **options: object,
+) -> Features:
     """Compute mel filterbank features of recordings.
 
     Usage: compute-fbank-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
     front_end = FrontEnd(FilterbankOptions(**options))
-    yield from compute_features(wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp,
-                                vtln_map, utt2spk)
+    yield from compute_features(
+        wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp, vtln_map, utt2spk
+    )
 
 
 def parse_segment(line: str) -> tuple[str, str, float, float, int]:
@@ -144,8 +177,9 @@ def cut_segment(wave: Wave, start: float, end: float, channel: int, min_length: 
 
 
 @program(WAVE)
-def extract_segments(wavs: str, segments: str, out: str, *, min_segment_length: float = 0.1,
-                     max_overshoot: float = 0.5) -> Iterator[tuple[str, Wave]]:
+def extract_segments(
+    wavs: str, segments: str, out: str, *, min_segment_length: float = 0.1, max_overshoot: float = 0.5
+) -> Iterator[tuple[str, Wave]]:
     """Cut segments out of recordings.
 
     Usage: extract-segments [options] <wav-rspecifier> <segments-file> <wav-wspecifier>
@@ -160,8 +194,10 @@ def extract_segments(wavs: str, segments: str, out: str, *, min_segment_length: 
             if wave is None:
                 raise ValueError(f"the recording {recording} is not in {wavs}")
             if channel < 0 and len(wave.samples) > 1:
-                raise KaldiError(f"{segments}: segment {segment}: the recording {recording} has several channels: give "
-                                 "one in the fifth column")
+                raise KaldiError(
+                    f"{segments}: segment {segment}: the recording {recording} has several channels: give "
+                    "one in the fifth column"
+                )
             part = cut_segment(wave, start, end, channel, min_segment_length, max_overshoot)
         except ValueError as error:
             warn(f"the segment '{line.strip()}' is left out: {error}")
@@ -207,6 +243,7 @@ def wav_to_duration(wavs: str, out: str, *, read_entire_file: bool = False) -> I
 
 # ---- copying and selecting ----
 
+
 def _feature_kind(options: dict) -> Kind:
     """How copy-feats writes: plainly, or compressed."""
     if not options.get("compress"):
@@ -217,16 +254,30 @@ def _feature_kind(options: dict) -> Kind:
     return FLOAT_MATRIX._replace(name="compressed matrix", write=partial(write_compressed, method=method))
 
 
-def _copy_features(feats: str, out: str, *, binary: bool = True, compress: bool = False, compression_method: int = 1,
-                   write_num_frames: str = "") -> None:
+def _copy_features(
+    feats: str,
+    out: str,
+    *,
+    binary: bool = True,
+    compress: bool = False,
+    compression_method: int = 1,
+    write_num_frames: str = "",
+) -> None:
     if compress or write_num_frames:
         raise KaldiError("--compress and --write-num-frames need tables, such as ark:feats.ark, not plain files")
     write_file(out, FLOAT_MATRIX, read_file(feats, FLOAT_MATRIX), binary)
 
 
 @program(_feature_kind, files=_copy_features)
-def copy_feats(feats: str, out: str, *, binary: bool = True, compress: bool = False, compression_method: int = 1,
-               write_num_frames: str = "") -> Features:
+def copy_feats(
+    feats: str,
+    out: str,
+    *,
+    binary: bool = True,
+    compress: bool = False,
+    compression_method: int = 1,
+    write_num_frames: str = "",
+) -> Features:
     """Copy features, and possibly change their format.
 
     Usage: copy-feats [options] <feats-rspecifier> <feats-wspecifier>
@@ -336,8 +387,9 @@ def _paste_files(*names: str, length_tolerance: int = 0, binary: bool = True) ->
 
 
 @program(FLOAT_MATRIX, files=_paste_files)
-def paste_feats(first: str, second: str, *others_and_out: str, length_tolerance: int = 0,
-                binary: bool = True) -> Features:
+def paste_feats(
+    first: str, second: str, *others_and_out: str, length_tolerance: int = 0, binary: bool = True
+) -> Features:
     """Put the features of several tables (or files) side by side.
 
     Usage: paste-feats [options] <feats-rspecifier1> <feats-rspecifier2> ... <feats-wspecifier>
@@ -360,6 +412,7 @@ def paste_feats(first: str, second: str, *others_and_out: str, length_tolerance:
 
 
 # ---- context and transforms ----
+
 
 @program(FLOAT_MATRIX)
 def splice_feats(feats: str, out: str, *, left_context: int = 4, right_context: int = 4) -> Features:
@@ -428,6 +481,7 @@ def transform_feats(transform: str, feats: str, out: str, *, utt2spk: str = "") 
 
 # ---- CMVN ----
 
+
 def _read_weighted(feats: Features, weights: str) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Features with their frame weights (None without `weights`); utterances whose weights do not fit are left out."""
     table = RandomAccess(weights, FLOAT_VECTOR) if weights else None
@@ -495,8 +549,17 @@ def parse_dimensions(text: str) -> list[int]:
 
 
 @program(FLOAT_MATRIX)
-def apply_cmvn(stats: str, feats: str, out: str, *, utt2spk: str = "", norm_vars: bool = False, norm_means: bool = True,
-               skip_dims: str = "", reverse: bool = False) -> Features:
+def apply_cmvn(
+    stats: str,
+    feats: str,
+    out: str,
+    *,
+    utt2spk: str = "",
+    norm_vars: bool = False,
+    norm_means: bool = True,
+    skip_dims: str = "",
+    reverse: bool = False,
+) -> Features:
     """Apply mean and variance normalisation, by utterance, by speaker (--utt2spk), or from one file for all.
 
     Usage: apply-cmvn [options] <stats-rspecifier>|<stats-rxfilename> <feats-rspecifier> <feats-wspecifier>

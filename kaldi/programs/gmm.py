@@ -1,4 +1,5 @@
 """Programs that make, train and change Gaussian mixture models."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -24,8 +25,17 @@ from kaldi.table import (
 )
 
 
-def gmm_init_mono(topo: str, dim: str, model_out: str, tree_out: str, *, binary: bool = True, train_feats: str = "",
-                  shared_phones: str = "", perturb_factor: float = 0.0) -> None:
+def gmm_init_mono(
+    topo: str,
+    dim: str,
+    model_out: str,
+    tree_out: str,
+    *,
+    binary: bool = True,
+    train_feats: str = "",
+    shared_phones: str = "",
+    perturb_factor: float = 0.0,
+) -> None:
     """Start a context-independent system: one Gaussian a pdf, all with the mean and variance of some features.
 
     Usage: gmm-init-mono [options] <topology-in> <dim> <model-out> <tree-out>
@@ -67,8 +77,18 @@ def global_moments(rspecifier: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
     return total / count, variance
 
 
-def gmm_init_model(tree: str, tree_stats: str, topo: str, model_out: str, old_tree: str = "", old_model: str = "", *,
-                   binary: bool = True, write_occs: str = "", var_floor: float = 0.01) -> None:
+def gmm_init_model(
+    tree: str,
+    tree_stats: str,
+    topo: str,
+    model_out: str,
+    old_tree: str = "",
+    old_model: str = "",
+    *,
+    binary: bool = True,
+    write_occs: str = "",
+    var_floor: float = 0.01,
+) -> None:
     """Start a context-dependent system from a tree and its statistics, one Gaussian a pdf, or with an old model's pdfs.
 
     Usage: gmm-init-model [options] <tree-in> <tree-stats-in> <topo-file> <model-out> [<old-tree> <old-model>]
@@ -97,9 +117,11 @@ def gmm_info(model: str) -> None:
     Usage: gmm-info [options] <model-in>
     """
     transitions, am = read_model(model)
-    print(f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
-          f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}\n"
-          f"feature dimension {am.dim}\nnumber of gaussians {am.num_gauss}")
+    print(
+        f"number of phones {len(transitions.phones)}\nnumber of pdfs {transitions.num_pdfs}\n"
+        f"number of transition-ids {transitions.num_tids}\nnumber of transition-states {transitions.num_states}\n"
+        f"feature dimension {am.dim}\nnumber of gaussians {am.num_gauss}"
+    )
 
 
 def gmm_copy(model_in: str, model_out: str, *, binary: bool = True, copy_am: bool = True, copy_tm: bool = True) -> None:
@@ -120,8 +142,18 @@ def gmm_copy(model_in: str, model_out: str, *, binary: bool = True, copy_am: boo
         raise KaldiError("nothing to copy: --copy-am and --copy-tm are both false")
 
 
-def gmm_mixup(model_in: str, occs: str, model_out: str, *, binary: bool = True, mix_up: int = 0, mix_down: int = 0,
-              min_count: float = 20.0, power: float = 0.2, perturb_factor: float = 0.01) -> None:
+def gmm_mixup(
+    model_in: str,
+    occs: str,
+    model_out: str,
+    *,
+    binary: bool = True,
+    mix_up: int = 0,
+    mix_down: int = 0,
+    min_count: float = 20.0,
+    power: float = 0.2,
+    perturb_factor: float = 0.01,
+) -> None:
     """Split Gaussians up to, or merge them down to, a number in all.
 
     Usage: gmm-mixup [options] <model-in> <state-occs-in> <model-out>
@@ -133,8 +165,15 @@ def gmm_mixup(model_in: str, occs: str, model_out: str, *, binary: bool = True, 
     write_model(model_out, transitions, model, binary)
 
 
-def mixed(model: AmDiagGmm, counts: np.ndarray, mix_up: int, mix_down: int, min_count: float, power: float,
-          perturb_factor: float) -> AmDiagGmm:
+def mixed(
+    model: AmDiagGmm,
+    counts: np.ndarray,
+    mix_up: int,
+    mix_down: int,
+    min_count: float,
+    power: float,
+    perturb_factor: float,
+) -> AmDiagGmm:
     """The model merged down and split up to these numbers of Gaussians, as far as they are not 0."""
     from kaldi import gmm_mixtures
 
@@ -145,11 +184,27 @@ def mixed(model: AmDiagGmm, counts: np.ndarray, mix_up: int, mix_down: int, min_
     return model
 
 
-def gmm_est(model_in: str, stats_in: str, model_out: str, *, binary: bool = True, mix_up: int = 0, mix_down: int = 0,
-            min_count: float = 20.0, power: float = 0.2, perturb_factor: float = 0.01, update_flags: str = "mvwt",
-            write_occs: str = "", transition_floor: float = 0.01, transition_min_count: float = 5.0,
-            share_for_pdfs: bool = False, min_gaussian_weight: float = 1e-5, min_gaussian_occupancy: float = 10.0,
-            min_variance: float = 0.001, remove_low_count_gaussians: bool = True) -> None:
+def gmm_est(
+    model_in: str,
+    stats_in: str,
+    model_out: str,
+    *,
+    binary: bool = True,
+    mix_up: int = 0,
+    mix_down: int = 0,
+    min_count: float = 20.0,
+    power: float = 0.2,
+    perturb_factor: float = 0.01,
+    update_flags: str = "mvwt",
+    write_occs: str = "",
+    transition_floor: float = 0.01,
+    transition_min_count: float = 5.0,
+    share_for_pdfs: bool = False,
+    min_gaussian_weight: float = 1e-5,
+    min_gaussian_occupancy: float = 10.0,
+    min_variance: float = 0.001,
+    remove_low_count_gaussians: bool = True,
+) -> None:
     """Maximum-likelihood re-estimation of a GMM system, with mixing up and down.
 
     Usage: gmm-est [options] <model-in> <stats-in> <model-out>
@@ -163,9 +218,15 @@ def gmm_est(model_in: str, stats_in: str, model_out: str, *, binary: bool = True
         raise KaldiError(f"{stats_in}: statistics of another model than {model_in}: transition-ids or Gaussians differ")
     if "t" in flags:
         transitions.mle_update(accs.transitions, transition_floor, transition_min_count, share_for_pdfs)
-    model = update_gmms(model, accs, flags, min_gaussian_weight=min_gaussian_weight,
-                        min_gaussian_occupancy=min_gaussian_occupancy, min_variance=min_variance,
-                        remove_low_count_gaussians=remove_low_count_gaussians)
+    model = update_gmms(
+        model,
+        accs,
+        flags,
+        min_gaussian_weight=min_gaussian_weight,
+        min_gaussian_occupancy=min_gaussian_occupancy,
+        min_variance=min_variance,
+        remove_low_count_gaussians=remove_low_count_gaussians,
+    )
     counts = accs.pdf_occupancy()
     model = mixed(model, counts, mix_up, mix_down, min_count, power, perturb_factor)
     if write_occs:
@@ -182,12 +243,15 @@ def gmm_sum_accs(stats_out: str, stats_in: str, *more_stats: str, binary: bool =
     for name in more_stats:
         total.add(read_file(name, GMM_ACCS), name)
     write_file(stats_out, GMM_ACCS, total, binary)
-    log(f"{1 + len(more_stats)} files, {total.total_frames:.7g} frames, log-likelihood per frame "
-        f"{total.total_like / max(total.total_frames, 1e-10):.7g}")
+    log(
+        f"{1 + len(more_stats)} files, {total.total_frames:.7g} frames, log-likelihood per frame "
+        f"{total.total_like / max(total.total_frames, 1e-10):.7g}"
+    )
 
 
-def gmm_boost_silence(silence_phones: str, model_in: str, model_out: str, *, binary: bool = True,
-                      boost: float = 1.5) -> None:
+def gmm_boost_silence(
+    silence_phones: str, model_in: str, model_out: str, *, binary: bool = True, boost: float = 1.5
+) -> None:
     """Multiply the mixture weights of the silence phones' pdfs by a factor.
 
     Usage: gmm-boost-silence [options] <silence-phones-list> <model-in> <model-out>
@@ -210,11 +274,14 @@ def gmm_transform_means(transform: str, model_in: str, model_out: str, *, binary
     matrix = read_file(transform, DOUBLE_MATRIX)
     transitions, model = read_model(model_in)
     if matrix.shape not in ((model.dim, model.dim), (model.dim, model.dim + 1)):
-        raise KaldiError(f"{transform}: a transform of {matrix.shape[0]} x {matrix.shape[1]} does not fit the model's "
-                         f"dimension {model.dim}")
+        raise KaldiError(
+            f"{transform}: a transform of {matrix.shape[0]} x {matrix.shape[1]} does not fit the model's "
+            f"dimension {model.dim}"
+        )
     means = model.means() @ matrix[:, : model.dim].T + (matrix[:, model.dim] if matrix.shape[1] > model.dim else 0.0)
-    write_model(model_out, transitions, AmDiagGmm(model.weights, means * model.inv_vars, model.inv_vars, model.offsets),
-                binary)
+    write_model(
+        model_out, transitions, AmDiagGmm(model.weights, means * model.inv_vars, model.inv_vars, model.offsets), binary
+    )
 
 
 def gmm_acc_stats_ali(model_in: str, feats_in: str, alignments: str, stats_out: str, *, binary: bool = True) -> None:
@@ -246,13 +313,16 @@ def finish_stats(accumulator: Accumulator, count: int, errors: int, stats_out: s
     done(count, "files", errors)
     accumulator.flush()
     accs = accumulator.accs
-    log(f"Overall avg like per frame (Gaussian only) = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
-        f"over {accs.total_frames:.10g} frames.")
+    log(
+        f"Overall avg like per frame (Gaussian only) = {accs.total_like / max(accs.total_frames, 1e-10):.7g} "
+        f"over {accs.total_frames:.10g} frames."
+    )
     write_file(stats_out, GMM_ACCS, accs, binary)
 
 
-def gmm_acc_stats_twofeats(model_in: str, feats1: str, feats2: str, posteriors: str, stats_out: str, *,
-                           binary: bool = True) -> None:
+def gmm_acc_stats_twofeats(
+    model_in: str, feats1: str, feats2: str, posteriors: str, stats_out: str, *, binary: bool = True
+) -> None:
     """Accumulate statistics of the second features, with Gaussian posteriors from the first ones.
 
     Usage: gmm-acc-stats-twofeats [options] <model-in> <feature1-rspecifier> <feature2-rspecifier>

@@ -1,4 +1,5 @@
 """Kaldi's programs that make decoding and training graphs."""
+
 from __future__ import annotations
 
 from itertools import islice
@@ -27,9 +28,19 @@ def _write_labels(wxfilename: str, labels: list[int]) -> None:
         out.write("".join(f"{label}\n" for label in labels).encode())
 
 
-def arpa2fst(arpa: str, fst_out: str = "-", *, bos_symbol: str = "<s>", eos_symbol: str = "</s>",
-             disambig_symbol: str = "", read_symbol_table: str = "", write_symbol_table: str = "",
-             keep_symbols: bool = False, ilabel_sort: bool = True, max_arpa_warnings: int = 30) -> None:
+def arpa2fst(
+    arpa: str,
+    fst_out: str = "-",
+    *,
+    bos_symbol: str = "<s>",
+    eos_symbol: str = "</s>",
+    disambig_symbol: str = "",
+    read_symbol_table: str = "",
+    write_symbol_table: str = "",
+    keep_symbols: bool = False,
+    ilabel_sort: bool = True,
+    max_arpa_warnings: int = 30,
+) -> None:
     """Convert a language model in ARPA format to a transducer.
 
     Usage: arpa2fst [options] <arpa-in> [<fst-out>]
@@ -45,16 +56,31 @@ def arpa2fst(arpa: str, fst_out: str = "-", *, bos_symbol: str = "<s>", eos_symb
         symbols[disambig_symbol] = len(symbols)
     with open_input(arpa) as reader:
         lines = iter(reader.lines())
-        fst = compile_lm(lines, reader.name, symbols, add_symbols=not read_symbol_table, bos=bos_symbol, eos=eos_symbol,
-                         disambig=symbols.get(disambig_symbol, 0), max_warnings=max_arpa_warnings)
+        fst = compile_lm(
+            lines,
+            reader.name,
+            symbols,
+            add_symbols=not read_symbol_table,
+            bos=bos_symbol,
+            eos=eos_symbol,
+            disambig=symbols.get(disambig_symbol, 0),
+            max_warnings=max_arpa_warnings,
+        )
     if write_symbol_table:
         with Output(write_symbol_table) as out:
             out.text("".join(f"{word}\t{label}\n" for word, label in symbols.items()))
     write_fst(fst_out, fst_ops.arcsort(fst, "ilabel") if ilabel_sort else fst)
 
 
-def fsttablecompose(first: str, second: str, fst_out: str = "-", *, match_side: str = "left",
-                    compose_filter: str = "sequence", connect: bool = True) -> None:
+def fsttablecompose(
+    first: str,
+    second: str,
+    fst_out: str = "-",
+    *,
+    match_side: str = "left",
+    compose_filter: str = "sequence",
+    connect: bool = True,
+) -> None:
     """Compose two transducers, looking the arcs of the one up in tables (fast for L o G and H o CLG).
 
     Usage: fsttablecompose [options] <fst1-in> <fst2-in> [<fst-out>]
@@ -65,8 +91,9 @@ def fsttablecompose(first: str, second: str, fst_out: str = "-", *, match_side: 
     write_fst(fst_out, from_native(kaldifst.compose(left, right, match_side, compose_filter, connect)))
 
 
-def fstdeterminizestar(fst_in: str = "-", fst_out: str = "-", *, use_log: bool = False, delta: float = 2.0**-10,
-                       max_states: int = -1) -> None:
+def fstdeterminizestar(
+    fst_in: str = "-", fst_out: str = "-", *, use_log: bool = False, delta: float = 2.0**-10, max_states: int = -1
+) -> None:
     """Remove epsilons and determinize in one go.
 
     Usage: fstdeterminizestar [options] [<fst-in> [<fst-out>]]
@@ -114,9 +141,17 @@ def fstisstochastic(fst_in: str = "-", *, delta: float = 0.01, test_in_log: bool
     return int(bool(max(abs(low), abs(high)) > delta))
 
 
-def fstcomposecontext(ilabels_out: str, fst_in: str = "-", fst_out: str = "-", *, binary: bool = True,
-                      context_size: int = 3, central_position: int = 1, read_disambig_syms: str = "",
-                      write_disambig_syms: str = "") -> None:
+def fstcomposecontext(
+    ilabels_out: str,
+    fst_in: str = "-",
+    fst_out: str = "-",
+    *,
+    binary: bool = True,
+    context_size: int = 3,
+    central_position: int = 1,
+    read_disambig_syms: str = "",
+    write_disambig_syms: str = "",
+) -> None:
     """Compose on the left with the transducer from phones in context to phones.
 
     Usage: fstcomposecontext [options] <ilabels-out> [<fst-in> [<fst-out>]]
@@ -139,8 +174,16 @@ def fstcomposecontext(ilabels_out: str, fst_in: str = "-", fst_out: str = "-", *
     write_fst(fst_out, from_native(composed))
 
 
-def fstrmsymbols(symbols: str, fst_in: str = "-", fst_out: str = "-", *, apply_to_output: bool = False,
-                 remove_from_output: bool = False, remove_arcs: bool = False, penalty: float = -np.inf) -> None:
+def fstrmsymbols(
+    symbols: str,
+    fst_in: str = "-",
+    fst_out: str = "-",
+    *,
+    apply_to_output: bool = False,
+    remove_from_output: bool = False,
+    remove_arcs: bool = False,
+    penalty: float = -np.inf,
+) -> None:
     """Replace symbols by epsilon, or remove the arcs that have them, or make those arcs cost more.
 
     Usage: fstrmsymbols [options] <symbol-list> [<fst-in> [<fst-out>]]
@@ -176,8 +219,15 @@ def fstaddselfloops(isymbols: str, osymbols: str, fst_in: str = "-", fst_out: st
     write_fst(fst_out, fst_ops.add_self_loops(read_fst(fst_in), *pair))
 
 
-def make_h_transducer(ilabels: str, tree: str, model: str, fst_out: str = "-", *, disambig_syms_out: str = "",
-                      transition_scale: float = 1.0) -> None:
+def make_h_transducer(
+    ilabels: str,
+    tree: str,
+    model: str,
+    fst_out: str = "-",
+    *,
+    disambig_syms_out: str = "",
+    transition_scale: float = 1.0,
+) -> None:
     """Make the transducer from transition-ids to phones in context, without self-loops.
 
     Usage: make-h-transducer [options] <ilabels> <tree> <model> [<H-fst-out>]
@@ -194,8 +244,15 @@ def make_h_transducer(ilabels: str, tree: str, model: str, fst_out: str = "-", *
     write_fst(fst_out, fst)
 
 
-def add_self_loops(model: str, fst_in: str = "-", fst_out: str = "-", *, self_loop_scale: float = 1.0,
-                   disambig_syms: str = "", reorder: bool = True) -> None:
+def add_self_loops(
+    model: str,
+    fst_in: str = "-",
+    fst_out: str = "-",
+    *,
+    self_loop_scale: float = 1.0,
+    disambig_syms: str = "",
+    reorder: bool = True,
+) -> None:
     """Add self-loops and their probabilities to a graph over transition-ids.
 
     Usage: add-self-loops [options] <model> [<fst-in> [<fst-out>]]
@@ -214,9 +271,20 @@ def _check_reorder(reorder: bool) -> None:
         raise KaldiError("--reorder=false is not supported: all Kaldi scripts make graphs with --reorder=true")
 
 
-def compile_train_graphs(tree: str, model: str, lexicon: str, transcripts: str, graphs: str, *,
-                         read_disambig_syms: str = "", batch_size: int = 250, transition_scale: float = 0.0,
-                         self_loop_scale: float = 0.0, reorder: bool = True, rm_eps: bool = False) -> None:
+def compile_train_graphs(
+    tree: str,
+    model: str,
+    lexicon: str,
+    transcripts: str,
+    graphs: str,
+    *,
+    read_disambig_syms: str = "",
+    batch_size: int = 250,
+    transition_scale: float = 0.0,
+    self_loop_scale: float = 0.0,
+    reorder: bool = True,
+    rm_eps: bool = False,
+) -> None:
     """Make a graph over transition-ids from each transcript, for alignment.
 
     Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
@@ -229,8 +297,15 @@ def compile_train_graphs(tree: str, model: str, lexicon: str, transcripts: str, 
 
     _check_reorder(reorder)
     symbols = _read_labels(read_disambig_syms) if read_disambig_syms else np.zeros(0, np.int32)
-    compiler = TrainGraphCompiler(read_tree(tree), read_transition_model(model), read_fst(lexicon), symbols,
-                                  transition_scale, self_loop_scale, rm_eps)
+    compiler = TrainGraphCompiler(
+        read_tree(tree),
+        read_transition_model(model),
+        read_fst(lexicon),
+        symbols,
+        transition_scale,
+        self_loop_scale,
+        rm_eps,
+    )
     succeeded = failed = 0
     table = read_table(transcripts, INT_VECTOR)
     with TableWriter(graphs, FST) as writer:

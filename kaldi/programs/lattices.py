@@ -1,4 +1,5 @@
 """Programs on lattices: scaling, pruning, best paths, determinisation, posteriors, word alignment, n-best lists."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -71,8 +72,10 @@ class _Outputs:
 def _check_ids(key: str, ids: np.ndarray, model: TransitionModel) -> None:
     """Raise KaldiError for transition-ids that the model lacks."""
     if ids.max(initial=0) > model.num_tids:
-        raise KaldiError(f"{key}: the lattice has transition-id {ids.max()}, the model only {model.num_tids}: "
-                         "they do not belong together")
+        raise KaldiError(
+            f"{key}: the lattice has transition-id {ids.max()}, the model only {model.num_tids}: "
+            "they do not belong together"
+        )
 
 
 def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
@@ -83,9 +86,17 @@ def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
 
 
 @program(_form)
-def lattice_scale(lattices: str, out: str, *, write_compact: bool = True, acoustic_scale: float = 1.0,
-                  inv_acoustic_scale: float = 1.0, lm_scale: float = 1.0, acoustic2lm_scale: float = 0.0,
-                  lm2acoustic_scale: float = 0.0) -> Lattices:
+def lattice_scale(
+    lattices: str,
+    out: str,
+    *,
+    write_compact: bool = True,
+    acoustic_scale: float = 1.0,
+    inv_acoustic_scale: float = 1.0,
+    lm_scale: float = 1.0,
+    acoustic2lm_scale: float = 0.0,
+    lm2acoustic_scale: float = 0.0,
+) -> Lattices:
     """Scale the graph and acoustic costs of lattices.
 
     Usage: lattice-scale [options] <lattice-rspecifier> <lattice-wspecifier>
@@ -113,8 +124,15 @@ def lattice_add_penalty(lattices: str, out: str, *, word_ins_penalty: float = 0.
     done(count, "lattices")
 
 
-def lattice_best_path(lattices: str, transcriptions: str = "", alignments: str = "", *, acoustic_scale: float = 1.0,
-                      lm_scale: float = 1.0, word_symbol_table: str = "") -> None:
+def lattice_best_path(
+    lattices: str,
+    transcriptions: str = "",
+    alignments: str = "",
+    *,
+    acoustic_scale: float = 1.0,
+    lm_scale: float = 1.0,
+    word_symbol_table: str = "",
+) -> None:
     """Write the words and alignments of the best paths of lattices.
 
     Usage: lattice-best-path [options] <lattice-rspecifier> [<transcriptions-wspecifier> [<alignments-wspecifier>]]
@@ -131,8 +149,10 @@ def lattice_best_path(lattices: str, transcriptions: str = "", alignments: str =
                 failed += 1
                 continue
             words, alignment, weight = path.words, path.alignment, path.weight
-            log(f"For utterance {key}, best cost {weight[0]:.6g} + {weight[1]:.6g} = {weight.sum():.6g} "
-                f"over {len(alignment)} frames.")
+            log(
+                f"For utterance {key}, best cost {weight[0]:.6g} + {weight[1]:.6g} = {weight.sum():.6g} "
+                f"over {len(alignment)} frames."
+            )
             outputs.write(key, words, alignment)
             if symbols:
                 print_words(key, words, symbols)
@@ -140,14 +160,17 @@ def lattice_best_path(lattices: str, transcriptions: str = "", alignments: str =
             frames += len(alignment)
             total += weight
     per_frame = total / max(frames, 1)
-    log(f"Overall cost per frame is {per_frame.sum():.6g} = {per_frame[0]:.6g} [graph] + {per_frame[1]:.6g} [acoustic] "
-        f"over {frames} frames.")
+    log(
+        f"Overall cost per frame is {per_frame.sum():.6g} = {per_frame[0]:.6g} [graph] + {per_frame[1]:.6g} [acoustic] "
+        f"over {frames} frames."
+    )
     done(count, "lattices", failed)
 
 
 @program(COMPACT_LATTICE)
-def lattice_1best(lattices: str, out: str, *, acoustic_scale: float = 1.0, lm_scale: float = 1.0,
-                  word_ins_penalty: float = 0.0) -> Lattices:
+def lattice_1best(
+    lattices: str, out: str, *, acoustic_scale: float = 1.0, lm_scale: float = 1.0, word_ins_penalty: float = 0.0
+) -> Lattices:
     """Keep only the best path of each lattice.
 
     Usage: lattice-1best [options] <lattice-rspecifier> <lattice-wspecifier>
@@ -170,8 +193,9 @@ def lattice_1best(lattices: str, out: str, *, acoustic_scale: float = 1.0, lm_sc
 
 
 @program(COMPACT_LATTICE)
-def lattice_prune(lattices: str, out: str, *, acoustic_scale: float = 1.0, inv_acoustic_scale: float = 1.0,
-                  beam: float = 10.0) -> Lattices:
+def lattice_prune(
+    lattices: str, out: str, *, acoustic_scale: float = 1.0, inv_acoustic_scale: float = 1.0, beam: float = 10.0
+) -> Lattices:
     """Remove what no path within the beam of the best path uses.
 
     Usage: lattice-prune [options] <lattice-rspecifier> <lattice-wspecifier>
@@ -197,8 +221,15 @@ def lattice_prune(lattices: str, out: str, *, acoustic_scale: float = 1.0, inv_a
 
 
 @program(_form)
-def lattice_copy(lattices: str, out: str, *, write_compact: bool = True, include: str = "", exclude: str = "",
-                 ignore_missing: bool = False) -> Lattices:
+def lattice_copy(
+    lattices: str,
+    out: str,
+    *,
+    write_compact: bool = True,
+    include: str = "",
+    exclude: str = "",
+    ignore_missing: bool = False,
+) -> Lattices:
     """Copy lattices, to change the form or to choose utterances; --include and --exclude name lists of utterances.
 
     Usage: lattice-copy [options] <lattice-rspecifier> <lattice-wspecifier>
@@ -216,9 +247,17 @@ def lattice_copy(lattices: str, out: str, *, write_compact: bool = True, include
 
 
 @program(_form)
-def lattice_determinize_pruned(lattices: str, out: str, *, write_compact: bool = True, acoustic_scale: float = 1.0,
-                               beam: float = 10.0, minimize: bool = False, delta: float = 0.0009765625,
-                               max_mem: int = 50000000) -> Lattices:
+def lattice_determinize_pruned(
+    lattices: str,
+    out: str,
+    *,
+    write_compact: bool = True,
+    acoustic_scale: float = 1.0,
+    beam: float = 10.0,
+    minimize: bool = False,
+    delta: float = 0.0009765625,
+    max_mem: int = 50000000,
+) -> Lattices:
     """Determinise lattices on words: for each word sequence within the beam, its best path.
 
     Usage: lattice-determinize-pruned [options] <lattice-rspecifier> <lattice-wspecifier>
@@ -241,8 +280,9 @@ def lattice_determinize_pruned(lattices: str, out: str, *, write_compact: bool =
     done(count, "lattices")
 
 
-def lattice_to_post(lattices: str, posteriors: str, loglikes: str = "", *, acoustic_scale: float = 1.0,
-                    lm_scale: float = 1.0) -> None:
+def lattice_to_post(
+    lattices: str, posteriors: str, loglikes: str = "", *, acoustic_scale: float = 1.0, lm_scale: float = 1.0
+) -> None:
     """Posteriors of transition-ids by forward-backward over lattices.
 
     Usage: lattice-to-post [options] <lattice-rspecifier> <posterior-wspecifier> [<loglikes-wspecifier>]
@@ -265,8 +305,10 @@ def lattice_to_post(lattices: str, posteriors: str, loglikes: str = "", *, acous
             frames += len(post)
             total += loglike
             total_acoustic += acoustic
-    log(f"Overall average log-like/frame is {total / max(frames, 1):.6g} over {frames} frames.  "
-        f"Average acoustic like/frame is {total_acoustic / max(frames, 1):.6g}")
+    log(
+        f"Overall average log-like/frame is {total / max(frames, 1):.6g} over {frames} frames.  "
+        f"Average acoustic like/frame is {total_acoustic / max(frames, 1):.6g}"
+    )
     done(count, "lattices", failed)
 
 
@@ -286,9 +328,18 @@ def lattice_depth_per_frame(lattices: str, depths: str, copies: str = "") -> Non
     done(count, "lattices")
 
 
-def lattice_mbr_decode(lattices: str, transcriptions: str, risks: str = "", sausages: str = "", times: str = "", *,
-                       acoustic_scale: float = 1.0, lm_scale: float = 1.0, word_symbol_table: str = "",
-                       one_best_times: bool = False) -> None:
+def lattice_mbr_decode(
+    lattices: str,
+    transcriptions: str,
+    risks: str = "",
+    sausages: str = "",
+    times: str = "",
+    *,
+    acoustic_scale: float = 1.0,
+    lm_scale: float = 1.0,
+    word_symbol_table: str = "",
+    one_best_times: bool = False,
+) -> None:
     """Minimum Bayes risk decoding of lattices: words, expected errors, confusion networks, times in frames.
 
     Usage: lattice-mbr-decode [options] <lattice-rspecifier> <transcriptions-wspecifier> [<bayes-risk-wspecifier>
@@ -322,9 +373,18 @@ def lattice_mbr_decode(lattices: str, transcriptions: str, risks: str = "", saus
 
 
 @program(COMPACT_LATTICE)
-def lattice_align_words(word_boundary: str, model: str, lattices: str, out: str, *, output_error_lats: bool = True,
-                        max_expand: float = 0.0, silence_label: int = 0, partial_word_label: int = 0,
-                        reorder: bool = True) -> Lattices:
+def lattice_align_words(
+    word_boundary: str,
+    model: str,
+    lattices: str,
+    out: str,
+    *,
+    output_error_lats: bool = True,
+    max_expand: float = 0.0,
+    silence_label: int = 0,
+    partial_word_label: int = 0,
+    reorder: bool = True,
+) -> Lattices:
     """Make the arcs of lattices begin and end with their words; silences get arcs of their own.
 
     Usage: lattice-align-words [options] <word-boundary-file> <model> <lattice-rspecifier> <lattice-wspecifier>
@@ -462,14 +522,13 @@ def _linear_lattices(lattices: str) -> Iterator[tuple[str, Lattice | None]]:
         if not ok:
             warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
         elif len(lattice.final_strings.labels):
-            warn(
-                f"the lattice of {key} ends with transition-ids that belong to no word (use lattice-align-words)"
-            )
+            warn(f"the lattice of {key} ends with transition-ids that belong to no word (use lattice-align-words)")
         yield key, lattice.connected() if ok else None
 
 
-def nbest_to_ctm(lattices: str, ctm: str, *, print_silence: bool = False, frame_shift: float = 0.01,
-                 precision: int = 2) -> None:
+def nbest_to_ctm(
+    lattices: str, ctm: str, *, print_silence: bool = False, frame_shift: float = 0.01, precision: int = 2
+) -> None:
     """Write the times of words: lines `utterance 1 begin length word`. Needs word-aligned lattices of a single path.
 
     Usage: nbest-to-ctm [options] <aligned-linear-lattice-rspecifier> <ctm-wxfilename>
@@ -557,8 +616,10 @@ def gmm_rescore_lattice(
         lattice = lattice.scaled(np.diag([1.0, old_acoustic_scale])).connected()
         at, ids, _ = frame_spans(lattice)
         if not len(ids) or int(at.max()) + 1 != len(matrix) or ids.max() > transitions.num_tids:
-            warn(f"{key}: the lattice does not fit the features ({len(matrix)} frames) or the model "
-                 f"({transitions.num_tids} transition-ids)")
+            warn(
+                f"{key}: the lattice does not fit the features ({len(matrix)} frames) or the model "
+                f"({transitions.num_tids} transition-ids)"
+            )
             failed += 1
             continue
         pdfs, column = np.unique(transitions.id2pdf[ids], return_inverse=True)

@@ -1,4 +1,5 @@
 """OpenFst's command-line programs, as far as Kaldi's scripts call them."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -15,8 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def fstcompile(text: str = "-", out: str = "-", *, isymbols: str = "", osymbols: str = "", acceptor: bool = False,
-               keep_isymbols: bool = False, keep_osymbols: bool = False, fst_type: str = "vector") -> None:
+def fstcompile(
+    text: str = "-",
+    out: str = "-",
+    *,
+    isymbols: str = "",
+    osymbols: str = "",
+    acceptor: bool = False,
+    keep_isymbols: bool = False,
+    keep_osymbols: bool = False,
+    fst_type: str = "vector",
+) -> None:
     """Make a transducer of its text form.
 
     Usage: fstcompile [options] [<text-in> [<fst-out>]]
@@ -27,8 +37,13 @@ def fstcompile(text: str = "-", out: str = "-", *, isymbols: str = "", osymbols:
         raise KaldiError("--keep_isymbols and --keep_osymbols are not supported: keep the symbol tables as files")
     with open_input(text) as reader:
         lines = reader.lines()
-    fst = parse(lines, reader.name, read_symbols(isymbols) if isymbols else None,
-                read_symbols(osymbols) if osymbols else None, acceptor)
+    fst = parse(
+        lines,
+        reader.name,
+        read_symbols(isymbols) if isymbols else None,
+        read_symbols(osymbols) if osymbols else None,
+        acceptor,
+    )
     write_fst(out, fst, _is_const(fst_type))
 
 
@@ -38,8 +53,9 @@ def _is_const(fst_type: str) -> bool:
     return fst_type == "const"
 
 
-def fstprint(fst_in: str = "-", text_out: str = "-", *, isymbols: str = "", osymbols: str = "",
-             acceptor: bool = False) -> None:
+def fstprint(
+    fst_in: str = "-", text_out: str = "-", *, isymbols: str = "", osymbols: str = "", acceptor: bool = False
+) -> None:
     """Write the text form of a transducer.
 
     Usage: fstprint [options] [<fst-in> [<text-out>]]
@@ -70,8 +86,9 @@ def fstconvert(fst_in: str = "-", fst_out: str = "-", *, fst_type: str = "vector
     write_fst(fst_out, read_fst(fst_in), _is_const(fst_type))
 
 
-def fstproject(fst_in: str = "-", fst_out: str = "-", *, project_output: bool = False,
-               project_type: str = "input") -> None:
+def fstproject(
+    fst_in: str = "-", fst_out: str = "-", *, project_output: bool = False, project_type: str = "input"
+) -> None:
     """Keep only the input labels, or only the output labels.
 
     Usage: fstproject [--project_output=true|--project_type=output] [<fst-in> [<fst-out>]]
@@ -106,8 +123,10 @@ def fstcompose(first: str, second: str, fst_out: str = "-") -> None:
 
     left, right = read_fst(first), read_fst(second)
     if not (fst_ops.is_sorted(left, "olabel") or fst_ops.is_sorted(right, "ilabel")):
-        raise KaldiError(f"{first}, {second}: not sorted; run fstarcsort --sort_type=olabel on the first, "
-                         "or --sort_type=ilabel on the second")
+        raise KaldiError(
+            f"{first}, {second}: not sorted; run fstarcsort --sort_type=olabel on the first, "
+            "or --sort_type=ilabel on the second"
+        )
     if fst_ops.is_sorted(right, "ilabel"):
         native = kaldifst.compose(to_native(left), to_native(right), match_side="right")
     else:

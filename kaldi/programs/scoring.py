@@ -1,4 +1,5 @@
 """Programs that score transcripts: word error rates, their confidence, and alignments of texts."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -43,10 +44,12 @@ def compute_wer(reference: str, hypothesis: str, *, mode: str = "strict", text: 
     total, insertions, deletions, substitutions = errors
     partial = " [PARTIAL]" if absent else ""
     with Output("-") as output:
-        output.write(f"%WER {100 * total / words:.2f} [ {total} / {words}, {insertions} ins, {deletions} del, "
-                     f"{substitutions} sub ]{partial}\n"
-                     f"%SER {100 * wrong_sentences / sentences:.2f} [ {wrong_sentences} / {sentences} ]\n"
-                     f"Scored {sentences} sentences, {absent} not present in hyp.\n".encode())
+        output.write(
+            f"%WER {100 * total / words:.2f} [ {total} / {words}, {insertions} ins, {deletions} del, "
+            f"{substitutions} sub ]{partial}\n"
+            f"%SER {100 * wrong_sentences / sentences:.2f} [ {wrong_sentences} / {sentences} ]\n"
+            f"Scored {sentences} sentences, {absent} not present in hyp.\n".encode()
+        )
 
 
 def sentence_errors(reference: str, hypotheses: list[str], mode: str) -> np.ndarray:
@@ -66,8 +69,9 @@ def sentence_errors(reference: str, hypotheses: list[str], mode: str) -> np.ndar
     return np.array(rows)
 
 
-def compute_wer_bootci(reference: str, hypothesis: str, hypothesis2: str = "", *, mode: str = "strict",
-                       replications: int = 10000) -> None:
+def compute_wer_bootci(
+    reference: str, hypothesis: str, hypothesis2: str = "", *, mode: str = "strict", replications: int = 10000
+) -> None:
     """Print the 95 % confidence interval of the word error rate, and how probably a second system is the better one.
 
     Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance evaluation".
@@ -93,8 +97,9 @@ def compute_wer_bootci(reference: str, hypothesis: str, hypothesis2: str = "", *
 
 
 @program(TOKEN_VECTOR)
-def align_text(first: str, second: str, out: str, *, special_symbol: str = "<eps>",
-               separator: str = ";") -> Iterator[tuple[str, list[str]]]:
+def align_text(
+    first: str, second: str, out: str, *, special_symbol: str = "<eps>", separator: str = ";"
+) -> Iterator[tuple[str, list[str]]]:
     """Align the words of two texts; --special-symbol stands where only one text has a word.
 
     Usage: align-text [options] <text1-rspecifier> <text2-rspecifier> <alignment-wspecifier>

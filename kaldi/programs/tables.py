@@ -1,4 +1,5 @@
 """Programs that copy matrices and vectors, and that compose transforms."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -38,8 +39,9 @@ def copy_table(source: str, kind: Kind, change: Any) -> Iterator[tuple[str, Any]
     done(count, f"{kind.name} entries")
 
 
-def change_matrix(matrix: np.ndarray, scale: float, apply_log: bool, apply_exp: bool, apply_power: float,
-                  apply_softmax_per_row: bool) -> np.ndarray:
+def change_matrix(
+    matrix: np.ndarray, scale: float, apply_log: bool, apply_exp: bool, apply_power: float, apply_softmax_per_row: bool
+) -> np.ndarray:
     """The matrix after what the options of copy-matrix ask for, in Kaldi's order."""
     if apply_log + apply_exp + apply_softmax_per_row > 1:
         raise KaldiError("only one of --apply-log, --apply-exp and --apply-softmax-per-row can be given")
@@ -62,17 +64,28 @@ def _copy_matrix_file(source: str, out: str, *, binary: bool = True, **options: 
 
 
 @program(FLOAT_MATRIX, files=_copy_matrix_file)
-def copy_matrix(source: str, out: str, *, binary: bool = True, scale: float = 1.0, apply_log: bool = False,
-                apply_exp: bool = False, apply_power: float = 1.0,
-                apply_softmax_per_row: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+def copy_matrix(
+    source: str,
+    out: str,
+    *,
+    binary: bool = True,
+    scale: float = 1.0,
+    apply_log: bool = False,
+    apply_exp: bool = False,
+    apply_power: float = 1.0,
+    apply_softmax_per_row: bool = False,
+) -> Iterator[tuple[str, np.ndarray]]:
     """Copy matrices, and possibly change their format or scale them.
 
     Usage: copy-matrix [options] <matrix-rspecifier> <matrix-wspecifier>
        or: copy-matrix [options] <matrix-rxfilename> <matrix-wxfilename>
     """
     check_one_form(source, out)
-    yield from copy_table(source, FLOAT_MATRIX, lambda matrix: change_matrix(
-        matrix, scale, apply_log, apply_exp, apply_power, apply_softmax_per_row))
+    yield from copy_table(
+        source,
+        FLOAT_MATRIX,
+        lambda matrix: change_matrix(matrix, scale, apply_log, apply_exp, apply_power, apply_softmax_per_row),
+    )
 
 
 def change_vector(vector: np.ndarray, change_dim: int, scale: float) -> np.ndarray:
@@ -88,8 +101,9 @@ def _copy_vector_file(source: str, out: str, *, binary: bool = True, change_dim:
 
 
 @program(FLOAT_VECTOR, files=_copy_vector_file)
-def copy_vector(source: str, out: str, *, binary: bool = True, change_dim: int = -1,
-                scale: float = 1.0) -> Iterator[tuple[str, np.ndarray]]:
+def copy_vector(
+    source: str, out: str, *, binary: bool = True, change_dim: int = -1, scale: float = 1.0
+) -> Iterator[tuple[str, np.ndarray]]:
     """Copy vectors, and possibly change their format or length.
 
     Usage: copy-vector [options] <vector-rspecifier> <vector-wspecifier>
@@ -137,8 +151,9 @@ def compose(a: np.ndarray, b: np.ndarray, b_is_affine: bool) -> np.ndarray:
     return product
 
 
-def _compose_files(a: str, b: str, out: str, *, b_is_affine: bool = False, binary: bool = True,
-                   utt2spk: str = "") -> None:
+def _compose_files(
+    a: str, b: str, out: str, *, b_is_affine: bool = False, binary: bool = True, utt2spk: str = ""
+) -> None:
     if is_specifier(a) or is_specifier(b) or utt2spk:
         raise KaldiError(f"tables of transforms need a table to write to: ark:{out}")
     first, second = read_file(a, FLOAT_MATRIX), read_file(b, FLOAT_MATRIX)
@@ -150,8 +165,9 @@ def _compose_files(a: str, b: str, out: str, *, b_is_affine: bool = False, binar
 
 
 @program(FLOAT_MATRIX, files=_compose_files)
-def compose_transforms(a: str, b: str, out: str, *, b_is_affine: bool = False, binary: bool = True,
-                       utt2spk: str = "") -> Iterator[tuple[str, np.ndarray]]:
+def compose_transforms(
+    a: str, b: str, out: str, *, b_is_affine: bool = False, binary: bool = True, utt2spk: str = ""
+) -> Iterator[tuple[str, np.ndarray]]:
     """Compose two transforms, or tables of them, into the one that applies b first and then a.
 
     Usage: compose-transforms [options] <a-rspecifier> <b-rspecifier> <out-wspecifier>   (a or b may be a plain file)

@@ -1,4 +1,5 @@
 """Programs that estimate feature transforms: LDA, MLLT, fMLLR."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -31,8 +32,9 @@ Utterance = tuple[str, np.ndarray, Any]  # key, features [T, D], posterior of T 
 Chunks = Iterator[tuple[int, np.ndarray, GaussianPosterior]]  # number of utterances, features, posterior
 
 
-def matching(features: Iterator[tuple[str, np.ndarray]], posteriors: RandomAccess,
-             dimension: int = 0) -> Iterator[Utterance]:
+def matching(
+    features: Iterator[tuple[str, np.ndarray]], posteriors: RandomAccess, dimension: int = 0
+) -> Iterator[Utterance]:
     """Utterances with their posteriors; those without, or of another length, are left out with a warning.
 
     Raises KaldiError for features of another dimension than the model's.
@@ -44,8 +46,10 @@ def matching(features: Iterator[tuple[str, np.ndarray]], posteriors: RandomAcces
         elif len(posterior) != len(matrix):
             warn(f"{key} is left out: posteriors of {len(posterior)} frames, but features of {len(matrix)}")
         elif dimension and matrix.shape[1] != dimension:
-            raise KaldiError(f"{key}: features of dimension {matrix.shape[1]}, but the model has {dimension} "
-                             "(were deltas, splicing or a transform left out?)")
+            raise KaldiError(
+                f"{key}: features of dimension {matrix.shape[1]}, but the model has {dimension} "
+                "(were deltas, splicing or a transform left out?)"
+            )
         else:
             yield key, matrix, posterior
 
@@ -80,6 +84,7 @@ def _join(utterances: list[Utterance]) -> tuple[int, np.ndarray, Posterior]:
 
 # ---- LDA ----
 
+
 def acc_lda(model: str, feats: str, post: str, out: str, *, binary: bool = True, rand_prune: float = 0.0) -> None:
     """Accumulate LDA statistics with pdfs as classes.
 
@@ -113,8 +118,16 @@ def sum_files(names: tuple[str, ...], kind: Kind) -> Any:
     return total
 
 
-def est_lda(out: str, *stats: str, dim: int = 40, binary: bool = True, write_full_matrix: str = "",
-            allow_large_dim: bool = False, within_class_factor: float = 1.0, remove_offset: bool = False) -> None:
+def est_lda(
+    out: str,
+    *stats: str,
+    dim: int = 40,
+    binary: bool = True,
+    write_full_matrix: str = "",
+    allow_large_dim: bool = False,
+    within_class_factor: float = 1.0,
+    remove_offset: bool = False,
+) -> None:
     """Estimate the LDA transform.
 
     Usage: est-lda [options] <lda-matrix-out> <lda-acc-1> <lda-acc-2> ...
@@ -131,6 +144,7 @@ def est_lda(out: str, *stats: str, dim: int = 40, binary: bool = True, write_ful
 
 
 # ---- MLLT ----
+
 
 def gmm_acc_mllt(model: str, feats: str, post: str, out: str, *, binary: bool = True, rand_prune: float = 0.25) -> None:
     """Accumulate MLLT (semi-tied covariance) statistics.
@@ -171,8 +185,10 @@ def est_mllt(out: str, *stats: str, binary: bool = True) -> None:
 
 # ---- fMLLR ----
 
-def by_speaker(feats: str, post: str, kind: Kind, spk2utt: str,
-               dimension: int) -> Iterator[tuple[str, Iterator[Utterance]]]:
+
+def by_speaker(
+    feats: str, post: str, kind: Kind, spk2utt: str, dimension: int
+) -> Iterator[tuple[str, Iterator[Utterance]]]:
     """The utterances of each speaker, or each utterance as a speaker of its own when spk2utt is empty."""
     posteriors = RandomAccess(post, kind)
     if not spk2utt:
@@ -193,8 +209,9 @@ def _features_of(keys: list[str], features: RandomAccess) -> Iterator[tuple[str,
             yield key, matrix
 
 
-def estimate_transform(speaker: str, stats: FmllrStats, update_type: str, min_count: float,
-                       num_iters: int) -> tuple[np.ndarray, float]:
+def estimate_transform(
+    speaker: str, stats: FmllrStats, update_type: str, min_count: float, num_iters: int
+) -> tuple[np.ndarray, float]:
     """The speaker's transform and its improvement; with too little data a warning and the unit transform."""
     unit = np.eye(len(stats.K), stats.K.shape[1])
     if stats.beta <= min_count:
@@ -208,9 +225,12 @@ def estimate_transform(speaker: str, stats: FmllrStats, update_type: str, min_co
 
 
 def estimate_transforms(
-    gmm: AmDiagGmm, speakers: Iterator[tuple[str, Iterator[Utterance]]],
+    gmm: AmDiagGmm,
+    speakers: Iterator[tuple[str, Iterator[Utterance]]],
     chunks: Callable[[Iterator[Utterance]], Chunks],
-    fmllr_update_type: str, fmllr_min_count: float, fmllr_num_iters: int,
+    fmllr_update_type: str,
+    fmllr_min_count: float,
+    fmllr_num_iters: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What the two fMLLR programs share; `chunks` divides a speaker's utterances."""
     if fmllr_update_type not in UPDATE_TYPES:
@@ -232,8 +252,17 @@ def estimate_transforms(
 
 
 @program(FLOAT_MATRIX)
-def gmm_est_fmllr(model: str, feats: str, post: str, out: str, *, spk2utt: str = "", fmllr_update_type: str = "full",
-                  fmllr_min_count: float = 500.0, fmllr_num_iters: int = 40) -> Iterator[tuple[str, np.ndarray]]:
+def gmm_est_fmllr(
+    model: str,
+    feats: str,
+    post: str,
+    out: str,
+    *,
+    spk2utt: str = "",
+    fmllr_update_type: str = "full",
+    fmllr_min_count: float = 500.0,
+    fmllr_num_iters: int = 40,
+) -> Iterator[tuple[str, np.ndarray]]:
     """Estimate fMLLR transforms of utterances, or of speakers with --spk2utt, from posteriors of transition-ids.
 
     Usage: gmm-est-fmllr [options] <model> <feats-rspecifier> <posteriors-rspecifier> <transform-wspecifier>
@@ -249,9 +278,17 @@ def gmm_est_fmllr(model: str, feats: str, post: str, out: str, *, spk2utt: str =
 
 
 @program(FLOAT_MATRIX)
-def gmm_est_fmllr_gpost(model: str, feats: str, gpost: str, out: str, *, spk2utt: str = "",
-                        fmllr_update_type: str = "full", fmllr_min_count: float = 500.0,
-                        fmllr_num_iters: int = 40) -> Iterator[tuple[str, np.ndarray]]:
+def gmm_est_fmllr_gpost(
+    model: str,
+    feats: str,
+    gpost: str,
+    out: str,
+    *,
+    spk2utt: str = "",
+    fmllr_update_type: str = "full",
+    fmllr_min_count: float = 500.0,
+    fmllr_num_iters: int = 40,
+) -> Iterator[tuple[str, np.ndarray]]:
     """Estimate fMLLR transforms of utterances, or of speakers with --spk2utt, from posteriors of Gaussians.
 
     Usage: gmm-est-fmllr-gpost [options] <model> <feats-rspecifier> <gpost-rspecifier> <transform-wspecifier>
@@ -270,14 +307,16 @@ def gmm_est_fmllr_gpost(model: str, feats: str, gpost: str, out: str, *, spk2utt
 def check_gaussians(gmm: AmDiagGmm, posterior: GaussianPosterior, key: str) -> None:
     """Raises KaldiError for posteriors of pdfs that the model lacks or that have another number of Gaussians."""
     pdfs = posterior.pdfs
-    if len(pdfs) and (pdfs.min() < 0 or pdfs.max() >= gmm.num_pdfs
-                      or (gmm.sizes[pdfs] != np.diff(posterior.starts)).any()):
+    if len(pdfs) and (
+        pdfs.min() < 0 or pdfs.max() >= gmm.num_pdfs or (gmm.sizes[pdfs] != np.diff(posterior.starts)).any()
+    ):
         raise KaldiError(f"{key}: posteriors of Gaussians that the model does not have (made with another model?)")
 
 
 @program(GAUSSIAN_POSTERIOR)
-def gmm_post_to_gpost(model: str, feats: str, post: str, out: str, *, binary: bool = True,
-                      rand_prune: float = 0.0) -> Iterator[tuple[str, GaussianPosterior]]:
+def gmm_post_to_gpost(
+    model: str, feats: str, post: str, out: str, *, binary: bool = True, rand_prune: float = 0.0
+) -> Iterator[tuple[str, GaussianPosterior]]:
     """Turn posteriors of transition-ids into posteriors of Gaussians.
 
     Usage: gmm-post-to-gpost [options] <model> <feats-rspecifier> <posteriors-rspecifier> <gpost-wspecifier>

@@ -1,4 +1,5 @@
 """Programs for phonetic decision trees: statistics, questions, building."""
+
 from __future__ import annotations
 
 from kaldi.hmm import read_topology, read_transition_model
@@ -8,9 +9,18 @@ from kaldi.phones import phone_list, read_phone_sets
 from kaldi.table import FLOAT_MATRIX, INT_VECTOR, RandomAccess, read_file, read_table, write_file
 
 
-def acc_tree_stats(model: str, feats_in: str, alignments: str, stats_out: str, *, binary: bool = True,
-                   ci_phones: str = "", context_width: int = 3, central_position: int = 1,
-                   var_floor: float = 0.01) -> None:
+def acc_tree_stats(
+    model: str,
+    feats_in: str,
+    alignments: str,
+    stats_out: str,
+    *,
+    binary: bool = True,
+    ci_phones: str = "",
+    context_width: int = 3,
+    central_position: int = 1,
+    var_floor: float = 0.01,
+) -> None:
     """Accumulate the statistics of phones in context for building a tree.
 
     Usage: acc-tree-stats [options] <model-in> <features-rspecifier> <alignments-rspecifier> <tree-accs-out>
@@ -63,8 +73,17 @@ def sum_tree_stats(stats_out: str, stats_in: str, *more_stats: str, binary: bool
     log(f"statistics of {len(total)} events")
 
 
-def cluster_phones(stats_in: str, phone_sets: str, out: str, *, central_position: int = 1, context_width: int = 3,
-                   pdf_class_list: str = "1", mode: str = "questions", num_classes: int = -1) -> None:
+def cluster_phones(
+    stats_in: str,
+    phone_sets: str,
+    out: str,
+    *,
+    central_position: int = 1,
+    context_width: int = 3,
+    pdf_class_list: str = "1",
+    mode: str = "questions",
+    num_classes: int = -1,
+) -> None:
     """Cluster phones, or sets of phones, into the questions of a tree, or into classes.
 
     Usage: cluster-phones [options] <tree-stats-in> <phone-sets-in> <clustered-phones-out>
@@ -86,22 +105,43 @@ def cluster_phones(stats_in: str, phone_sets: str, out: str, *, central_position
         output.write("".join(" ".join(map(str, phones)) + "\n" for phones in clusters).encode())
 
 
-def compile_questions(topo: str, questions_in: str, questions_out: str, *, binary: bool = True,
-                      context_width: int = 3, central_position: int = 1, num_iters_refine: int = 0) -> None:
+def compile_questions(
+    topo: str,
+    questions_in: str,
+    questions_out: str,
+    *,
+    binary: bool = True,
+    context_width: int = 3,
+    central_position: int = 1,
+    num_iters_refine: int = 0,
+) -> None:
     """Turn lines of phones into questions about every position of the context window and about the pdf class.
 
     Usage: compile-questions [options] <topo> <questions-text-file> <questions-out>
     """
     from kaldi.questions import QUESTIONS, compile_sets
 
-    questions = compile_sets(read_topology(topo), read_phone_sets(questions_in), context_width, num_iters_refine,
-                             questions_in)
+    questions = compile_sets(
+        read_topology(topo), read_phone_sets(questions_in), context_width, num_iters_refine, questions_in
+    )
     write_file(questions_out, QUESTIONS, questions, binary)
 
 
-def build_tree(stats_in: str, roots: str, questions: str, topo: str, tree_out: str, *, binary: bool = True,
-               context_width: int = 3, central_position: int = 1, max_leaves: int = 0, thresh: float = 300.0,
-               cluster_thresh: float = -1.0, round_num_leaves: bool = True) -> None:
+def build_tree(
+    stats_in: str,
+    roots: str,
+    questions: str,
+    topo: str,
+    tree_out: str,
+    *,
+    binary: bool = True,
+    context_width: int = 3,
+    central_position: int = 1,
+    max_leaves: int = 0,
+    thresh: float = 300.0,
+    cluster_thresh: float = -1.0,
+    round_num_leaves: bool = True,
+) -> None:
     """Build a decision tree.
 
     Usage: build-tree [options] <tree-stats-in> <roots-file> <questions-file> <topo-file> <tree-out>
@@ -116,9 +156,18 @@ def build_tree(stats_in: str, roots: str, questions: str, topo: str, tree_out: s
     parsed = builder.parse_roots(read_lines(roots), roots)
     stats = read_tree_stats(stats_in)
     log(f"statistics of {len(stats)} events")
-    tree = builder.build_tree(stats, parsed, read_file(questions, QUESTIONS), read_topology(topo), width=context_width,
-                              central=central_position, threshold=thresh, max_leaves=max_leaves,
-                              cluster_threshold=cluster_thresh, round_num_leaves=round_num_leaves)
+    tree = builder.build_tree(
+        stats,
+        parsed,
+        read_file(questions, QUESTIONS),
+        read_topology(topo),
+        width=context_width,
+        central=central_position,
+        threshold=thresh,
+        max_leaves=max_leaves,
+        cluster_threshold=cluster_thresh,
+        round_num_leaves=round_num_leaves,
+    )
     write_file(tree_out, TREE, tree, binary)
 
 

@@ -2,6 +2,7 @@
 
 Tables are read by kaldi_native_io and FSTs by kaldifst, not by the code under test.
 """
+
 from __future__ import annotations
 
 import re
@@ -17,13 +18,25 @@ import numpy as np
 DEFAULT_TOLERANCE = 1e-3
 # Estimates after many sums of floats, and what depends on them: of the largest value
 TOLERANCES = {
-    "est-mllt": 2e-2, "gmm-est-fmllr": 1e-2, "gmm-post-to-gpost": 1e-2, "compose-transforms": 1e-2,
-    "gmm-acc-mllt": 5e-3, "transform-feats_fmllr": 1e-2, "wav-to-duration": 1e-2, "acc-tree-stats": 2e-3,
-    "gmm-init-model": 2e-3, "copy-feats_compress": 1e-2,
+    "est-mllt": 2e-2,
+    "gmm-est-fmllr": 1e-2,
+    "gmm-post-to-gpost": 1e-2,
+    "compose-transforms": 1e-2,
+    "gmm-acc-mllt": 5e-3,
+    "transform-feats_fmllr": 1e-2,
+    "wav-to-duration": 1e-2,
+    "acc-tree-stats": 2e-3,
+    "gmm-init-model": 2e-3,
+    "copy-feats_compress": 1e-2,
 }
 # Kaldi draws random numbers (splitting Gaussians, starts of clusterings, paths): only counts are compared.
-RANDOM = {"gmm-init-mono/0.mdl", "gmm-est/1.mdl", "gmm-mixup/1.mdl", "cluster-phones/questions.int",
-          "align-equal-compiled/ali.ark"}
+RANDOM = {
+    "gmm-init-mono/0.mdl",
+    "gmm-est/1.mdl",
+    "gmm-mixup/1.mdl",
+    "cluster-phones/questions.int",
+    "align-equal-compiled/ali.ark",
+}
 EIGENVECTORS = {"est-lda/lda.mat", "est-lda/full.mat"}  # their signs are arbitrary
 FOR_READING = {"extract-segments/segments", "arpa2fst/stdout", "fstisstochastic/stdout"}
 EXACT = {"ilabels", "disambig_ilabels", "questions.qst", "final.occs"}
@@ -74,8 +87,9 @@ def compare_alignments(wanted: Path, found: Path, case: str) -> None:
 def compare_posteriors(wanted: Path, found: Path, case: str) -> None:
     for key, a, b in read_both(native.SequentialPosteriorReader, wanted, found):
         assert len(a) == len(b), key
-        distance = sum(abs(dict(x).get(i, 0) - dict(y).get(i, 0))
-                       for x, y in zip(a, b, strict=True) for i in dict(x) | dict(y))
+        distance = sum(
+            abs(dict(x).get(i, 0) - dict(y).get(i, 0)) for x, y in zip(a, b, strict=True) for i in dict(x) | dict(y)
+        )
         assert distance <= 0.01 * len(a), key
 
 
@@ -86,8 +100,10 @@ def compare_texts(wanted: Path, found: Path, case: str) -> None:
         compare_model_sizes(wanted, found)
         return
     if name in EIGENVECTORS:
-        a, b = (np.array([line.split() for line in re.sub(r"[\[\]]", "", file.read_text()).strip().split("\n")], float)
-                for file in (wanted, found))
+        a, b = (
+            np.array([line.split() for line in re.sub(r"[\[\]]", "", file.read_text()).strip().split("\n")], float)
+            for file in (wanted, found)
+        )
         assert_close(a, b * np.sign((a * b).sum(axis=1, keepdims=True)), 5e-3, "rows but for their signs")
         return
     pairs = list(zip(wanted.read_text().split(), found.read_text().split(), strict=True))
@@ -100,13 +116,16 @@ def compare_texts(wanted: Path, found: Path, case: str) -> None:
 
 def compare_model_sizes(wanted: Path, found: Path) -> None:
     """The number of pdfs and of Gaussians."""
-    sizes = [[len(weights.split()) for weights in re.findall(r"<WEIGHTS>\s*\[([^]]*)\]", file.read_text())]
-             for file in (wanted, found)]
+    sizes = [
+        [len(weights.split()) for weights in re.findall(r"<WEIGHTS>\s*\[([^]]*)\]", file.read_text())]
+        for file in (wanted, found)
+    ]
     assert len(sizes[0]) == len(sizes[1])
     assert sum(sizes[0]) == sum(sizes[1])
 
 
 # ---- FSTs ----
+
 
 def read_fst(file: Path) -> kaldifst.StdVectorFst:
     if b"const" in file.read_bytes()[:64]:
@@ -153,8 +172,10 @@ def transcript_cost(fst: kaldifst.StdVectorFst, words: list[int], free: list[int
 def compare_training_graphs(wanted: Path, found: Path, case: str) -> None:
     """By their best path's cost and the transition-ids in them."""
     for key, a, b in read_both(kaldifst.SequentialVectorFstReader, wanted, found, lambda fst: fst.copy()):
-        labels = [{arc.ilabel for state in range(fst.num_states) for arc in kaldifst.ArcIterator(fst, state)}
-                  for fst in (a, b)]
+        labels = [
+            {arc.ilabel for state in range(fst.num_states) for arc in kaldifst.ArcIterator(fst, state)}
+            for fst in (a, b)
+        ]
         assert labels[0] == labels[1], key
         assert_close(best_cost(a), best_cost(b), 1e-3, key)
 

@@ -1,4 +1,5 @@
 """What the tests of the embedded Kaldi share: running its programs, and the outputs of real Kaldi to compare with."""
+
 from __future__ import annotations
 
 import lzma
@@ -22,8 +23,9 @@ def kaldi() -> Run:
     def run(command: str, cwd: Path, **variables: object) -> subprocess.CompletedProcess:
         path = os.pathsep.join([str(BIN), str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {**os.environ, "PATH": path, "LC_ALL": "C", **{k: str(v) for k, v in variables.items()}}
-        return subprocess.run(["bash", "-c", f"set -e -o pipefail; {command}"], cwd=cwd, env=environment,
-                              capture_output=True, timeout=300)
+        return subprocess.run(
+            ["bash", "-c", f"set -e -o pipefail; {command}"], cwd=cwd, env=environment, capture_output=True, timeout=300
+        )
 
     return run
 
@@ -38,5 +40,6 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             packed = file.suffix == ".xz"
             (copy.with_suffix("") if packed else copy).write_bytes(
-                lzma.decompress(file.read_bytes()) if packed else file.read_bytes())
+                lzma.decompress(file.read_bytes()) if packed else file.read_bytes()
+            )
     return target

@@ -1,4 +1,5 @@
 """Viterbi alignment, even alignment, and the C library's random numbers."""
+
 from __future__ import annotations
 
 import ctypes
@@ -32,8 +33,9 @@ def system() -> tuple[TransitionModel, AmDiagGmm]:
 
 
 # Phones 1 and 3 with an optional phone 2 between: transition-ids 2, 4, 6 move on, 1, 3, 5 loop.
-GRAPH = parse(["0 1 2 7", "1 1 1 0", "1 2 0 0 0.3", "1 3 4 0 0.2", "3 3 3 0", "3 2 0 0", "2 4 6 8", "4 4 5 0", "4 0.5"],
-              "graph")
+GRAPH = parse(
+    ["0 1 2 7", "1 1 1 0", "1 2 0 0 0.3", "1 3 4 0 0.2", "3 3 3 0", "3 2 0 0", "2 4 6 8", "4 4 5 0", "4 0.5"], "graph"
+)
 
 
 def best_cost(graph: Fst, transitions: TransitionModel, model: AmDiagGmm, feats: np.ndarray, scale: float) -> float:
@@ -116,8 +118,9 @@ def test_seed_of_an_id_that_is_not_utf8() -> None:
     assert string_seed(b"\xff".decode(errors="surrogateescape")) == 0xFFFFFFFF  # char is signed: -1
 
 
-def test_utterances_without_features_or_alignment(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                  capfd: pytest.CaptureFixture) -> None:
+def test_utterances_without_features_or_alignment(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     model = str(golden / "out/mono/final.mdl")
     graphs = dict(list(read_table(f"ark:{golden}/out/compile-train-graphs/fsts", FST))[:3])

@@ -1,4 +1,5 @@
 """Bad input gives exit status 1 and one line that names the file and the entry, and leaves no output behind."""
+
 from __future__ import annotations
 
 import re
@@ -34,8 +35,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("command", "message"), CASES, ids=[command for command, _ in CASES])
-def test_bad_input(command: str, message: str, golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                   capfd: pytest.CaptureFixture) -> None:
+def test_bad_input(
+    command: str,
+    message: str,
+    golden: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
     for folder in (golden / "out").iterdir():
         (tmp_path / folder.name).symlink_to(folder)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,5 @@
 """Bad input of the programs on models, trees and alignments: one line naming the file or utterance, exit status 1."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -44,33 +45,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("command", "named"), [
-    ("gmm-info truncated.mdl", "truncated.mdl"),
-    ("gmm-info empty", "empty"),
-    ("gmm-info foreign", "foreign"),
-    ("gmm-info missing", "missing"),
-    ("am-info tree", "tree"),
-    ("tree-info good.mdl", "good.mdl"),
-    ("gmm-est good.mdl truncated.acc out", "truncated.acc"),
-    ("gmm-est good.mdl foreign out", "foreign"),
-    ("gmm-est --update-flags=x good.mdl good.acc out", "--update-flags"),
-    ("gmm-est --no-such-option good.mdl good.acc out", "--no-such-option"),
-    ("gmm-sum-accs out good.acc good.mdl", "good.mdl"),
-    ("gmm-acc-stats-ali good.mdl ark:wide.ark ark:ali.ark out", "utt1: dimension 3"),
-    ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:other.ark out", "utt1"),
-    ("gmm-acc-stats-ali good.mdl ark:empty ark:ali.ark out", "no files"),
-    ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:empty out", "no files"),
-    ("gmm-compute-likes good.mdl ark:wide.ark ark:out", "utt1"),
-    ("gmm-boost-silence one good.mdl out", "silence phones"),
-    ("acc-tree-stats good.mdl ark:feats.ark ark:other.ark out", "utt1"),
-    ("acc-tree-stats --central-position=3 good.mdl ark:feats.ark ark:ali.ark out", "--central-position"),
-    ("sum-tree-stats out empty", "empty"),
-    ("convert-ali good.mdl good.mdl tree ark:other.ark ark:out", "utt1"),
-    ("ali-to-pdf good.mdl ark:other.ark ark:out", "utt1"),
-    ("ali-to-phones good.mdl ark:ali.ark out", "out"),
-    ("weight-silence-post half 1 good.mdl ark:empty ark:out", "half"),
-    ("show-alignments missing good.mdl ark:ali.ark", "missing"),
-])
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("gmm-info truncated.mdl", "truncated.mdl"),
+        ("gmm-info empty", "empty"),
+        ("gmm-info foreign", "foreign"),
+        ("gmm-info missing", "missing"),
+        ("am-info tree", "tree"),
+        ("tree-info good.mdl", "good.mdl"),
+        ("gmm-est good.mdl truncated.acc out", "truncated.acc"),
+        ("gmm-est good.mdl foreign out", "foreign"),
+        ("gmm-est --update-flags=x good.mdl good.acc out", "--update-flags"),
+        ("gmm-est --no-such-option good.mdl good.acc out", "--no-such-option"),
+        ("gmm-sum-accs out good.acc good.mdl", "good.mdl"),
+        ("gmm-acc-stats-ali good.mdl ark:wide.ark ark:ali.ark out", "utt1: dimension 3"),
+        ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:other.ark out", "utt1"),
+        ("gmm-acc-stats-ali good.mdl ark:empty ark:ali.ark out", "no files"),
+        ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:empty out", "no files"),
+        ("gmm-compute-likes good.mdl ark:wide.ark ark:out", "utt1"),
+        ("gmm-boost-silence one good.mdl out", "silence phones"),
+        ("acc-tree-stats good.mdl ark:feats.ark ark:other.ark out", "utt1"),
+        ("acc-tree-stats --central-position=3 good.mdl ark:feats.ark ark:ali.ark out", "--central-position"),
+        ("sum-tree-stats out empty", "empty"),
+        ("convert-ali good.mdl good.mdl tree ark:other.ark ark:out", "utt1"),
+        ("ali-to-pdf good.mdl ark:other.ark ark:out", "utt1"),
+        ("ali-to-phones good.mdl ark:ali.ark out", "out"),
+        ("weight-silence-post half 1 good.mdl ark:empty ark:out", "half"),
+        ("show-alignments missing good.mdl ark:ali.ark", "missing"),
+    ],
+)
 def test_one_clear_line(folder, capfd, command, named):
     name, *arguments = command.split()
     assert main(name, arguments) == 1

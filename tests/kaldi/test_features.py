@@ -1,4 +1,5 @@
 """Recordings and features: reading, computing, compressing, context, normalisation."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_streamed_wave_files_run_to_their_end(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[40:44] = b"\xff\xff\xff\xff"
     file.write_bytes(data)
-    (_, wave), = read_table(f"scp:echo one {file} |", WAVE)
+    ((_, wave),) = read_table(f"scp:echo one {file} |", WAVE)
     assert wave.samples.shape == (1, 4800)
 
 
@@ -91,7 +92,7 @@ def test_compressed_matrices_are_read_as_kaldi_reads_them(tmp_path: Path, method
     matrix = RANDOM.random((frames, 13)).astype(np.float32) * (1 if method in (3, 5, 7) else 200)
     source, out = write_matrices(tmp_path / "in.ark", utt=matrix), f"ark:{tmp_path}/out.ark"
     assert main("copy-feats", ["--compress=true", f"--compression-method={method}", source, out]) == 0
-    (_, found), = read_table(out, FLOAT_MATRIX)
+    ((_, found),) = read_table(out, FLOAT_MATRIX)
     with native.SequentialFloatMatrixReader(out) as reader:
         wanted = next(np.array(value) for _, value in reader)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

@@ -1,4 +1,5 @@
 """Transducers: OpenFst's files, the text form, and the operations that are written here."""
+
 from __future__ import annotations
 
 import struct
@@ -22,8 +23,15 @@ def random_fst(seed: int, states: int = 12, arcs: int = 40, labels: int = 4) -> 
     random = np.random.default_rng(seed)
     final = np.where(random.random(states) < 0.3, random.random(states), np.inf)
     final[-1] = 0.5
-    return from_arcs(0, final, random.integers(0, states, arcs), random.integers(0, labels, arcs),
-                     random.integers(0, labels, arcs), random.random(arcs).round(3), random.integers(0, states, arcs))
+    return from_arcs(
+        0,
+        final,
+        random.integers(0, states, arcs),
+        random.integers(0, labels, arcs),
+        random.integers(0, labels, arcs),
+        random.random(arcs).round(3),
+        random.integers(0, states, arcs),
+    )
 
 
 def same(a: Fst, b: Fst) -> bool:
@@ -89,11 +97,14 @@ def test_text_form() -> None:
     assert list(lines_of(parse(["0 1 4 2", "1"], "text", acceptor=True), acceptor=True)) == ["0\t1\t4\t2", "1"]
 
 
-@pytest.mark.parametrize(("lines", "message"), [
-    (["0 1 c x"], "text: line 1: the symbol 'c' is not in the symbol table"),
-    (["0 1 a x", "0 1 a"], "text: line 2: an arc has 4 or 5 fields"),
-    (["0 1 a x heavy"], "text: line 1: 'heavy' is not a weight"),
-])
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0 1 c x"], "text: line 1: the symbol 'c' is not in the symbol table"),
+        (["0 1 a x", "0 1 a"], "text: line 2: an arc has 4 or 5 fields"),
+        (["0 1 a x heavy"], "text: line 1: 'heavy' is not a weight"),
+    ],
+)
 def test_bad_text(lines: list[str], message: str) -> None:
     with pytest.raises(KaldiError, match=message):
         parse(lines, "text", {"a": 1}, {"x": 1})
@@ -104,9 +115,13 @@ def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytes
     content = vector_bytes(random_fst(0))
     damaged = bytearray(content)
     damaged[-4:] = struct.pack("<i", 1000)
-    files = (("short.fst", content[:-10], "truncated|ends"), ("text.fst", b"0 1 1 1\n", "not an OpenFst"),
-             ("bad.fst", bytes(damaged), "damaged"), ("empty.fst", b"", "not an OpenFst"),
-             ("log.fst", content.replace(b"standard", b"log64arc"), "log64arc"))
+    files = (
+        ("short.fst", content[:-10], "truncated|ends"),
+        ("text.fst", b"0 1 1 1\n", "not an OpenFst"),
+        ("bad.fst", bytes(damaged), "damaged"),
+        ("empty.fst", b"", "not an OpenFst"),
+        ("log.fst", content.replace(b"standard", b"log64arc"), "log64arc"),
+    )
     for name, data, message in files:
         Path(name).write_bytes(data)
         assert main("fstarcsort", [name, "out.fst"]) == 1

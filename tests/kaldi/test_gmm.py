@@ -1,4 +1,5 @@
 """Gaussian mixtures: likelihoods, statistics, re-estimation, splitting and merging."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -24,16 +25,23 @@ def model(generator) -> AmDiagGmm:
     sizes = [1, 3, 2, 3, 1]
     weights = np.concatenate([generator.dirichlet(np.ones(size)) for size in sizes])
     shape = sum(sizes), 4
-    return AmDiagGmm.from_means(weights, generator.normal(size=shape), generator.uniform(0.3, 2, shape),
-                                np.concatenate([[0], np.cumsum(sizes)]))
+    return AmDiagGmm.from_means(
+        weights, generator.normal(size=shape), generator.uniform(0.3, 2, shape), np.concatenate([[0], np.cumsum(sizes)])
+    )
 
 
 def direct_log_likelihoods(model: AmDiagGmm, feats: np.ndarray) -> np.ndarray:
     difference = feats[:, None] - model.means()
-    scores = np.log(model.weights) - 0.5 * np.sum(difference**2 / model.variances()
-                                                  + np.log(2 * np.pi * model.variances()), axis=2)
-    return np.stack([np.logaddexp.reduce(scores[:, a:b], axis=1)
-                     for a, b in zip(model.offsets[:-1], model.offsets[1:], strict=True)], axis=1)
+    scores = np.log(model.weights) - 0.5 * np.sum(
+        difference**2 / model.variances() + np.log(2 * np.pi * model.variances()), axis=2
+    )
+    return np.stack(
+        [
+            np.logaddexp.reduce(scores[:, a:b], axis=1)
+            for a, b in zip(model.offsets[:-1], model.offsets[1:], strict=True)
+        ],
+        axis=1,
+    )
 
 
 def test_log_likelihoods(model, generator):

@@ -1,4 +1,5 @@
 """Every program writes what real Kaldi wrote (see golden/README.md)."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,13 +28,18 @@ def test_case(case: str, golden: Path, kaldi: Run, tmp_path: Path) -> None:
 def compare_best_paths(wanted: Path, lattices: Path, golden: Path, kaldi: Run) -> None:
     """Words and costs of the best paths at the acoustic scale that the name of the golden file ends with."""
     scale = wanted.name.removeprefix("lat.best.")
-    done = kaldi(f"lattice-1best --acoustic-scale={scale} ark:{lattices} ark:- | "
-                 "nbest-to-linear ark:- ark:/dev/null ark,t:words ark,t:lmcost ark,t:accost", lattices.parent)
+    done = kaldi(
+        f"lattice-1best --acoustic-scale={scale} ark:{lattices} ark:- | "
+        "nbest-to-linear ark:- ark:/dev/null ark,t:words ark,t:lmcost ark,t:accost",
+        lattices.parent,
+    )
     assert done.returncode == 0, done.stderr.decode()
     found = [line.split() for line in (lattices.parent / "words").read_text().splitlines()]
     transcripts = sorted([words[0].removesuffix("-1"), *words[1:]] for words in found)
     assert transcripts == sorted(line.split() for line in wanted.read_text().splitlines())
     for kind in ("lmcost", "accost"):
-        costs = [(file.read_text().split())[1::2]
-                 for file in (wanted.with_name(f"lat.{kind}.{scale}"), lattices.parent / kind)]
+        costs = [
+            (file.read_text().split())[1::2]
+            for file in (wanted.with_name(f"lat.{kind}.{scale}"), lattices.parent / kind)
+        ]
         assert_close(*costs, 2e-3, kind)

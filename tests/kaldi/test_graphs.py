@@ -1,4 +1,5 @@
 """Language models as acceptors, HMMs in graphs, training graphs (test_golden.py compares the programs with Kaldi)."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -39,12 +40,15 @@ SYMBOLS = {"<eps>": 0, "a": 1, "b": 2, "#0": 3, "<s>": 4, "</s>": 5}
 LN10 = np.log(10.0)
 
 
-@pytest.mark.parametrize(("words", "log10"), [
-    ([1, 2], -0.2 - 0.3 - 0.1),  # a b, all bigrams
-    ([2], -0.5 - 0.6 - 0.1),  # b after back-off
-    ([1], -0.2 - 0.3 - 0.7),
-    ([1, 1], -0.2 - 0.3 - 0.4 - 0.3 - 0.7),
-])
+@pytest.mark.parametrize(
+    ("words", "log10"),
+    [
+        ([1, 2], -0.2 - 0.3 - 0.1),  # a b, all bigrams
+        ([2], -0.5 - 0.6 - 0.1),  # b after back-off
+        ([1], -0.2 - 0.3 - 0.7),
+        ([1, 1], -0.2 - 0.3 - 0.4 - 0.3 - 0.7),
+    ],
+)
 def test_sentence_costs(words: list[int], log10: float) -> None:
     fst = compile_lm(ARPA.splitlines(), "lm", dict(SYMBOLS), add_symbols=False, disambig=3)
     np.testing.assert_allclose(cost_of(remove_symbols(fst, np.array([3])), words), -LN10 * log10, atol=1e-4)
@@ -65,13 +69,16 @@ def test_words_out_of_the_table_are_left_out_or_added(capfd: pytest.CaptureFixtu
     assert sorted(symbols.values()) == list(range(6))
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("\\end\\", "", "ends without"),
-    ("ngram 2=3", "ngram 2=4", "line 16: 3 2-grams, but the header says 4"),
-    ("-0.4 a -0.3", "-0.4 a x y", "line 8: not a 1-gram"),
-    ("-0.4 a -0.3", "high a -0.3", "line 8: expected log10 numbers"),
-    ("-1 <s> -0.5\n", "-1 c -0.5\n", "no unigram <s>"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\\end\\", "", "ends without"),
+        ("ngram 2=3", "ngram 2=4", "line 16: 3 2-grams, but the header says 4"),
+        ("-0.4 a -0.3", "-0.4 a x y", "line 8: not a 1-gram"),
+        ("-0.4 a -0.3", "high a -0.3", "line 8: expected log10 numbers"),
+        ("-1 <s> -0.5\n", "-1 c -0.5\n", "no unigram <s>"),
+    ],
+)
 def test_bad_arpa(old: str, new: str, message: str) -> None:
     with pytest.raises(KaldiError, match=message):
         compile_lm(ARPA.replace(old, new).splitlines(), "lm", dict(SYMBOLS), add_symbols=True, disambig=3)
@@ -125,21 +132,25 @@ def test_contexts_file(tmp_path: Path) -> None:
         assert read_file(str(tmp_path / "ilabels"), CONTEXTS) == contexts
 
 
-@pytest.mark.parametrize(("command", "message"), [
-    ("fsttablecompose a.fst none.fst out.fst", "cannot open none.fst"),
-    ("fstcompose a.fst a.fst out.fst", "not sorted"),
-    ("fstrmsymbols words a.fst out.fst", "words: expected a list of integers"),
-    ("fstrmsymbols --remove-arcs=true --penalty=1 list a.fst out.fst", "exclude each other"),
-    ("fstaddselfloops list two a.fst out.fst", "must be pairs"),
-    ("arpa2fst words out.fst", "--read-symbol-table or --write-symbol-table"),
-    ("arpa2fst --read-symbol-table=symbols --disambig-symbol=#0 words out.fst", "symbols has no symbol #0"),
-    ("arpa2fst --read-symbol-table=symbols words out.fst", "words: the ARPA file ends without"),
-    ("add-self-loops --reorder=false words a.fst out.fst", "--reorder=false"),
-    ("fstconvert --fst_type=compact a.fst out.fst", "--fst_type=compact"),
-    ("fstarcsort --sort_type=length a.fst out.fst", "--sort_type=length"),
-])
-def test_bad_input(command: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                   capfd: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("fsttablecompose a.fst none.fst out.fst", "cannot open none.fst"),
+        ("fstcompose a.fst a.fst out.fst", "not sorted"),
+        ("fstrmsymbols words a.fst out.fst", "words: expected a list of integers"),
+        ("fstrmsymbols --remove-arcs=true --penalty=1 list a.fst out.fst", "exclude each other"),
+        ("fstaddselfloops list two a.fst out.fst", "must be pairs"),
+        ("arpa2fst words out.fst", "--read-symbol-table or --write-symbol-table"),
+        ("arpa2fst --read-symbol-table=symbols --disambig-symbol=#0 words out.fst", "symbols has no symbol #0"),
+        ("arpa2fst --read-symbol-table=symbols words out.fst", "words: the ARPA file ends without"),
+        ("add-self-loops --reorder=false words a.fst out.fst", "--reorder=false"),
+        ("fstconvert --fst_type=compact a.fst out.fst", "--fst_type=compact"),
+        ("fstarcsort --sort_type=length a.fst out.fst", "--sort_type=length"),
+    ],
+)
+def test_bad_input(
+    command: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_fst("a.fst", parse(["0 1 2 2", "0 1 1 1", "1"], "text"))
     for name, text in (("words", "a b\n"), ("list", "1\n"), ("two", "1\n2\n"), ("symbols", "<eps> 0\na 1\n")):
@@ -150,8 +161,9 @@ def test_bad_input(command: str, message: str, tmp_path: Path, monkeypatch: pyte
     assert not Path("out.fst").exists()
 
 
-def test_transcript_with_an_unknown_word(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                         capfd: pytest.CaptureFixture) -> None:
+def test_transcript_with_an_unknown_word(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = len((golden / "lang/words.txt").read_text().splitlines())
     Path("text").write_text(f"bad {words + 5}\ngood 3 4\n")

@@ -1,4 +1,5 @@
 """Topologies, transition models and alignments."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Lattices, their files, determinisation and the decoder, against plain enumeration of paths."""
+
 from __future__ import annotations
 
 import itertools
@@ -28,15 +29,28 @@ def random_lattice(seed: int, states: int = 9) -> Lattice:
     for source in range(states - 1):
         for target in range(source + 1, min(source + 4, states)):
             for _ in range(random.integers(1, 3)):
-                rows.append((source, target, int(random.integers(0, 4)), random.normal(3, 2, 2),
-                             random.integers(1, 9, target - source)))
+                rows.append(
+                    (
+                        source,
+                        target,
+                        int(random.integers(0, 4)),
+                        random.normal(3, 2, 2),
+                        random.integers(1, 9, target - source),
+                    )
+                )
     final_weights = np.full((states, 2), INF, np.float32)
     final_weights[-1] = random.normal(1, 1, 2)
     offsets = np.searchsorted([r[0] for r in rows], np.arange(states + 1))
-    return Lattice(0, offsets, np.array([r[2] for r in rows], np.int32), np.array([r[1] for r in rows], np.int32),
-                   np.array([r[3] for r in rows], np.float32),
-                   Strings.of_lengths(np.array([len(r[4]) for r in rows]), np.concatenate([r[4] for r in rows])),
-                   final_weights, Strings(np.zeros(states + 1), np.zeros(0)))
+    return Lattice(
+        0,
+        offsets,
+        np.array([r[2] for r in rows], np.int32),
+        np.array([r[1] for r in rows], np.int32),
+        np.array([r[3] for r in rows], np.float32),
+        Strings.of_lengths(np.array([len(r[4]) for r in rows]), np.concatenate([r[4] for r in rows])),
+        final_weights,
+        Strings(np.zeros(states + 1), np.zeros(0)),
+    )
 
 
 def paths(lattice: Lattice) -> Paths:
@@ -50,8 +64,13 @@ def paths(lattice: Lattice) -> Paths:
             found.setdefault(words, []).append(complete)
         for arc in range(lattice.offsets[state], lattice.offsets[state + 1]):
             word, weight = int(lattice.words[arc]), lattice.weights[arc].tolist()
-            walk(int(lattice.targets[arc]), words + ((word,) if word else ()), graph + weight[0], acoustic + weight[1],
-                 ids + tuple(lattice.strings[arc].tolist()))
+            walk(
+                int(lattice.targets[arc]),
+                words + ((word,) if word else ()),
+                graph + weight[0],
+                acoustic + weight[1],
+                ids + tuple(lattice.strings[arc].tolist()),
+            )
 
     walk(lattice.start, (), 0.0, 0.0, ())
     return found

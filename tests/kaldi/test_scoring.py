@@ -1,4 +1,5 @@
 """Word errors and alignments."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,13 +10,16 @@ from kaldi.edit_distance import Errors, align, count_errors
 from kaldi.main import main
 
 
-@pytest.mark.parametrize(("reference", "hypothesis", "errors"), [
-    ("a b c", "a b c", Errors(0, 0, 0, 0)),
-    ("a b c", "", Errors(3, 0, 3, 0)),
-    ("", "a", Errors(1, 1, 0, 0)),
-    ("a b c d", "a x c", Errors(2, 0, 1, 1)),
-    ("a b", "b a", Errors(2, 1, 1, 0)),
-])
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "errors"),
+    [
+        ("a b c", "a b c", Errors(0, 0, 0, 0)),
+        ("a b c", "", Errors(3, 0, 3, 0)),
+        ("", "a", Errors(1, 1, 0, 0)),
+        ("a b c d", "a x c", Errors(2, 0, 1, 1)),
+        ("a b", "b a", Errors(2, 1, 1, 0)),
+    ],
+)
 def test_errors(reference: str, hypothesis: str, errors: Errors) -> None:
     assert count_errors(reference.split(), hypothesis.split()) == errors
 

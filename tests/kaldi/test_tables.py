@@ -1,4 +1,5 @@
 """Tables as Kaldi has them: what a pipe does to objects, options of rspecifiers, ranges, text forms, links, bytes."""
+
 from __future__ import annotations
 
 import os
@@ -84,8 +85,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("command", "message"), REFUSED, ids=[command for command, _ in REFUSED])
 def test_refused(command: str, message: str, folder: Path, golden: Path, capfd: pytest.CaptureFixture) -> None:
-    for link, target in (("MODEL", "tri2b/final.mdl"), ("LATTICES", "gmm-latgen-faster/lat.ark"),
-                         ("FST", "fsttablecompose/LG0.fst")):
+    for link, target in (
+        ("MODEL", "tri2b/final.mdl"),
+        ("LATTICES", "gmm-latgen-faster/lat.ark"),
+        ("FST", "fsttablecompose/LG0.fst"),
+    ):
         (folder / target.replace("/", "-")).symlink_to(golden / "out" / target)
         command = command.replace(link, target.replace("/", "-"))
     before = set(folder.iterdir())
@@ -107,9 +111,12 @@ def test_options_p_of_pipes_and_scripts(folder: Path) -> None:
 
 def test_a_pipe_in_the_process_does_what_a_real_one_does(folder: Path, kaldi: Run) -> None:
     """Text, compression, standard input as a script: as through the shell, where `;` forbids a pipe in the process."""
-    for command in ("copy-feats --compress=true ark:m.ark ark:- |", "copy-feats ark:m.ark ark,t:- |",
-                    "copy-feats --compress=true ark:m.ark ark:- | copy-feats ark:- ark:- |",
-                    "cat m.scp | copy-feats scp:- ark:- |"):
+    for command in (
+        "copy-feats --compress=true ark:m.ark ark:- |",
+        "copy-feats ark:m.ark ark,t:- |",
+        "copy-feats --compress=true ark:m.ark ark:- | copy-feats ark:- ark:- |",
+        "cat m.scp | copy-feats scp:- ark:- |",
+    ):
         done = kaldi(f"copy-feats 'ark:{command}' ark:1 && copy-feats 'ark:true; {command}' ark:2 && cmp 1 2", folder)
         assert done.returncode == 0, done.stderr.decode()
     assert run("compute-wer ark:copy-int-vector_ark:i.ark_ark,t:-_| ark:copy-int-vector_ark:i.ark_ark,t:-_|") == 0

@@ -1,4 +1,5 @@
 """LDA, MLLT and fMLLR on small synthetic data, and the posteriors that they read."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,8 +24,12 @@ FRAMES = [[(3, 0.5), (1, 0.25)], [], [(2, 1.0)], [(1, 0.5), (3, 0.5)]]
 
 def random_model(pdfs: int, gaussians: int, dim: int) -> AmDiagGmm:
     total = pdfs * gaussians
-    return AmDiagGmm.from_means(np.full(total, 1 / gaussians), RANDOM.normal(0, 4, (total, dim)),
-                                RANDOM.uniform(0.5, 2, (total, dim)), np.arange(0, total + 1, gaussians))
+    return AmDiagGmm.from_means(
+        np.full(total, 1 / gaussians),
+        RANDOM.normal(0, 4, (total, dim)),
+        RANDOM.uniform(0.5, 2, (total, dim)),
+        np.arange(0, total + 1, gaussians),
+    )
 
 
 def sample(model: AmDiagGmm, frames: int) -> tuple[np.ndarray, Posterior]:
@@ -65,7 +70,7 @@ def test_gaussian_posteriors_survive_a_file(tmp_path: Path, options: str) -> Non
     posterior, _ = gaussian_posterior(model, RANDOM.standard_normal((4, 5)).astype(np.float32), Posterior.of(FRAMES))
     with TableWriter(f"ark{options}:{tmp_path}/gpost", GAUSSIAN_POSTERIOR) as writer:
         writer.write("utt", posterior)
-    (_, found), = read_table(f"ark:{tmp_path}/gpost", GAUSSIAN_POSTERIOR)
+    ((_, found),) = read_table(f"ark:{tmp_path}/gpost", GAUSSIAN_POSTERIOR)
     assert found.offsets.tolist() == posterior.offsets.tolist()
     assert found.pdfs.tolist() == posterior.pdfs.tolist()
     np.testing.assert_allclose(found.weights, posterior.weights, rtol=1e-5)

@@ -1,4 +1,5 @@
 """Decision trees: maps, statistics, questions, building."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -23,8 +24,12 @@ from kaldi.tree import (
 )
 from kaldi.tree_stats import TREE_STATS, TreeStats, merge, model_from_stats, objf, pdf_counts
 
-TREE_OF_ALL_KINDS = Split(1, np.array([1, 2], np.int32), Table(-1, [Leaf(0), Leaf(3), None]),
-                          Split(0, np.array([0, 4], np.int32), Leaf(1), Leaf(2)))
+TREE_OF_ALL_KINDS = Split(
+    1,
+    np.array([1, 2], np.int32),
+    Table(-1, [Leaf(0), Leaf(3), None]),
+    Split(0, np.array([0, 4], np.int32), Leaf(1), Leaf(2)),
+)
 
 
 def topology(phones: int) -> HmmTopology:
@@ -115,27 +120,67 @@ def test_the_tree_finds_the_context_that_matters():
     questions = {key: QuestionsForKey([[1], [2], [3], [1, 2]]) for key in (0, 1, 2)}
     questions[-1] = QuestionsForKey([[0], [0, 1]])
     roots = [Roots([phone], True, True) for phone in (1, 2, 3)]
-    tree = build_tree(stats, roots, questions, topology(3), width=3, central=1, threshold=5.0, max_leaves=100,
-                      cluster_threshold=-1.0, round_num_leaves=False)
+    tree = build_tree(
+        stats,
+        roots,
+        questions,
+        topology(3),
+        width=3,
+        central=1,
+        threshold=5.0,
+        max_leaves=100,
+        cluster_threshold=-1.0,
+        round_num_leaves=False,
+    )
     assert tree.num_pdfs == 12
     behind_1 = {pdf_of(tree, [1, 3, right], 1) for right in (0, 1, 2, 3)}
     assert len(behind_1) == 1 and behind_1.isdisjoint({pdf_of(tree, [2, 3, 1], 1)})
     assert pdf_of(tree, [1, 2, 1], 0) == pdf_of(tree, [3, 2, 3], 0)
     assert pdf_counts(tree, stats).sum() == stats.sums[:, -1].sum()
-    rounded = build_tree(stats, roots, questions, topology(3), width=3, central=1, threshold=5.0, max_leaves=100,
-                         cluster_threshold=-1.0, round_num_leaves=True)
+    rounded = build_tree(
+        stats,
+        roots,
+        questions,
+        topology(3),
+        width=3,
+        central=1,
+        threshold=5.0,
+        max_leaves=100,
+        cluster_threshold=-1.0,
+        round_num_leaves=True,
+    )
     assert rounded.num_pdfs == 8
     for phones, leaves in (([1, 4, 2, 3], 8), ([1, 2, 3, 4], 9)):  # as in Kaldi: phone 4 was not seen
-        tree = build_tree(stats, [Roots([phone], True, True) for phone in phones], questions, topology(4), width=3,
-                          central=1, threshold=5.0, max_leaves=100, cluster_threshold=-1.0, round_num_leaves=True)
+        tree = build_tree(
+            stats,
+            [Roots([phone], True, True) for phone in phones],
+            questions,
+            topology(4),
+            width=3,
+            central=1,
+            threshold=5.0,
+            max_leaves=100,
+            cluster_threshold=-1.0,
+            round_num_leaves=True,
+        )
         assert tree.num_pdfs == leaves
 
 
 def test_roots_that_are_not_split():
     stats = stats_of([[state, left, 1, 2] for state in range(3) for left in (1, 2)], [0, 9, 1, 8, 2, 7])
     questions = {0: QuestionsForKey([[1]]), -1: QuestionsForKey([[0], [0, 1]])}
-    tree = build_tree(stats, parse_roots(["not-shared not-split 1", "shared split 2"], "roots"), questions, topology(2),
-                      width=3, central=1, threshold=1.0, max_leaves=0, cluster_threshold=0.0, round_num_leaves=False)
+    tree = build_tree(
+        stats,
+        parse_roots(["not-shared not-split 1", "shared split 2"], "roots"),
+        questions,
+        topology(2),
+        width=3,
+        central=1,
+        threshold=1.0,
+        max_leaves=0,
+        cluster_threshold=0.0,
+        round_num_leaves=False,
+    )
     assert tree.num_pdfs == 4 and pdf_of(tree, [1, 1, 2], 1) == pdf_of(tree, [2, 1, 2], 1)
     for line in ("shared split", "shared 1 2", "shared split 1 1", "shared split one"):
         with pytest.raises(KaldiError, match="line 1"):

@@ -20,8 +20,16 @@ def write_table(path: Path, table: dict[str, np.ndarray]) -> None:
     path.with_suffix(".scp").write_text("".join(lines))
 
 
-def make_task(root: Path, *, pdfs: int = 12, dim: int = 8, speakers: int = 4, utterances: int = 8,
-              frames: tuple[int, int] = (20, 60), seed: int = 1) -> Path:
+def make_task(
+    root: Path,
+    *,
+    pdfs: int = 12,
+    dim: int = 8,
+    speakers: int = 4,
+    utterances: int = 8,
+    frames: tuple[int, int] = (20, 60),
+    seed: int = 1,
+) -> Path:
     """data-<set>/{feats,cmvn}.scp, utt2spk, <set>_pdf.scp, <set>_phone.scp for train and dev, and the counts."""
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(pdfs, dim))

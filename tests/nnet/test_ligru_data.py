@@ -64,8 +64,18 @@ def test_cmvn_is_that_of_apply_cmvn(task):
     data = task / "data-train"
     for options, cmvn in (("--norm-vars=true", "mean-variance"), ("--norm-vars=false", "mean")):
         output = task / "normalised.ark"
-        subprocess.run([ROOT / "kaldi/bin/apply-cmvn", options, f"--utt2spk=ark:{data}/utt2spk", f"scp:{data}/cmvn.scp",
-                        f"scp:{data}/feats.scp", f"ark:{output}"], check=True, capture_output=True)
+        subprocess.run(
+            [
+                ROOT / "kaldi/bin/apply-cmvn",
+                options,
+                f"--utt2spk=ark:{data}/utt2spk",
+                f"scp:{data}/cmvn.scp",
+                f"scp:{data}/feats.scp",
+                f"ark:{output}",
+            ],
+            check=True,
+            capture_output=True,
+        )
         ours = corpus(task, cmvn=cmvn)
         for utterance, (id, feats) in zip(ours.utterances, read_matrices(f"ark:{output}"), strict=True):
             assert utterance.id == id
@@ -74,8 +84,9 @@ def test_cmvn_is_that_of_apply_cmvn(task):
 
 def test_context_repeats_the_border_frames():
     feats = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.testing.assert_array_equal(splice_context(feats, 1, 2),
-                                  [[0, 1, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 4, 5], [2, 3, 4, 5, 4, 5, 4, 5]])
+    np.testing.assert_array_equal(
+        splice_context(feats, 1, 2), [[0, 1, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 4, 5], [2, 3, 4, 5, 4, 5, 4, 5]]
+    )
 
 
 def test_several_features_are_pasted(task):
@@ -186,8 +197,16 @@ def test_headers_without_reading_the_matrix(task):
     place = next(iter(read_scp(task / "data-train/feats.scp").values()))
     assert matrix_shape(place) == read_matrix(place).shape
     compressed = task / "c.ark"
-    subprocess.run([ROOT / "kaldi/bin/copy-feats", "--compress=true", f"scp:{task}/data-train/feats.scp",
-                    f"ark,scp:{compressed},{compressed.with_suffix('.scp')}"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            ROOT / "kaldi/bin/copy-feats",
+            "--compress=true",
+            f"scp:{task}/data-train/feats.scp",
+            f"ark,scp:{compressed},{compressed.with_suffix('.scp')}",
+        ],
+        check=True,
+        capture_output=True,
+    )
     for id, place in read_scp(compressed.with_suffix(".scp")).items():
         assert matrix_shape(place) == read_matrix(place).shape
         original = read_matrix(read_scp(task / "data-train/feats.scp")[id])
@@ -233,8 +252,12 @@ def test_batches_hold_every_frame_once_within_the_budget():
     batches = plan_batches(segments, 700, np.random.default_rng(2), at_least=2)
     assert batches == plan_batches(segments, 700, np.random.default_rng(2), at_least=2)
     assert batches != plan_batches(segments, 700, np.random.default_rng(3), at_least=2)
-    seen = {(segment.utterance, frame) for batch in batches for segment in batch
-            for frame in range(segment.begin, segment.end)}
+    seen = {
+        (segment.utterance, frame)
+        for batch in batches
+        for segment in batch
+        for frame in range(segment.begin, segment.end)
+    }
     assert len(seen) == sum(lengths) == sum(segment.frames for batch in batches for segment in batch)
     for batch in batches:
         frames = [segment.frames for segment in batch]

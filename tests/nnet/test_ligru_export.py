@@ -32,8 +32,11 @@ def untrained(directory: Path, **changes) -> Path:
 
 
 @pytest.mark.parametrize("network", ["ligru", "sligru", "gru", "lstm", "mlp"])
-@pytest.mark.parametrize("changes", [
-    {}, {"directions": 1, "normalisation": "layer", "activation": "tanh", "context": (2, 1)}], ids=["both", "forwards"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"directions": 1, "normalisation": "layer", "activation": "tanh", "context": (2, 1)}],
+    ids=["both", "forwards"],
+)
 def test_same_outputs(tmp_path, network, changes):
     nnet = untrained(tmp_path, network=network, **changes)
     assert export.main([str(nnet), str(tmp_path / "x.onnx")]) == 0

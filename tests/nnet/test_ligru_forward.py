@@ -36,8 +36,9 @@ def untrained(task: Path, directory: Path, seed: int = 1, pdfs: int = 12, **chan
     model = AcousticModel(config, 8 * (sum(config.context) + 1), pdfs)
     for name, buffer in model.named_buffers():
         buffer.copy_(torch.rand(buffer.shape) + (0.5 if name.endswith("variance") else 0))
-    checkpoint.save(directory / checkpoint.FINAL, checkpoint.describe(model, config)
-                    | {"weights": model.state_dict(), "error": 0.5})
+    checkpoint.save(
+        directory / checkpoint.FINAL, checkpoint.describe(model, config) | {"weights": model.state_dict(), "error": 0.5}
+    )
     (directory / COUNTS).write_text((task / COUNTS).read_text())
     return directory
 
@@ -85,10 +86,15 @@ def test_average_of_models(task, tmp_path):
 def test_in_a_pipe(task, tmp_path):
     nnet = untrained(task, tmp_path / "nnet")
     data = task / "data-dev"
-    apply_cmvn = (f"ark:{ROOT}/kaldi/bin/apply-cmvn --utt2spk=ark:{data}/utt2spk scp:{data}/cmvn.scp "
-                  f"scp:{data}/feats.scp ark:- |")
-    result = subprocess.run([sys.executable, "-m", "nnet.ligru.forward", "--use-gpu", "false", nnet, apply_cmvn,
-                             "ark:-"], cwd=ROOT, capture_output=True, check=True)
+    apply_cmvn = (
+        f"ark:{ROOT}/kaldi/bin/apply-cmvn --utt2spk=ark:{data}/utt2spk scp:{data}/cmvn.scp scp:{data}/feats.scp ark:- |"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "nnet.ligru.forward", "--use-gpu", "false", nnet, apply_cmvn, "ark:-"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
     (tmp_path / "piped.ark").write_bytes(result.stdout)
     assert run(nnet, apply_cmvn, f"ark:{tmp_path}/x.ark") == 0
     piped = dict(read_matrices(f"ark:{tmp_path}/piped.ark"))
@@ -123,7 +129,8 @@ def test_out_of_memory(task, tmp_path, caplog, monkeypatch):
     assert [record.message for record in caplog.records] == [
         "out of memory with 4 utterances of 32 frames: they are halved",
         "out of memory with 2 utterances of 24 frames: they are halved",
-        "out of memory: utterance long of 20 frames is left out"]
+        "out of memory: utterance long of 20 frames is left out",
+    ]
     monkeypatch.setattr(scorer, "_loglikes", lambda feats: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         list(scorer(utterances))
@@ -144,10 +151,16 @@ def empty(tmp_path: Path) -> str:
     return f"scp:{tmp_path}/empty.scp"
 
 
-@pytest.mark.parametrize("feats, message", [
-    (wide, "utterance u1 has features of dimension 9, .* was trained on 8"), (infinite, "no features of any utterance"),
-    (empty, "no features of any utterance"), (lambda tmp_path: "ark:false |", "false: failed with status 1"),
-    (lambda tmp_path: "scp:/none.scp", "/none.scp: no such file")])
+@pytest.mark.parametrize(
+    "feats, message",
+    [
+        (wide, "utterance u1 has features of dimension 9, .* was trained on 8"),
+        (infinite, "no features of any utterance"),
+        (empty, "no features of any utterance"),
+        (lambda tmp_path: "ark:false |", "false: failed with status 1"),
+        (lambda tmp_path: "scp:/none.scp", "/none.scp: no such file"),
+    ],
+)
 def test_bad_features(task, tmp_path, capsys, feats, message):
     nnet = untrained(task, tmp_path / "nnet")
     assert run(nnet, feats(tmp_path), f"ark:{tmp_path}/x.ark") == 1
@@ -165,8 +178,12 @@ def test_bad_outputs(task, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["nnet"]
     assert run(nnet, feats, "ark:| true") == 1
     assert "| true: Broken pipe" in capsys.readouterr().err
-    result = subprocess.run(["bash", "-c", f"{sys.executable} -m nnet.ligru.forward {nnet} {feats} ark:- >/dev/full"],
-                            cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m nnet.ligru.forward {nnet} {feats} ark:- >/dev/full"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 1
     assert result.stderr == "nnet.ligru.forward: error: standard output: No space left on device\n"
 

@@ -167,8 +167,9 @@ def test_second_output():
 def test_masks():
     packing = pack([50, 40, 40])
     feats = torch.ones(130, 10)
-    batch = Batch(["a", "b", "c"], packing.sizes, torch.from_numpy(packing.reverse), feats,
-                  torch.full((130,), IGNORED), None)
+    batch = Batch(
+        ["a", "b", "c"], packing.sizes, torch.from_numpy(packing.reverse), feats, torch.full((130,), IGNORED), None
+    )
     config = small(time_masks=1, time_mask_frames=20, feature_masks=1, feature_mask_width=4)
     masked = mask_features(batch, config, np.random.default_rng(3))
     again = mask_features(batch, config, np.random.default_rng(3))
@@ -205,21 +206,32 @@ def test_perturbation():
     assert lengths == sorted(lengths, reverse=True) and 40 <= lengths[-1] < 50 < lengths[0] <= 63
     for (ours, targets), (same, _) in zip(changed, again, strict=True):
         assert ours.dtype == np.float32 and len(ours) == len(targets) and (ours == same).all()
-    for (ours, _), (original, _) in zip(perturb([[*s] for s in sequences], small(feature_shift=0.1),
-                                                np.random.default_rng(3)), sequences, strict=True):
+    for (ours, _), (original, _) in zip(
+        perturb([[*s] for s in sequences], small(feature_shift=0.1), np.random.default_rng(3)), sequences, strict=True
+    ):
         slope, offset = np.polyfit(original[:, 0], ours[:, 0], 1)
         assert 0.7 < slope < 1.4 and abs(offset) < 0.5 and offset != 0
         np.testing.assert_allclose(ours[:, 0], slope * original[:, 0] + offset, atol=1e-5)
     assert perturb(sequences, small(), np.random.default_rng(3)) is sequences
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"network": "rnn"}, "network 'rnn': it is one of"), ({"dropout": 1.0}, "dropout 1.0: at least 0 and below 1"),
-    ({"layers": 0}, "layers 0"), ({"directions": 3}, "directions 3"), ({"context": (1,)}, "context"),
-    ({"max_frames": ()}, "max_frames"), ({"units": 16.5}, "units 16.5: not of the type int"),
-    ({"max_frames": (10.0,)}, "not of the type"), ({"learning_rate": -1.0}, "learning_rate -1.0: at least 0"),
-    ({"max_gradient": 0.0}, "max_gradient 0.0: above 0"), ({"max_bad_batches": 0}, "max_bad_batches 0"),
-    ({"network": "gru", "precision": "bfloat16"}, "not for gru")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"network": "rnn"}, "network 'rnn': it is one of"),
+        ({"dropout": 1.0}, "dropout 1.0: at least 0 and below 1"),
+        ({"layers": 0}, "layers 0"),
+        ({"directions": 3}, "directions 3"),
+        ({"context": (1,)}, "context"),
+        ({"max_frames": ()}, "max_frames"),
+        ({"units": 16.5}, "units 16.5: not of the type int"),
+        ({"max_frames": (10.0,)}, "not of the type"),
+        ({"learning_rate": -1.0}, "learning_rate -1.0: at least 0"),
+        ({"max_gradient": 0.0}, "max_gradient 0.0: above 0"),
+        ({"max_bad_batches": 0}, "max_bad_batches 0"),
+        ({"network": "gru", "precision": "bfloat16"}, "not for gru"),
+    ],
+)
 def test_bad_configuration(change, message):
     with pytest.raises(ValueError, match=message):
         small(**change)
@@ -227,8 +239,11 @@ def test_bad_configuration(change, message):
 
 def test_configuration_file(tmp_path):
     path = tmp_path / "x.toml"
-    for text, message in (("[small]\nlayers = 2\n", r"x.toml \[small\]: unknown or missing: activation"),
-                          ("[a]\n[b]\n", "no model 'small'; there are: a, b"), ("[", "x.toml: ")):
+    for text, message in (
+        ("[small]\nlayers = 2\n", r"x.toml \[small\]: unknown or missing: activation"),
+        ("[a]\n[b]\n", "no model 'small'; there are: a, b"),
+        ("[", "x.toml: "),
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_config(path, "small")

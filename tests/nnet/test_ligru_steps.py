@@ -36,6 +36,8 @@ def golden(name: str) -> bytes:
     """A golden file, which may be compressed."""
     path = GOLDEN / name
     return path.read_bytes() if path.exists() else lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes())
+
+
 SEGAN = """
 [through]
 window = 1024
@@ -94,14 +96,27 @@ class Recipe:
 
     def __call__(self, *command: str, fails: bool = False) -> str:
         """Run a command and expect success or failure; returns what it said."""
-        done = subprocess.run(["bash", "-c", '. ./path.sh && "$@"', "test", *command], cwd=self.directory, text=True,
-                              capture_output=True)
+        done = subprocess.run(
+            ["bash", "-c", '. ./path.sh && "$@"', "test", *command], cwd=self.directory, text=True, capture_output=True
+        )
         assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-3000:]
         return done.stdout + done.stderr
 
     def train(self, *options: str, fails: bool = False, ali: str = "ali_train") -> str:
-        return self("steps/nnet/train_ligru.sh", "--use-gpu", "false", "--nnet-config", "tables.toml", *options,
-                    "data_train", "data_dev", ali, "ali_dev", "ligru", fails=fails)
+        return self(
+            "steps/nnet/train_ligru.sh",
+            "--use-gpu",
+            "false",
+            "--nnet-config",
+            "tables.toml",
+            *options,
+            "data_train",
+            "data_dev",
+            ali,
+            "ali_dev",
+            "ligru",
+            fails=fails,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +128,29 @@ def test_train_and_decode(recipe):
     assert "1 epochs, frame error" in recipe.train("--epochs", "1")
     nnet = recipe.directory / "ligru"
     assert {"final.pt", "final.mdl", "tree", "cmvn_opts", "ali_train_pdf.counts", "log.tsv"} <= {
-        path.name for path in nnet.iterdir()}
+        path.name for path in nnet.iterdir()
+    }
     assert "training anew" in recipe.train("--stage", "1")
     for nnets, output in (("ligru", "decode"), ("ligru,ligru", "decode_mean")):
-        recipe("steps/nnet/decode.sh", "--nj", "2", "--use-gpu", "false", "--skip-scoring", "true", "graph", "data_dev",
-               nnets, f"ligru/{output}")
-        recipe("bash", "-c", f"gunzip -c ligru/{output}/lat.*.gz | lattice-best-path --lm-scale=10 ark:- ark,t:- | "
-               f"utils/int2sym.pl -f 2- graph/words.txt > {output}.txt")
+        recipe(
+            "steps/nnet/decode.sh",
+            "--nj",
+            "2",
+            "--use-gpu",
+            "false",
+            "--skip-scoring",
+            "true",
+            "graph",
+            "data_dev",
+            nnets,
+            f"ligru/{output}",
+        )
+        recipe(
+            "bash",
+            "-c",
+            f"gunzip -c ligru/{output}/lat.*.gz | lattice-best-path --lm-scale=10 ark:- ark,t:- | "
+            f"utils/int2sym.pl -f 2- graph/words.txt > {output}.txt",
+        )
     assert (recipe.directory / "decode.txt").read_text() == (recipe.directory / "decode_mean.txt").read_text()
     wer = recipe("compute-wer", "--text", "--mode=present", "ark:data_dev/text", "ark:decode.txt")
     assert float(wer.split("%WER")[1].split()[0]) < 60
@@ -132,20 +163,53 @@ def test_pasted_features(recipe, monkeypatch):
     feats = dict(read_matrices("scp:mfcc_dev/feats.scp"))
     cut = next(iter(feats))
     write_table(Path("mfcc_cut/feats"), feats | {cut: feats[cut][:-3]})
-    recipe("steps/nnet/train_ligru.sh", "--use-gpu", "false", "--nnet-config", "tables.toml", "--epochs", "1",
-           "data_train,mfcc_train", "data_dev,mfcc_cut", "ali_train", "ali_dev", "pasted")
+    recipe(
+        "steps/nnet/train_ligru.sh",
+        "--use-gpu",
+        "false",
+        "--nnet-config",
+        "tables.toml",
+        "--epochs",
+        "1",
+        "data_train,mfcc_train",
+        "data_dev,mfcc_cut",
+        "ali_train",
+        "ali_dev",
+        "pasted",
+    )
     Path("forward.sh").write_text('#!/bin/sh\ncopy-feats "$6" ark:seen.$$.ark && python3 -m nnet.ligru.forward "$@"\n')
     Path("forward.sh").chmod(0o755)
 
     def decode(data: str, nnets: str = "pasted", fails: bool = False) -> str:
-        return recipe("steps/nnet/decode.sh", "--nj", "2", "--use-gpu", "false", "--skip-scoring", "true",
-                      "--forward-cmd", "./forward.sh", "graph", data, nnets, "pasted/decode", fails=fails)
+        return recipe(
+            "steps/nnet/decode.sh",
+            "--nj",
+            "2",
+            "--use-gpu",
+            "false",
+            "--skip-scoring",
+            "true",
+            "--forward-cmd",
+            "./forward.sh",
+            "graph",
+            data,
+            nnets,
+            "pasted/decode",
+            fails=fails,
+        )
 
     def check(cmvn: str) -> None:
         archives = list(Path().glob("seen.*.ark"))
         seen = {id: feats for archive in archives for id, feats in read_matrices(f"ark:{archive}")}
-        trained = Corpus([Path("data_dev"), Path("mfcc_cut")], Path("pasted/targets/dev_pdf.scp"), None, cmvn=cmvn,
-                         context=(0, 0), tolerance=5, num_pdfs=10**6)
+        trained = Corpus(
+            [Path("data_dev"), Path("mfcc_cut")],
+            Path("pasted/targets/dev_pdf.scp"),
+            None,
+            cmvn=cmvn,
+            context=(0, 0),
+            tolerance=5,
+            num_pdfs=10**6,
+        )
         assert len(archives) == 2 and seen.keys() == feats.keys() == {one.id for one in trained.utterances}
         assert len(seen[cut]) == len(feats[cut]) - 3
         for utterance in trained.utterances:
@@ -173,8 +237,21 @@ def transcribe(recipe: Recipe, *options: str) -> str:
     """The words of two recordings by the network of test_train_and_decode."""
     for name in ("s1-00", "s1-01"):
         (recipe.directory / f"{name}.wav").write_bytes(golden(f"data/wav/{name}.wav"))
-    return recipe("local/transcribe.sh", "--use-gpu", "false", "--gmm-dir", "gmm", "--graph-dir", "graph",
-                  "--one-speaker", "true", *options, "ligru", "s1-00.wav", "s1-01.wav")
+    return recipe(
+        "local/transcribe.sh",
+        "--use-gpu",
+        "false",
+        "--gmm-dir",
+        "gmm",
+        "--graph-dir",
+        "graph",
+        "--one-speaker",
+        "true",
+        *options,
+        "ligru",
+        "s1-00.wav",
+        "s1-01.wav",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +280,20 @@ def test_transcribe_enhanced(recipe, spoken):
     (data / "spk2utt").write_text("s1 s1-00 s1-01\n")
     (data / "text").write_text("s1-00 -\ns1-01 -\n")
     (recipe.directory / "segan.toml").write_text((ROOT / "conf/segan.toml").read_text() + SEGAN)
-    recipe("local/train_segan.sh", "--conf", "segan.toml", "--model", "through", "--threads", "1", "--use-gpu", "false",
-           "segan_data", "segan_data", "segan")
+    recipe(
+        "local/train_segan.sh",
+        "--conf",
+        "segan.toml",
+        "--model",
+        "through",
+        "--threads",
+        "1",
+        "--use-gpu",
+        "false",
+        "segan_data",
+        "segan_data",
+        "segan",
+    )
     assert transcribe(recipe, "--segan-dir", "segan", "--dir", "enhanced_work") == spoken
     assert (recipe.directory / "enhanced_work/enhanced/wav/s1-00.wav").stat().st_size > 0
 

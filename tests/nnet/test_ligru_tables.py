@@ -39,8 +39,12 @@ def table(tmp_path):
 @pytest.mark.parametrize("utf8", ["0", "1"])
 @pytest.mark.parametrize("kind", ["ark", "scp"])
 def test_keys_keep_their_bytes_in_every_locale(table, kind, utf8):
-    done = subprocess.run([sys.executable, "-c", COPY, f"{kind}:{table}/x.{kind}"], cwd=ROOT, capture_output=True,
-                          env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"})
+    done = subprocess.run(
+        [sys.executable, "-c", COPY, f"{kind}:{table}/x.{kind}"],
+        cwd=ROOT,
+        capture_output=True,
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"},
+    )
     assert done.stdout == (table / "x.ark").read_bytes(), done.stderr
     assert b"voil\xc3\xa0 \0B" in done.stdout
     assert [key for key, _ in read_matrices(f"{kind}:{table}/x.{kind}")] == IDS
@@ -50,8 +54,13 @@ def test_scp_of_a_command(table):
     assert [key for key, _ in read_matrices(f"scp:tail -n 2 {table}/x.scp |")] == IDS[2:]
     with pytest.raises(TableError, match="false: failed with status 1"):
         list(read_matrices("scp:false |"))
-    done = subprocess.run([sys.executable, "-c", COPY, "scp:-"], cwd=ROOT, input=(table / "x.scp").read_bytes(),
-                          capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", COPY, "scp:-"],
+        cwd=ROOT,
+        input=(table / "x.scp").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
     assert done.stdout == (table / "x.ark").read_bytes()
 
 

@@ -39,8 +39,15 @@ def small(**changes) -> Config:
 def corpora(task: Path, config: Config, **changes) -> list[Corpus]:
     settings = {"cmvn": config.cmvn, "context": config.context, "tolerance": 5, "num_pdfs": 12} | changes
     phones = settings.get("num_phones")
-    return [Corpus([task / f"data-{name}"], task / f"{name}_pdf.scp", task / f"{name}_phone.scp" if phones else None,
-                   **settings) for name in ("train", "dev")]
+    return [
+        Corpus(
+            [task / f"data-{name}"],
+            task / f"{name}_pdf.scp",
+            task / f"{name}_phone.scp" if phones else None,
+            **settings,
+        )
+        for name in ("train", "dev")
+    ]
 
 
 def training(task: Path, directory: Path, config: Config, **changes) -> Training:
@@ -57,16 +64,37 @@ def assert_same(one: dict, other: dict) -> None:
         assert torch.equal(value, other[name]), name
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"network": "sligru"}, {"network": "mlp", "context": (2, 2)}, {"network": "gru"},
-    {"label_smoothing": 0.1, "time_masks": 1, "time_mask_frames": 5, "feature_masks": 1, "weight_average": 0.9,
-     "monophone_weight": 1.0}], ids=["ligru", "sligru", "mlp", "gru", "options"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"network": "sligru"},
+        {"network": "mlp", "context": (2, 2)},
+        {"network": "gru"},
+        {
+            "label_smoothing": 0.1,
+            "time_masks": 1,
+            "time_mask_frames": 5,
+            "feature_masks": 1,
+            "weight_average": 0.9,
+            "monophone_weight": 1.0,
+        },
+    ],
+    ids=["ligru", "sligru", "mlp", "gru", "options"],
+)
 def test_learns(task, tmp_path, changes):
     config = small(epochs=5, dropout=0.0, learning_rate=1e-2, **changes)
     training(task, tmp_path, config, num_phones=5 if "monophone_weight" in changes else 0).run()
     header, *rows = [line.split("\t") for line in (tmp_path / "log.tsv").read_text().splitlines()]
-    assert header == ["epoch", "train_loss", "train_frame_error", "dev_loss", "dev_frame_error", "frames_per_second",
-                      "learning_rate"]
+    assert header == [
+        "epoch",
+        "train_loss",
+        "train_frame_error",
+        "dev_loss",
+        "dev_frame_error",
+        "frames_per_second",
+        "learning_rate",
+    ]
     errors = [float(row[4]) for row in rows]
     assert len(rows) == 5 and min(errors) < min(0.35, errors[0])
     assert checkpoint.load(tmp_path / checkpoint.FINAL)["error"] == pytest.approx(min(errors), abs=1e-5)
@@ -95,9 +123,16 @@ def test_sequences_grow(task, tmp_path):
 
 
 def command(task: Path, directory: Path, config: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "nnet.ligru.train", "--config", str(config), "--num-pdfs", "12", "--use-gpu", "false",
-            *more, f"{task}/data-train", f"{task}/train_pdf.scp", f"{task}/data-dev", f"{task}/dev_pdf.scp",
-            str(directory)]
+    return [
+        sys.executable,
+        *f"-m nnet.ligru.train --config {config} --num-pdfs 12 --use-gpu false".split(),
+        *more,
+        f"{task}/data-train",
+        f"{task}/train_pdf.scp",
+        f"{task}/data-dev",
+        f"{task}/dev_pdf.scp",
+        str(directory),
+    ]
 
 
 def write_config(path: Path, **changes) -> Path:
@@ -111,8 +146,15 @@ def write_config(path: Path, **changes) -> Path:
 
 def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
     """Killed after some batches of the second epoch; ends with the numbers of an unbroken training."""
-    changes = {"checkpoint_minutes": 0.0, "batch_frames": 40, "epochs": 3, "weight_average": 0.5, "time_masks": 1,
-               "tempo": 0.1, "feature_shift": 0.1}
+    changes = {
+        "checkpoint_minutes": 0.0,
+        "batch_frames": 40,
+        "epochs": 3,
+        "weight_average": 0.5,
+        "time_masks": 1,
+        "tempo": 0.1,
+        "feature_shift": 0.1,
+    }
     config = write_config(tmp_path / "c.toml", **changes)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
@@ -399,8 +441,11 @@ def _gradients(task: Path, path: Path) -> None:
     batch = load_batch(run.train, run._plan()[0][run.rank :: processes], set())
     run.optimizer.step = lambda learning_rate: None
     assert run._step(0, dataclasses.replace(batch, feats=batch.feats.double()))
-    checkpoint.save(path, {name: parameter.grad for name, parameter in run.model.named_parameters()}
-                    | {"statistics": run.model.layers[0].norm.running_variance, "loss": torch.tensor(run.totals.loss)})
+    checkpoint.save(
+        path,
+        {name: parameter.grad for name, parameter in run.model.named_parameters()}
+        | {"statistics": run.model.layers[0].norm.running_variance, "loss": torch.tensor(run.totals.loss)},
+    )
 
 
 def test_two_processes_have_the_gradients_of_one(task, tmp_path):
@@ -415,21 +460,37 @@ def test_two_processes_have_the_gradients_of_one(task, tmp_path):
 def test_torchrun(task, tmp_path):
     config = write_config(tmp_path / "c.toml", epochs=1)
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(run + command(task, tmp_path / "exp", config)[1:], cwd=ROOT, check=True, capture_output=True,
-                   env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        run + command(task, tmp_path / "exp", config)[1:],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     (row,) = checkpoint.load_last(tmp_path / "exp")["records"]
     assert row["epoch"] == 1 and np.isfinite(row["dev_loss"])
 
 
 def arguments(task: Path, directory: Path, **changes) -> list[str]:
     fields = {"pdfs": "12", "data": f"{task}/data-train", "targets": f"{task}/train_pdf.scp"} | changes
-    return ["--config", str(ROOT / "conf/ligru.toml"), "--num-pdfs", fields["pdfs"], fields["data"], fields["targets"],
-            f"{task}/data-dev", f"{task}/dev_pdf.scp", str(directory)]
+    return [
+        *f"--config {ROOT}/conf/ligru.toml --num-pdfs {fields['pdfs']}".split(),
+        fields["data"],
+        fields["targets"],
+        f"{task}/data-dev",
+        f"{task}/dev_pdf.scp",
+        str(directory),
+    ]
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"data": "/none"}, "/none/feats.scp: no such file"), ({"targets": "/none.scp"}, "/none.scp: no such file"),
-    ({"pdfs": "3"}, "utterance dev000-000 has pdf-id")])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"data": "/none"}, "/none/feats.scp: no such file"),
+        ({"targets": "/none.scp"}, "/none.scp: no such file"),
+        ({"pdfs": "3"}, "utterance dev000-000 has pdf-id"),
+    ],
+)
 def test_bad_input_is_one_line(task, tmp_path, capsys, changes, message):
     assert train.main(arguments(task, tmp_path / "exp", **changes)) == 1
     error = capsys.readouterr().err
@@ -438,8 +499,10 @@ def test_bad_input_is_one_line(task, tmp_path, capsys, changes, message):
 
 
 def test_help_does_not_wait_for_pytorch():
-    code = ("import sys; sys.argv = ['x', '--help']\nfrom nnet.ligru import {0}\n"
-            "try:\n    {0}.main()\nexcept SystemExit:\n    print('torch' in sys.modules)")
+    code = (
+        "import sys; sys.argv = ['x', '--help']\nfrom nnet.ligru import {0}\n"
+        "try:\n    {0}.main()\nexcept SystemExit:\n    print('torch' in sys.modules)"
+    )
     for program in ("train", "forward"):
         result = subprocess.run([sys.executable, "-c", code.format(program)], cwd=ROOT, capture_output=True, text=True)
         assert result.stdout.endswith("False\n") and "usage: python3 -m nnet.ligru" in result.stdout

@@ -1,4 +1,5 @@
 """utils/run.pl, queue.pl and slurm.pl: one interface, the same logs. The queues are stood in for by small scripts."""
+
 import os
 import re
 import signal
@@ -47,8 +48,9 @@ runners = pytest.mark.parametrize("runner", ["run.pl", "queue.pl", "slurm.pl"])
 
 @runners
 def test_array_and_log(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
-    done = submit(runner, "--mem", "2G", "JOB=1:3", "--num-threads", "2", "log/x.JOB.log", "echo", "two words JOB", "|",
-                  "sed", "s/two/2 & \"quoted\" JOB/", ">", "out.JOB", env=queues, cwd=tmp_path)
+    options = "--mem 2G JOB=1:3 --num-threads 2".split()
+    pipe = ["echo", "two words JOB", "|", "sed", 's/two/2 & "quoted" JOB/', ">", "out.JOB"]
+    done = submit(runner, *options, "log/x.JOB.log", *pipe, env=queues, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.2").read_text() == '2 two "quoted" 2 words 2\n'
     log = (tmp_path / "log/x.2.log").read_text().splitlines()
@@ -60,8 +62,8 @@ def test_array_and_log(runner: str, queues: dict[str, str], tmp_path: Path) -> N
 
 @runners
 def test_failure_shows_the_log(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
-    done = submit(runner, "JOB=1:3", "log/x.JOB.log", "echo", "reason JOB", "&&", "[", "JOB", "-ne", "3", "]",
-                  env=queues, cwd=tmp_path)
+    command = ["echo", "reason JOB", *"&& [ JOB -ne 3 ]".split()]
+    done = submit(runner, "JOB=1:3", "log/x.JOB.log", *command, env=queues, cwd=tmp_path)
     assert done.returncode == 1
     assert "1 of 3 jobs failed (3), log is in log/x.3.log" in done.stderr and "reason 3" in done.stderr
 
@@ -109,8 +111,9 @@ def test_a_lost_task_is_noticed(queues: dict[str, str], tmp_path: Path) -> None:
 
 def test_max_jobs_run(queues: dict[str, str], tmp_path: Path) -> None:
     count = "mkdir running.JOB; ls -d running.* | wc -l > seen.JOB; sleep 0.2; rmdir running.JOB"
-    done = submit("run.pl", "--max-jobs-run", "2", "JOB=1:5", "x.JOB.log", "bash", "-c", count,
-                  env=queues, cwd=tmp_path)
+    done = submit(
+        "run.pl", "--max-jobs-run", "2", "JOB=1:5", "x.JOB.log", "bash", "-c", count, env=queues, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert max(int(file.read_text()) for file in tmp_path.glob("seen.*")) <= 2
 

@@ -1,4 +1,5 @@
 """The whole recipe on a few synthetic speakers, in a copy of the recipe made of links."""
+
 import csv
 import os
 import subprocess

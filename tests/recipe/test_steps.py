@@ -1,4 +1,5 @@
 """steps/ and local/score.sh on four synthetic speakers: features, every kind of GMM, alignment, decoding, scoring."""
+
 import gzip
 import math
 import shutil
@@ -26,8 +27,9 @@ class Recipe:
     def __call__(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess:
         """Run a command, its words separated by blanks or given one by one, and expect success or failure."""
         words = command[0].split() + list(command[1:])
-        done = subprocess.run(["bash", "-c", '. ./path.sh && "$@"', "test", *words],
-                              cwd=self.directory, capture_output=True, text=True)
+        done = subprocess.run(
+            ["bash", "-c", '. ./path.sh && "$@"', "test", *words], cwd=self.directory, capture_output=True, text=True
+        )
         assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-3000:]
         return done
 
@@ -42,8 +44,8 @@ class Recipe:
 def write_unigrams(words: set[str], path: Path) -> None:
     """An ARPA model in which all words are equally likely."""
     cost = -math.log10(len(words) + 1)
-    path.write_text("\n".join(["\\data\\", f"ngram 1={len(words) + 2}", "", "\\1-grams:", "-99 <s>", f"{cost} </s>",
-                               *(f"{cost} {word}" for word in sorted(words)), "", "\\end\\", ""]))
+    unigrams = "".join(f"{cost} {word}\n" for word in ["</s>", *sorted(words)])
+    path.write_text(f"\\data\\\nngram 1={len(words) + 2}\n\n\\1-grams:\n-99 <s>\n{unigrams}\n\\end\\\n")
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +79,31 @@ def tri1(mono: Recipe) -> Recipe:
 @pytest.fixture(scope="module")
 def tri3b(tri1: Recipe) -> Recipe:
     tri1("steps/align_si.sh --nj 2 data/train data/lang exp/tri1 exp/tri1_ali")
-    tri1("steps/train_lda_mllt.sh --dim 20 --splice-opts", "--left-context=3 --right-context=3", "--mllt-iters", "2 3",
-         *SHORT, "60", "200", "data/train", "data/lang", "exp/tri1_ali", "exp/tri2b")
+    tri1(
+        "steps/train_lda_mllt.sh --dim 20 --splice-opts",
+        "--left-context=3 --right-context=3",
+        "--mllt-iters",
+        "2 3",
+        *SHORT,
+        "60",
+        "200",
+        "data/train",
+        "data/lang",
+        "exp/tri1_ali",
+        "exp/tri2b",
+    )
     tri1("steps/align_si.sh --nj 2 --use-graphs true data/train data/lang exp/tri2b exp/tri2b_ali")
-    tri1("steps/train_sat.sh --fmllr-iters", "2 3", *SHORT, "60", "200", "data/train", "data/lang", "exp/tri2b_ali",
-         "exp/tri3b")
+    tri1(
+        "steps/train_sat.sh --fmllr-iters",
+        "2 3",
+        *SHORT,
+        "60",
+        "200",
+        "data/train",
+        "data/lang",
+        "exp/tri2b_ali",
+        "exp/tri3b",
+    )
     tri1("utils/mkgraph.sh data/lang_test exp/tri3b exp/tri3b/graph")
     return tri1
 
@@ -127,8 +149,10 @@ def test_bad_options_leave_the_old_results(recipe: Recipe) -> None:
     decoded.mkdir(parents=True)
     (decoded / "lat.1.gz").touch()
     (decoded.parent / "final.mdl").write_text("model")
-    for command in ("decode.sh --transform-dir exp/nosuch data/lang_test data/dev exp/wrong/decode",
-                    "make_fmllr_feats.sh --transform-dir exp/nosuch data-fmllr/wrong data/dev exp/wrong log ark"):
+    for command in (
+        "decode.sh --transform-dir exp/nosuch data/lang_test data/dev exp/wrong/decode",
+        "make_fmllr_feats.sh --transform-dir exp/nosuch data-fmllr/wrong data/dev exp/wrong log ark",
+    ):
         errors = recipe(f"steps/{command}", fails=True).stderr
         assert errors.count("\n") == 1 and "no fMLLR transforms (trans.1) in exp/nosuch" in errors
     assert recipe.files("exp/wrong/decode") == {"lat.1.gz"}
@@ -194,8 +218,13 @@ def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph")
     assert "up to date" in tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph").stdout
     sweep = "--min-lmwt 8 --max-lmwt 10 --word-ins-penalty 0.0,1.0"
-    tri1("steps/decode.sh --nj 2 --max-active 1000 --scoring-opts", sweep, "exp/tri1/graph", "data/dev",
-         "exp/tri1/decode_dev")
+    tri1(
+        "steps/decode.sh --nj 2 --max-active 1000 --scoring-opts",
+        sweep,
+        "exp/tri1/graph",
+        "data/dev",
+        "exp/tri1/decode_dev",
+    )
     scoring = "exp/tri1/decode_dev/scoring_kaldi"
     assert {"penalty_0.0", "penalty_1.0", "best_wer", "wer_details", "test_filt.txt"} <= tri1.files(scoring)
     rates = {}
@@ -208,8 +237,13 @@ def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     assert best[-1] == f"exp/tri1/decode_dev/wer_{weight}_{penalty}"
     assert float(best[1]) == min(rates.values()) == rates[int(weight), penalty] < 85  # without a grammar
 
-    tri1("steps/decode.sh --nj 1 --max-active 1000 --scoring-opts", "--tuned-on exp/tri1/decode_dev",
-         "exp/tri1/graph", "data/test", "exp/tri1/decode_test")
+    tri1(
+        "steps/decode.sh --nj 1 --max-active 1000 --scoring-opts",
+        "--tuned-on exp/tri1/decode_dev",
+        "exp/tri1/graph",
+        "data/test",
+        "exp/tri1/decode_test",
+    )
     assert {n for n in tri1.files("exp/tri1/decode_test") if n.startswith("wer")} == {f"wer_{weight}_{penalty}"}
 
 
@@ -229,8 +263,15 @@ def test_decoding_with_a_network(mono: Recipe) -> None:
     options = "--nj 2 --acwt 0.08 --beam 13 --lattice-beam 6 --max-active 1000 --scoring-opts".split()
     weights = "--min-lmwt 10 --max-lmwt 10 --word-ins-penalty 0.0"
     mono("steps/decode.sh", *options, weights, "exp/mono/graph", "data/dev", "exp/mono/decode_dev")
-    mono("steps/nnet/decode.sh --use-gpu false --prior-scale 0.5 --forward-cmd ./forward.sh", *options, weights,
-         "exp/mono/graph", "data/dev", "exp/network", "exp/network/decode_dev")
+    mono(
+        "steps/nnet/decode.sh --use-gpu false --prior-scale 0.5 --forward-cmd ./forward.sh",
+        *options,
+        weights,
+        "exp/mono/graph",
+        "data/dev",
+        "exp/network",
+        "exp/network/decode_dev",
+    )
     words = "scoring_kaldi/penalty_0.0/10.txt"
     assert mono.lines(f"exp/network/decode_dev/{words}") == mono.lines(f"exp/mono/decode_dev/{words}")
 
@@ -241,16 +282,20 @@ def test_score_needs_a_tuned_decoding(tri1: Recipe) -> None:
 
 
 def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
-    tri3b("steps/decode_fmllr.sh --nj 2 --num-threads 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
-          "exp/tri3b/decode_dev")
+    tri3b(
+        "steps/decode_fmllr.sh --nj 2 --num-threads 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
+        "exp/tri3b/decode_dev"
+    )
     assert {"lat.1.gz", "lat.2.gz", "trans.1", "trans.2", "num_jobs"} <= tri3b.files("exp/tri3b/decode_dev")
     assert not [n for n in tri3b.files("exp/tri3b/decode_dev") if "tmp" in n or n.startswith("pre_trans")]
     tri3b("steps/align_fmllr.sh --nj 1 data/dev data/lang exp/tri3b exp/tri3b_ali_dev")
     assert {"ali.1.gz", "trans.1", "final.alimdl"} <= tri3b.files("exp/tri3b_ali_dev")
 
     # Features by two jobs from the transforms of one.
-    tri3b("steps/make_fmllr_feats.sh --nj 2 --transform-dir exp/tri3b_ali_dev data-fmllr/dev data/dev exp/tri3b "
-          "data-fmllr/log data-fmllr/ark")
+    tri3b(
+        "steps/make_fmllr_feats.sh --nj 2 --transform-dir exp/tri3b_ali_dev data-fmllr/dev data/dev exp/tri3b "
+        "data-fmllr/log data-fmllr/ark"
+    )
     assert len(tri3b.lines("data-fmllr/dev/feats.scp")) == len(tri3b.lines("data/dev/feats.scp"))
     assert not (tri3b.directory / "data-fmllr/dev/cmvn.scp").exists()
     assert tri3b("feat-to-dim scp:data-fmllr/dev/feats.scp -").stdout.strip() == "20"

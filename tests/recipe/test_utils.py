@@ -1,4 +1,5 @@
 """utils/: text tables, data directories, lang directories. They are run as the recipe runs them, from its directory."""
+
 import os
 import subprocess
 import wave
@@ -15,7 +16,11 @@ def run(*command: object, stdin: str = "", fails: bool = False) -> subprocess.Co
     environment = {k: v for k, v in os.environ.items() if k != "KALDI_ROOT"}
     done = subprocess.run(
         ["bash", "-c", '. ./path.sh && "$@"', "test", *map(str, command)],
-        cwd=ROOT, input=stdin, env=environment, capture_output=True, text=True,
+        cwd=ROOT,
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done
@@ -96,19 +101,35 @@ class TestOptions:
         config = write(tmp_path / "x.conf", "nj=7", "flag=false")
         assert run("bash", "-c", self.SCRIPT, "x", "--nj", "2", "--config", config, "a").stdout == "2 false a\n"
 
-    @pytest.mark.parametrize("arguments", [
-        ("--nosuch", "1"), ("--flag", "yes"), ("--nj",), ("--nj=3",), ("--nj", "x"), ("--nj", "0"),
-        ("--cmd", "nosuch.pl"),
-    ])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--nosuch", "1"),
+            ("--flag", "yes"),
+            ("--nj",),
+            ("--nj=3",),
+            ("--nj", "x"),
+            ("--nj", "0"),
+            ("--cmd", "nosuch.pl"),
+        ],
+    )
     def test_bad_options_are_one_line(self, arguments: tuple[str, ...]) -> None:
         done = run("bash", "-c", self.SCRIPT, "x", *arguments, fails=True)
         assert done.stderr.count("\n") == 1 and arguments[0].split("=")[0] in done.stderr
 
 
-@pytest.mark.parametrize("program", [
-    "utils/fix_data_dir.sh", "utils/split_data.sh", "utils/subset_data_dir.sh", "utils/format_lm.sh",
-    "utils/gen_topo.pl", "local/prepare_dict.sh", "local/count_oov.sh",
-])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "utils/fix_data_dir.sh",
+        "utils/split_data.sh",
+        "utils/subset_data_dir.sh",
+        "utils/format_lm.sh",
+        "utils/gen_topo.pl",
+        "local/prepare_dict.sh",
+        "local/count_oov.sh",
+    ],
+)
 def test_help(program: str) -> None:
     assert run(program, "--help").stdout.startswith("Usage: ")
 
@@ -136,11 +157,14 @@ class TestDataDirectories:
         (data / "utt2spk").write_text((data / "utt2spk").read_text().replace("s1-1 s1", "s1-1 s3"))
         assert "begin with the speaker id" in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
 
-    @pytest.mark.parametrize(("table", "old", "new", "message"), [
-        ("text", "s3-3 ONE TWO\n", "s3-3 ONE TWO", "text line 12: the last line does not end with a newline"),
-        ("wav.scp", ".wav\n", ".wav\r\n", "wav.scp: 's1-0' has a carriage return"),
-        ("text", "s1-1 ONE TWO", "s1-1 ONE\u00a0TWO", "text: 's1-1' has white space other than blanks"),
-    ])
+    @pytest.mark.parametrize(
+        ("table", "old", "new", "message"),
+        [
+            ("text", "s3-3 ONE TWO\n", "s3-3 ONE TWO", "text line 12: the last line does not end with a newline"),
+            ("wav.scp", ".wav\n", ".wav\r\n", "wav.scp: 's1-0' has a carriage return"),
+            ("text", "s1-1 ONE TWO", "s1-1 ONE\u00a0TWO", "text: 's1-1' has white space other than blanks"),
+        ],
+    )
     def test_text_that_kaldi_refuses(self, data: Path, table: str, old: str, new: str, message: str) -> None:
         (data / table).write_text((data / table).read_text().replace(old, new), newline="")
         assert message in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
@@ -172,8 +196,11 @@ class TestDataDirectories:
         write(data / "wav.scp", *(data / "wav.scp").read_text().splitlines()[:-1])
         done = run("utils/fix_data_dir.sh", data)
         assert "dropped a second line for s2-1" in done.stderr
-        assert first_fields(data / "utt2spk") == first_fields(data / "text") == [
-            f"s{s}-{u}" for s in (1, 2, 3) for u in range(4) if f"s{s}-{u}" not in ("s1-0", "s1-1", "s3-3")]
+        assert (
+            first_fields(data / "utt2spk")
+            == first_fields(data / "text")
+            == [f"s{s}-{u}" for s in (1, 2, 3) for u in range(4) if f"s{s}-{u}" not in ("s1-0", "s1-1", "s3-3")]
+        )
         run("utils/validate_data_dir.sh", "--no-feats", data)
         assert len(first_fields(data / ".backup" / "text")) == 11
 
@@ -200,10 +227,15 @@ class TestDataDirectories:
         run("utils/split_data.sh", "--per-utt", data, 12)
         assert not list(data.glob("split4*")) and (data / "split12utt/12/text").exists()
 
-    @pytest.mark.parametrize(("option", "expected"), [
-        ("--first", ["s1-0", "s1-1", "s1-2"]), ("--last", ["s3-1", "s3-2", "s3-3"]),
-        ("--shortest", ["s3-1", "s3-2", "s3-3"]), ("--speakers", ["s1-0", "s1-1", "s1-2", "s1-3"]),
-    ])
+    @pytest.mark.parametrize(
+        ("option", "expected"),
+        [
+            ("--first", ["s1-0", "s1-1", "s1-2"]),
+            ("--last", ["s3-1", "s3-2", "s3-3"]),
+            ("--shortest", ["s3-1", "s3-2", "s3-3"]),
+            ("--speakers", ["s1-0", "s1-1", "s1-2", "s1-3"]),
+        ],
+    )
     def test_subset(self, data: Path, tmp_path: Path, option: str, expected: list[str]) -> None:
         run("utils/subset_data_dir.sh", option, data, 3, tmp_path / "sub")
         for table in ("utt2spk", "text", "wav.scp"):
@@ -298,14 +330,32 @@ class TestLang:
         assert costs[0] == pytest.approx(costs[1], rel=1e-5)
 
     def test_without_positions_and_silence(self, tmp_path: Path) -> None:
-        run("utils/prepare_lang.sh", "--position-dependent-phones", "false", "--sil-prob", "0.0",
-            "--share-silence-phones", "true", GOLDEN / "dict", "<UNK>", tmp_path / "tmp", tmp_path / "lang")
+        run(
+            "utils/prepare_lang.sh",
+            "--position-dependent-phones",
+            "false",
+            "--sil-prob",
+            "0.0",
+            "--share-silence-phones",
+            "true",
+            GOLDEN / "dict",
+            "<UNK>",
+            tmp_path / "tmp",
+            tmp_path / "lang",
+        )
         assert (tmp_path / "lang/phones/roots.txt").read_text().splitlines()[0] == "not-shared not-split SIL SPN"
         assert first_fields(tmp_path / "lang/phones.txt")[:3] == ["<eps>", "SIL", "SPN"]
 
     def test_phone_symbol_table(self, tmp_path: Path) -> None:
-        run("utils/prepare_lang.sh", "--phone-symbol-table", GOLDEN / "lang/phones.txt", GOLDEN / "dict", "<UNK>",
-            tmp_path / "tmp", tmp_path / "lang")
+        run(
+            "utils/prepare_lang.sh",
+            "--phone-symbol-table",
+            GOLDEN / "lang/phones.txt",
+            GOLDEN / "dict",
+            "<UNK>",
+            tmp_path / "tmp",
+            tmp_path / "lang",
+        )
         assert (tmp_path / "lang/phones.txt").read_text() == (GOLDEN / "lang/phones.txt").read_text()
 
     def test_disambiguation(self, tmp_path: Path) -> None:
@@ -313,16 +363,23 @@ class TestLang:
         out = tmp_path / "out"
         assert run("utils/lang/add_lex_disambig.pl", "--pron-probs", lexicon, out).stdout == "2\n"
         assert [line.split() for line in out.read_text().splitlines()] == [
-            ["A", "1.0", "X", "#1"], ["B", "0.5", "X", "Y", "#1"], ["C", "1.0", "X", "Y", "#2"], ["D", "1.0", "Z"]]
+            ["A", "1.0", "X", "#1"],
+            ["B", "0.5", "X", "Y", "#1"],
+            ["C", "1.0", "X", "Y", "#2"],
+            ["D", "1.0", "Z"],
+        ]
 
-    @pytest.mark.parametrize(("name", "line", "message"), [
-        ("lexicon.txt", "FROB F R OOPS", "phone 'OOPS' of word 'FROB'"),
-        ("lexicon.txt", "ONE W AH N", "'ONE W AH N' is there twice"),
-        ("lexicon.txt", "EMPTY", "word 'EMPTY' has no phones"),
-        ("silence_phones.txt", "AA", "'AA' is there twice"),
-        ("optional_silence.txt", "SPN", "exactly one phone"),
-        ("extra_questions.txt", "QQ", "phone 'QQ'"),
-    ])
+    @pytest.mark.parametrize(
+        ("name", "line", "message"),
+        [
+            ("lexicon.txt", "FROB F R OOPS", "phone 'OOPS' of word 'FROB'"),
+            ("lexicon.txt", "ONE W AH N", "'ONE W AH N' is there twice"),
+            ("lexicon.txt", "EMPTY", "word 'EMPTY' has no phones"),
+            ("silence_phones.txt", "AA", "'AA' is there twice"),
+            ("optional_silence.txt", "SPN", "exactly one phone"),
+            ("extra_questions.txt", "QQ", "phone 'QQ'"),
+        ],
+    )
     def test_dictionary_errors(self, tmp_path: Path, name: str, line: str, message: str) -> None:
         for file in (GOLDEN / "dict").iterdir():
             if file.name != "lexiconp.txt":
@@ -340,12 +397,15 @@ class TestLang:
         done = run("utils/prepare_lang.sh", GOLDEN / "dict", "<NOPE>", tmp_path / "tmp", tmp_path / "lang", fails=True)
         assert "'<NOPE>', is not in the lexicon" in done.stderr
 
-    @pytest.mark.parametrize(("name", "old", "new", "message"), [
-        ("words.txt", "ONE 10", "ONE 9", "integer 9 twice"),
-        ("phones/silence.int", "1\n", "2\n", "differs from phones/silence.txt"),
-        ("topo", "11 12", "12", "covers phone AA_B 0 times"),
-        ("phones/word_boundary.txt", "AA_B begin", "AA_B start", "unknown kind 'start'"),
-    ])
+    @pytest.mark.parametrize(
+        ("name", "old", "new", "message"),
+        [
+            ("words.txt", "ONE 10", "ONE 9", "integer 9 twice"),
+            ("phones/silence.int", "1\n", "2\n", "differs from phones/silence.txt"),
+            ("topo", "11 12", "12", "covers phone AA_B 0 times"),
+            ("phones/word_boundary.txt", "AA_B begin", "AA_B start", "unknown kind 'start'"),
+        ],
+    )
     def test_lang_errors(self, tmp_path: Path, name: str, old: str, new: str, message: str) -> None:
         run("cp", "-r", GOLDEN / "lang", tmp_path / "lang")
         file = tmp_path / "lang" / name
