@@ -54,10 +54,15 @@ def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None)
     if channel is not None and not 0 <= channel < samples.shape[1]:
         raise AudioError(f"recording has {samples.shape[1]} channels, channel {channel} is not there: {source}")
     mono = samples.mean(axis=1) if channel is None else samples[:, channel]
-    if original_rate != rate:
-        divisor = math.gcd(rate, original_rate)
-        mono = resample_poly(mono, rate // divisor, original_rate // divisor)
-    return mono.astype(np.float32)
+    return resample(mono, original_rate, rate)
+
+
+def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """Samples [samples] at a rate, as float32 at the wanted one."""
+    if rate != wanted:
+        divisor = math.gcd(rate, wanted)
+        samples = resample_poly(samples, wanted // divisor, rate // divisor)
+    return samples.astype(np.float32)
 
 
 def check_samples(samples: np.ndarray, source: str | Path) -> None:

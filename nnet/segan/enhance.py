@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
-from local.audio import AudioError, check_samples, read_audio, read_scp, write_audio
+from local.audio import AudioError, check_samples, read_audio, read_scp, resample, write_audio
 from local.whole_file import write_file
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
@@ -113,13 +112,6 @@ def check_targets(targets: Mapping[str, Path], sources: Mapping[str, str | Path]
         if path in written:
             raise ValueError(f"{name} and {written[path]} would both become {path}: rename one of them")
         written[path] = name
-
-
-def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    if rate == wanted:
-        return samples
-    divisor = np.gcd(rate, wanted)
-    return resample_poly(samples, wanted // divisor, rate // divisor).astype(np.float32)
 
 
 def open_source(source: Path, target: Path, rate: int) -> Files | Scp:
