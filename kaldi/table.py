@@ -145,6 +145,12 @@ def _read_line_value(convert: Callable[[str], Any]) -> Callable[[Reader, bool], 
     return read
 
 
+def _token(text: str) -> str:
+    if len(split(text)) != 1:
+        raise ValueError
+    return text
+
+
 def _write_line(out: Output, value: object, binary: bool) -> None:
     out.text(f"{value}\n")
 
@@ -186,7 +192,7 @@ INT_VECTOR_FILE = Kind("integer vector", _read_int_vector_file, _write_int_vecto
 INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _write_int_vector_vector)
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
-TOKEN = Kind("token", _read_line_value(str), _write_line, header=False)
+TOKEN = Kind("token", _read_line_value(_token), _write_line, header=False)
 TOKEN_VECTOR = Kind(
     "tokens",
     _read_line_value(split),

@@ -131,6 +131,15 @@ def test_sorted_look_ups_may_repeat_and_skip(folder: Path) -> None:
     assert len(list(read_table("ark:o", FLOAT_MATRIX))) == 3
 
 
+@pytest.mark.parametrize("line", ["1 a b", "1 "])
+def test_a_token_is_one_word(line: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
+    Path("u2s").write_text(f"{line}\n")
+    with TableWriter("ark:f", FLOAT_MATRIX) as writer:
+        writer.write("1", MATRICES["a"])
+    assert run("transform-feats --utt2spk=ark:u2s ark:m.ark ark:f ark:o") == 1
+    assert "u2s: unexpected value" in capfd.readouterr().err
+
+
 def test_ranges(folder: Path, capfd: pytest.CaptureFixture) -> None:
     offset = Path("m.scp").read_text().split()[1]
     for ranges, wanted in (("0:1", (2, 3)), (":,1:2", (4, 2)), ("1:6", (3, 3)), ("0:1,:", (2, 3))):
