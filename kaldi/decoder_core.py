@@ -461,23 +461,11 @@ def decode(
         best_end = min(best_end, final_extra[token - first])
     for i in range(len(final_extra)):
         final_extra[i] -= best_end
-    prune_links(
-        first,
-        tokens,
-        cost,
-        extra,
-        first_link,
-        link_to,
-        link_acoustic,
-        link_graph,
-        lattice_beam,
-        np.float32(0),
-        final_extra,
-    )
-    for f in range(frames - 1, -1, -1):
+    end = tokens
+    for f in range(frames, -1, -1):
         prune_links(
             first_of[f],
-            first_of[f + 1],
+            end,
             cost,
             extra,
             first_link,
@@ -486,8 +474,9 @@ def decode(
             link_graph,
             lattice_beam,
             np.float32(0),
-            no_final,
+            final_extra if f == frames else no_final,
         )
+        end = first_of[f]
 
     order = topological_order(first_of, frames, tokens, extra, first_link, link_to)
     if len(order) == 0:

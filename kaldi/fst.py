@@ -16,7 +16,7 @@ import numpy as np
 from kaldi.io import Output, Reader, open_input
 from kaldi.log import KaldiError
 from kaldi.table import Kind
-from kaldi.text import decode, encode
+from kaldi.text import decode
 
 if TYPE_CHECKING:
     import kaldifst
@@ -98,22 +98,22 @@ def empty() -> Fst:
 # ---- reading ----
 
 
-def _string(reader: Reader) -> str:
+def _string(reader: Reader) -> bytes:
     size = struct.unpack("<i", reader.take(4))[0]
     if not 0 <= size < 1 << 20:
         raise KaldiError(f"{reader.name}: a damaged FST header")
-    return decode(reader.take(size))
+    return reader.take(size)
 
 
 def _skip_symbols(reader: Reader) -> int:
     """Pass a symbol table; returns its size in bytes."""
     if struct.unpack("<i", reader.take(4))[0] != SYMBOLS_MAGIC:
         raise KaldiError(f"{reader.name}: a damaged symbol table inside the FST")
-    size = 4 + 4 + len(encode(_string(reader)))
+    size = 4 + 4 + len(_string(reader))
     _, count = struct.unpack("<qq", reader.take(16))
     size += 16
     for _ in range(count):
-        size += 12 + len(encode(_string(reader)))
+        size += 12 + len(_string(reader))
         reader.take(8)
     return size
 
@@ -124,16 +124,16 @@ def read_binary(reader: Reader) -> Fst:
         raise KaldiError(f"{reader.name}: not an OpenFst file (foreign or damaged, or a text FST to compile first)")
     reader.take(4)
     fst_type, arc_type = _string(reader), _string(reader)
-    if arc_type != "standard" or fst_type not in ("vector", "const"):
+    if arc_type != b"standard" or fst_type not in (b"vector", b"const"):
         raise KaldiError(
-            f"{reader.name}: an FST of type {fst_type!r} with arcs {arc_type!r}; "
+            f"{reader.name}: an FST of type {decode(fst_type)!r} with arcs {decode(arc_type)!r}; "
             "expected vector or const with standard arcs (convert it with fstconvert)"
         )
     version, flags, _, start, states, arcs = struct.unpack("<iiQqqq", reader.take(40))
     size = 4 + 4 + len(fst_type) + 4 + len(arc_type) + 40
     for flag in (HAS_ISYMBOLS, HAS_OSYMBOLS):
         size += _skip_symbols(reader) if flags & flag else 0
-    if fst_type == "vector":
+    if fst_type == b"vector":
         return _check(_read_vector(reader, start, states), reader)
     return _check(_read_const(reader, start, states, arcs, size if flags & ALIGNED or version == 1 else 0), reader)
 

@@ -299,10 +299,10 @@ def analyze_counts(
 
 def _count_table(counts: np.ndarray, symbol_table: str) -> str:
     """Counts in increasing order, with the names of a symbol table."""
-    names = read_names(symbol_table) if symbol_table else {}
+    names = {i: f"({name})" for i, name in read_names(symbol_table).items()} if symbol_table else {}
     total = counts.sum()
     rows = [
-        f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{f'({names[i]})' if i in names else ''}"
+        f"{counts[i]:g}\t({counts[i] / total if total else 0.0:g}),\t{i}\t{names.get(i, '')}"
         for i in np.argsort(counts, kind="stable").tolist()
     ]
     return "\n".join(["count\t(share),\tid\t(symbol)", *rows, f"total {total:g} ({total / 360000:g} h)"])

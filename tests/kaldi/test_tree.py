@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -120,49 +122,18 @@ def test_the_tree_finds_the_context_that_matters():
     questions = {key: QuestionsForKey([[1], [2], [3], [1, 2]]) for key in (0, 1, 2)}
     questions[-1] = QuestionsForKey([[0], [0, 1]])
     roots = [Roots([phone], True, True) for phone in (1, 2, 3)]
-    tree = build_tree(
-        stats,
-        roots,
-        questions,
-        topology(3),
-        width=3,
-        central=1,
-        threshold=5.0,
-        max_leaves=100,
-        cluster_threshold=-1.0,
-        round_num_leaves=False,
-    )
+    build = partial(build_tree, width=3, central=1, threshold=5.0, max_leaves=100, cluster_threshold=-1.0)
+    tree = build(stats, roots, questions, topology(3), round_num_leaves=False)
     assert tree.num_pdfs == 12
     behind_1 = {pdf_of(tree, [1, 3, right], 1) for right in (0, 1, 2, 3)}
     assert len(behind_1) == 1 and behind_1.isdisjoint({pdf_of(tree, [2, 3, 1], 1)})
     assert pdf_of(tree, [1, 2, 1], 0) == pdf_of(tree, [3, 2, 3], 0)
     assert pdf_counts(tree, stats).sum() == stats.sums[:, -1].sum()
-    rounded = build_tree(
-        stats,
-        roots,
-        questions,
-        topology(3),
-        width=3,
-        central=1,
-        threshold=5.0,
-        max_leaves=100,
-        cluster_threshold=-1.0,
-        round_num_leaves=True,
-    )
+    rounded = build(stats, roots, questions, topology(3), round_num_leaves=True)
     assert rounded.num_pdfs == 8
     for phones, leaves in (([1, 4, 2, 3], 8), ([1, 2, 3, 4], 9)):  # as in Kaldi: phone 4 was not seen
-        tree = build_tree(
-            stats,
-            [Roots([phone], True, True) for phone in phones],
-            questions,
-            topology(4),
-            width=3,
-            central=1,
-            threshold=5.0,
-            max_leaves=100,
-            cluster_threshold=-1.0,
-            round_num_leaves=True,
-        )
+        roots = [Roots([phone], True, True) for phone in phones]
+        tree = build(stats, roots, questions, topology(4), round_num_leaves=True)
         assert tree.num_pdfs == leaves
 
 

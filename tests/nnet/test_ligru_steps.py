@@ -30,6 +30,7 @@ learning_rate = 5e-3
 dropout = 0.0
 epochs = 12
 """
+DECODE = "steps/nnet/decode.sh --nj 2 --use-gpu false --skip-scoring true".split()
 
 
 def golden(name: str) -> bytes:
@@ -133,13 +134,7 @@ def test_train_and_decode(recipe):
     assert "training anew" in recipe.train("--stage", "1")
     for nnets, output in (("ligru", "decode"), ("ligru,ligru", "decode_mean")):
         recipe(
-            "steps/nnet/decode.sh",
-            "--nj",
-            "2",
-            "--use-gpu",
-            "false",
-            "--skip-scoring",
-            "true",
+            *DECODE,
             "graph",
             "data_dev",
             nnets,
@@ -182,13 +177,7 @@ def test_pasted_features(recipe, monkeypatch):
 
     def decode(data: str, nnets: str = "pasted", fails: bool = False) -> str:
         return recipe(
-            "steps/nnet/decode.sh",
-            "--nj",
-            "2",
-            "--use-gpu",
-            "false",
-            "--skip-scoring",
-            "true",
+            *DECODE,
             "--forward-cmd",
             "./forward.sh",
             "graph",
