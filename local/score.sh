@@ -50,16 +50,28 @@ if [ -n "$tuned_on" ]; then
   word_ins_penalty=$(cat "$tuned/wip")
 fi
 
-# Hooks of Kaldi recipes: what to change in reference and hypothesis before they are compared.
-filter_reference="cat"
-filter_hypothesis="cat"
-if [ -x local/wer_ref_filter ]; then filter_reference=local/wer_ref_filter; fi
-if [ -x local/wer_hyp_filter ]; then filter_hypothesis=local/wer_hyp_filter; fi
+# filter <side>: what Kaldi recipes put before the comparison, local/wer_ref_filter and local/wer_hyp_filter, or without
+# them local/wer_output_filter for both sides.
+filter() {
+  local file
+  for file in "local/wer_$1_filter" local/wer_output_filter; do
+    if [ ! -f "$file" ]; then continue; fi
+    if [ ! -x "$file" ]; then
+      echo "$0: $file is not executable, so it cannot be applied: chmod +x $file, or remove it" >&2
+      return 1
+    fi
+    echo "$file"
+    return
+  done
+  echo cat
+}
+filter_reference=$(filter ref)
+filter_hypothesis=$(filter hyp)
 
 if [ "$stage" -le 0 ]; then
   rm -f "$dir"/wer_*_* "$scoring/best_wer"
   mkdir -p "$scoring"
-  $filter_reference <"$data/text" >"$scoring/test_filt.txt"
+  "$filter_reference" <"$data/text" >"$scoring/test_filt.txt"
   lattices=$(for ((job = 1; job <= $(cat "$dir/num_jobs"); job++)); do echo -n "$dir/lat.$job.gz "; done)
   for penalty in ${word_ins_penalty//,/ }; do
     results=$scoring/penalty_$penalty
@@ -67,7 +79,7 @@ if [ "$stage" -le 0 ]; then
     $cmd LMWT="$min_lmwt:$max_lmwt" "$results/log/score.LMWT.log" \
       lattice-best-path --lm-scale=LMWT --word-symbol-table="$words" \
       "ark:gunzip -c $lattices| lattice-add-penalty --word-ins-penalty=$penalty ark:- ark:- |" ark,t:- \| \
-      utils/int2sym.pl -f 2- "$words" \| $filter_hypothesis '>' "$results/LMWT.txt" '&&' \
+      utils/int2sym.pl -f 2- "$words" \| "$filter_hypothesis" '>' "$results/LMWT.txt" '&&' \
       compute-wer --text --mode=present "ark:$scoring/test_filt.txt" "ark:$results/LMWT.txt" '>' "$dir/wer_LMWT_$penalty"
   done
 fi

@@ -1,0 +1,76 @@
+"""local/score.sh: the filters of Kaldi's recipes before the comparison. The error rates are those of Kaldi's score_kaldi_wer.sh."""
+
+import gzip
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ["<eps>", "<UNK>", "uh", "one", "two", "#0"]
+HYPOTHESES = {"u1": ["one", "two", "<UNK>"], "u2": ["two", "one"]}
+WITHOUT_FILLERS = "sed -E 's/ (uh|<UNK>)( |$)/ /g'"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe of links with a folder local/ of its own, and a decoding of two utterances."""
+    for part in ("kaldi", "utils", ".venv", "path.sh"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    for folder in ("local", "data", "lang", "decode"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "local/score.sh").symlink_to(ROOT / "local/score.sh")
+    (tmp_path / "data/text").write_text("u1 uh one two\nu2 two uh two\n")
+    (tmp_path / "lang/words.txt").write_text("".join(f"{word} {number}\n" for number, word in enumerate(WORDS)))
+    (tmp_path / "decode/num_jobs").write_text("1\n")
+    with gzip.open(tmp_path / "decode/lat.1.gz", "wt") as lattices:
+        for utterance, words in HYPOTHESES.items():
+            arcs = "".join(f"{n}\t{n + 1}\t{WORDS.index(word)}\t1,2,1\n" for n, word in enumerate(words))
+            lattices.write(f"{utterance}\n{arcs}{len(words)}\t0,0,\n\n")
+    return tmp_path
+
+
+def score(recipe: Path) -> subprocess.CompletedProcess:
+    command = "local/score.sh --min-lmwt 10 --max-lmwt 10 --word-ins-penalty 0.0 data lang decode"
+    return subprocess.run(command.split(), cwd=recipe, capture_output=True, text=True, check=False)
+
+
+def write_filters(recipe: Path, **filters: str) -> None:
+    for name, command in filters.items():
+        path = recipe / "local" / name
+        path.write_text(f"#!/usr/bin/env bash\n{command}\n")
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("filters", "wer"),
+    [
+        ({}, "66.67 [ 4 / 6, 1 ins, 2 del, 1 sub ]"),
+        ({"wer_output_filter": WITHOUT_FILLERS}, "25.00 [ 1 / 4, 0 ins, 0 del, 1 sub ]"),
+        (
+            {"wer_output_filter": WITHOUT_FILLERS, "wer_hyp_filter": "sed 's/one/two/'"},
+            "50.00 [ 2 / 4, 1 ins, 0 del, 1 sub ]",
+        ),
+        (
+            {"wer_output_filter": "exit 1", "wer_ref_filter": "cat", "wer_hyp_filter": WITHOUT_FILLERS},
+            "50.00 [ 3 / 6, 0 ins, 2 del, 1 sub ]",
+        ),
+    ],
+)
+def test_filters(recipe: Path, filters: dict[str, str], wer: str) -> None:
+    write_filters(recipe, **filters)
+    assert score(recipe).stdout == f"%WER {wer} decode/wer_10_0.0\n"
+
+
+def test_filter_that_cannot_be_run(recipe: Path) -> None:
+    write_filters(recipe, wer_output_filter="cat")
+    (recipe / "local/wer_output_filter").chmod(0o644)
+    done = score(recipe)
+    assert done.returncode != 0 and "wer_output_filter is not executable" in done.stderr
+    assert not (recipe / "decode/scoring_kaldi").exists()
+
+
+def test_filter_that_fails(recipe: Path) -> None:
+    write_filters(recipe, wer_hyp_filter="exit 3")
+    done = score(recipe)
+    assert done.returncode != 0 and not (recipe / "decode/scoring_kaldi/best_wer").exists()
