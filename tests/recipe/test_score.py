@@ -1,4 +1,4 @@
-"""local/score.sh: the filters of Kaldi's recipes before the comparison. The error rates are those of Kaldi's score_kaldi_wer.sh."""
+"""local/score.sh and the filters of Kaldi's recipes. The error rates are those of Kaldi's score_kaldi_wer.sh."""
 
 import gzip
 import subprocess
