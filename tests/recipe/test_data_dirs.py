@@ -18,7 +18,7 @@ def data(tmp_path: Path) -> Path:
     write(directory / "wav.scp", *(f"{u} {tmp_path}/wav/{u}.wav" for u in utterances))
     write(directory / "text", *(f"{u} ONE TWO" for u in utterances))
     write(directory / "utt2spk", *(f"{u} {u[:2]}" for u in utterances))
-    write(directory / "utt2dur", *(f"{u} {10 - i}" for i, u in enumerate(utterances)))
+    write(directory / "utt2dur", *(f"{u} {12 - i}" for i, u in enumerate(utterances)))
     write(directory / "spk2gender", "s1 f", "s2 m", "s3 f")
     write(directory / "spk2utt", *(f"s{s} " + " ".join(f"s{s}-{u}" for u in range(4)) for s in (1, 2, 3)))
     return directory
@@ -169,7 +169,78 @@ class TestDataDirectories:
         errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
         assert [line.split("'")[1] for line in errors.splitlines()] == first_fields(data / "utt2spk")[4:]
 
-    def test_durations_of_segments(self, data: Path, tmp_path: Path) -> None:
+    def test_combine_refuses_two_recordings_of_one_id(self, data: Path, tmp_path: Path) -> None:
+        write(data / "segments", *(f"{u} rec 0.5 1.5" for u in first_fields(data / "utt2spk")))
+        for name in ("a", "b"):
+            write(data / "wav.scp", f"rec echo {name} |")
+            run("utils/copy_data_dir.sh", "--utt-prefix", f"{name}-", "--spk-prefix", f"{name}-", data, tmp_path / name)
+        message = run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b", fails=True).stderr
+        assert message.count("\n") == 1 and "recording rec has different lines" in message
+        assert not (tmp_path / "both").exists()
+        (tmp_path / "b/wav.scp").write_text((tmp_path / "a/wav.scp").read_text())
+        run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b")
+        assert first_fields(tmp_path / "both/wav.scp") == ["rec"]
+
+
+class TestDurations:
+    """The expected values are those of Kaldi's get_utt2dur.sh, which stops where a header does not know the length."""
+
+    STREAMED = {"sox": 0x7FFFF000, "ffmpeg": 0xFFFFFFFF, "zero": 0, "wrong": 4 * 32000}
+
+    @pytest.fixture
+    def streamed(self, tmp_path: Path) -> Path:
+        """Recordings of 2 s at 16 kHz whose headers were written before their length was known, or say 4 s."""
+        directory = tmp_path / "streamed"
+        for name, size in self.STREAMED.items():
+            with wave.open(str(tmp_path / f"{name}.wav"), "wb") as recording:
+                recording.setparams((1, 2, 16000, 0, "NONE", ""))
+                recording.writeframes(bytes(2 * 32000))
+            content = bytearray((tmp_path / f"{name}.wav").read_bytes())
+            content[4:8] = min(size + 36, 0xFFFFFFFF if size else 0).to_bytes(4, "little")
+            content[40:44] = size.to_bytes(4, "little")
+            (tmp_path / f"{name}.wav").write_bytes(content)
+        names = sorted(self.STREAMED)
+        write(directory / "utt2spk", *(f"{name} s" for name in names))
+        write(directory / "spk2utt", "s " + " ".join(names))
+        write(directory / "wav.scp", *(f"{name} cat {tmp_path}/{name}.wav |" for name in names))
+        return directory
+
+    def durations(self, data: Path) -> dict[str, float]:
+        return {name: float(value) for name, value in map(str.split, (data / "utt2dur").read_text().splitlines())}
+
+    def test_headers_that_do_not_know_the_length(self, streamed: Path) -> None:
+        run("utils/data/get_utt2dur.sh", "--nj", 9, streamed)
+        assert self.durations(streamed) == {"ffmpeg": 2, "sox": 2, "wrong": 4, "zero": 2}
+
+    def test_speed_of_sox(self, streamed: Path) -> None:
+        (streamed / "wav.scp").write_text((streamed / "wav.scp").read_text().replace(" |", " | cat # sox - speed 2 |"))
+        run("utils/data/get_utt2dur.sh", streamed)
+        assert self.durations(streamed) == dict.fromkeys(sorted(self.STREAMED), 2)
+
+    def test_whole_by_option(self, streamed: Path) -> None:
+        run("utils/data/get_utt2dur.sh", "--nj", 1, "--read-entire-file", "true", streamed)
+        assert self.durations(streamed) == dict.fromkeys(sorted(self.STREAMED), 2)
+
+    def test_frames(self, data: Path) -> None:
+        (data / "utt2dur").unlink()
+        write(data / "utt2num_frames", *(f"{u} {98 + 100 * i}" for i, u in enumerate(first_fields(data / "utt2spk"))))
+        write(data / "frame_shift", "0.01")
+        run("utils/data/get_utt2dur.sh", data)
+        assert list(self.durations(data).values())[:3] == [0.995, 1.995, 2.995]
+
+    def test_features_alone(self, data: Path, tmp_path: Path) -> None:
+        for table in ("utt2dur", "wav.scp"):
+            (data / table).unlink()
+        features = "".join(f"{u}  [\n  1\n  2\n  3 ]\n" for u in first_fields(data / "utt2spk"))
+        run("copy-feats", "ark:-", f"ark,scp:{tmp_path}/f.ark,{data}/feats.scp", stdin=features)
+        run("utils/data/get_utt2dur.sh", "--frame-shift", 0.02, data)
+        assert self.durations(data) == dict.fromkeys(first_fields(data / "utt2spk"), 0.09)
+        for table in ("utt2dur", "feats.scp"):
+            (data / table).unlink()
+        errors = run("utils/data/get_utt2dur.sh", data, fails=True).stderr
+        assert errors.count("\n") == 1 and "nothing to know durations from" in errors
+
+    def test_segments(self, data: Path, tmp_path: Path) -> None:
         with wave.open(str(tmp_path / "rec.wav"), "wb") as recording:
             recording.setparams((1, 2, 16000, 0, "NONE", ""))
             recording.writeframes(bytes(2 * 16000 * 3))
@@ -182,15 +253,3 @@ class TestDataDirectories:
         (data / "segments").write_text((data / "segments").read_text().replace("s1-2 rec 0.5", "s1-2 rec 2.5"))
         assert "s1-2 has no length" in run("utils/data/get_utt2dur.sh", data, fails=True).stderr
         assert not (data / "utt2dur").exists()
-
-    def test_combine_refuses_two_recordings_of_one_id(self, data: Path, tmp_path: Path) -> None:
-        write(data / "segments", *(f"{u} rec 0.5 1.5" for u in first_fields(data / "utt2spk")))
-        for name in ("a", "b"):
-            write(data / "wav.scp", f"rec echo {name} |")
-            run("utils/copy_data_dir.sh", "--utt-prefix", f"{name}-", "--spk-prefix", f"{name}-", data, tmp_path / name)
-        message = run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b", fails=True).stderr
-        assert message.count("\n") == 1 and "recording rec has different lines" in message
-        assert not (tmp_path / "both").exists()
-        (tmp_path / "b/wav.scp").write_text((tmp_path / "a/wav.scp").read_text())
-        run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b")
-        assert first_fields(tmp_path / "both/wav.scp") == ["rec"]
