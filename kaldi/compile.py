@@ -11,21 +11,22 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-from kaldi.log import log
+from kaldi.base.log import log
 
 
-def compile_core(name: str) -> None:
+def compile_core(module: str) -> None:
     """Import a core: its functions have explicit signatures, so that importing compiles and caches them."""
-    log(f"compiling {name}")
-    import_module(f"kaldi.{name}")
+    log(f"compiling {module}")
+    import_module(module)
 
 
 def main() -> None:
     """Compile the package, and all cores at a time."""
     package = Path(__file__).parent
     compile_dir(package, quiet=1)
+    cores = sorted(f"kaldi.{path.parent.name}.{path.stem}" for path in package.glob("*/*_core.py"))
     with ProcessPoolExecutor() as pool:
-        list(pool.map(compile_core, sorted(path.stem for path in package.glob("*_core.py"))))
+        list(pool.map(compile_core, cores))
 
 
 if __name__ == "__main__":

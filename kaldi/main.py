@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 
-from kaldi import log
-from kaldi.options import check_arguments, parse, usage
-from kaldi.programs import MODULE_OF
+from kaldi.base import log
+from kaldi.programs import find
+from kaldi.util import io, table
+from kaldi.util.options import check_arguments, parse, usage
 
 
-def find(name: str) -> Callable:
-    """The function of a program: `copy-feats` is `copy_feats` in the module that kaldi.programs names."""
-    return getattr(import_module(f"kaldi.programs.{MODULE_OF[name]}"), name.replace("-", "_"))
+def run_to_bytes(command: str) -> bytes | None:
+    from kaldi import pipe  # only where there is a pipe: starting is most of what a short program costs
+
+    return pipe.run_to_bytes(command)
+
+
+def run_to_table(command: str) -> table.Stream | None:
+    from kaldi import pipe
+
+    return pipe.run_to_table(command)
+
+
+io.embedded_output, table.embedded_table = run_to_bytes, run_to_table
 
 
 def single_threaded(name: str, argv: list[str]) -> tuple[str, list[str]]:
@@ -25,17 +35,12 @@ def single_threaded(name: str, argv: list[str]) -> tuple[str, list[str]]:
 
 def writes_table(function: Callable, arguments: list[str]) -> bool:
     """Whether a table program is to write a table rather than a plain file."""
-    from kaldi.table import is_specifier
-
-    return function.files is None or is_specifier(arguments[-1])
+    return function.files is None or table.is_specifier(arguments[-1])
 
 
 def write_table(function: Callable, arguments: list[str], options: dict) -> None:
     """Write what a table program yields to its last argument."""
-    from kaldi.table import Kind, TableWriter
-
-    kind = function.writes if isinstance(function.writes, Kind) else function.writes(options)
-    with TableWriter(arguments[-1], kind) as writer:
+    with table.TableWriter(arguments[-1], table.written_kind(function, options)) as writer:
         for key, value in function(*arguments, **options):
             writer.write(key, value)
 

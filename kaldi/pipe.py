@@ -13,11 +13,10 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from kaldi.io import PipedFile, Reader
-from kaldi.main import find
-from kaldi.options import check_arguments, parse
-from kaldi.programs import MODULE_OF
-from kaldi.table import Kind, Piped, Stream
+from kaldi.programs import MODULE_OF, find
+from kaldi.util.io import PipedFile, Reader
+from kaldi.util.options import check_arguments, parse
+from kaldi.util.table import Piped, Stream, written_kind
 
 LAUNCHER = Path(__file__).parent / "bin" / "embedded-kaldi"
 SHELL_SYNTAX = set(";&<>()$`[~\\#")
@@ -67,13 +66,12 @@ def start(words: list[str], function: Callable, source: Stream | Reader | None) 
     """The stream of a table program; `source` is what its `ark:-` reads."""
     arguments, options, _ = parse(function, words[1:])
     check_arguments(function, arguments)
-    kind = function.writes if isinstance(function.writes, Kind) else function.writes(options)
     binary = "t" not in arguments[-1].partition(":")[0].split(",")
     if source is not None:
         place = next(i for i, argument in enumerate(arguments) if is_pipe(argument))
         arguments[place] = Piped(arguments[place])
         arguments[place].source = source
-    return Stream(function(*arguments, **options), kind, binary, shlex.join(words))
+    return Stream(function(*arguments, **options), written_kind(function, options), binary, shlex.join(words))
 
 
 def run_to_table(command: str) -> Stream | None:

@@ -1,5 +1,10 @@
 """Which module holds which program, so that starting one imports only what it needs."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
 _PROGRAMS = {
     "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
         feat-to-dim feat-to-len subset-feats select-feats paste-feats splice-feats add-deltas transform-feats
@@ -24,3 +29,8 @@ _PROGRAMS = {
         lattice-depth-per-frame lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",
 }
 MODULE_OF = {name: module for module, names in _PROGRAMS.items() for name in names.split()}
+
+
+def find(name: str) -> Callable:
+    """The function of a program: `copy-feats` is `copy_feats` in its module."""
+    return getattr(import_module(f"kaldi.programs.{MODULE_OF[name]}"), name.replace("-", "_"))

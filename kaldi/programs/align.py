@@ -7,9 +7,12 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from kaldi.fst import FST, Fst
-from kaldi.log import KaldiError, log, warn
-from kaldi.table import FLOAT, FLOAT_MATRIX, FLOAT_VECTOR, INT_VECTOR, Kind, RandomAccess, TableWriter, read_table
+from kaldi.base.log import KaldiError, log, warn
+from kaldi.fstext.fst import Fst
+from kaldi.fstext.io import FST
+from kaldi.matrix.io import FLOAT_MATRIX, FLOAT_VECTOR
+from kaldi.util.kinds import FLOAT, INT_VECTOR, Kind
+from kaldi.util.table import RandomAccess, TableWriter, read_table
 
 
 def _utterances(graphs: str, feats: str) -> Iterator[tuple[str, Fst, np.ndarray | None]]:
@@ -33,8 +36,8 @@ def align_equal_compiled(graphs: str, feats: str, alignments: str) -> None:
 
     Usage: align-equal-compiled [options] <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
     """
-    from kaldi.forced_alignment import equal_alignment
-    from kaldi.glibc_random import Random, string_seed
+    from kaldi.base.glibc_random import Random, string_seed
+    from kaldi.decoder.forced_alignment import equal_alignment
 
     done = errors = 0
     with TableWriter(alignments, INT_VECTOR) as writer:
@@ -73,8 +76,8 @@ def gmm_align_compiled(
     Usage: gmm-align-compiled [options] <model> <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
         [<scores-wspecifier>]
     """
-    from kaldi.forced_alignment import Aligner, careful_graph
-    from kaldi.gmm import read_model
+    from kaldi.decoder.forced_alignment import Aligner, careful_graph
+    from kaldi.gmm.am_diag_gmm import read_model
 
     if beam <= 0 or retry_beam and retry_beam <= beam:
         raise KaldiError(f"--beam={beam:g} must be above 0, and --retry-beam={retry_beam:g} above it (or 0: no retry)")

@@ -7,24 +7,15 @@ from itertools import islice
 
 import numpy as np
 
-from kaldi.hmm import TRANSITION_MODEL, TransitionModel, read_transition_model
-from kaldi.io import Output, Reader
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.phones import phone_list, read_phone_map
-from kaldi.posterior import Posterior
-from kaldi.symbols import read_names
-from kaldi.table import (
-    DOUBLE_VECTOR,
-    FLOAT,
-    FLOAT_VECTOR,
-    INT_VECTOR,
-    POSTERIOR,
-    Kind,
-    RandomAccess,
-    program,
-    read_table,
-    write_file,
-)
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.hmm.phones import phone_list, read_phone_map
+from kaldi.hmm.posterior import POSTERIOR, Posterior
+from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
+from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_VECTOR
+from kaldi.util.io import Output, Reader
+from kaldi.util.kinds import FLOAT, INT_VECTOR, Kind
+from kaldi.util.symbols import read_names
+from kaldi.util.table import RandomAccess, program, read_table, write_file
 
 Vectors = Iterator[tuple[str, np.ndarray]]
 BATCH = 200  # alignments that convert-ali converts at once
@@ -70,7 +61,7 @@ def read_alignments(model: TransitionModel, rspecifier: str) -> Vectors:
 
 def split_alignment(model: TransitionModel, utterance: str, alignment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The phones of an alignment and their lengths in frames."""
-    from kaldi.alignment import phone_starts
+    from kaldi.hmm.alignment import phone_starts
 
     starts, ok = phone_starts(model, alignment)
     if not ok:
@@ -94,8 +85,8 @@ def convert_ali(
     Usage: convert-ali [options] <old-model> <new-model> <new-tree> <old-alignments-rspecifier>
         <new-alignments-wspecifier>
     """
-    from kaldi.alignment import AlignmentConverter
-    from kaldi.tree import read_tree
+    from kaldi.hmm.alignment import AlignmentConverter
+    from kaldi.tree.context_dependency import read_tree
 
     old = read_transition_model(old_model)
     converter = AlignmentConverter(

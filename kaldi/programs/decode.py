@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kaldi.decoder_options import DecoderOptions
-from kaldi.log import KaldiError
-from kaldi.options import with_options_of
-from kaldi.table import FLOAT_MATRIX, RandomAccess, is_specifier, read_table
+from kaldi.base.log import KaldiError
+from kaldi.decoder.options import DecoderOptions
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.options import with_options_of
+from kaldi.util.table import RandomAccess, is_specifier, read_table
 
 if TYPE_CHECKING:
-    from kaldi.decoder import LatticeOutput
+    from kaldi.decoder.lattice_decoder import LatticeOutput
 
 
 def _decode_all(
     output: LatticeOutput, graph: str, matrices: str, loglikes_of: Callable[[str, np.ndarray], np.ndarray]
 ) -> None:
     """Decode the utterances of a table with one graph, or, when `graph` is a table, with the graph of each."""
-    from kaldi.decoding_graph import DecodingGraph, read_graph
-    from kaldi.fst import FST
+    from kaldi.decoder.decoding_graph import DecodingGraph, read_graph
+    from kaldi.fstext.io import FST
 
     with output:
         if not is_specifier(graph):
@@ -60,8 +61,8 @@ def gmm_latgen_faster(
     Usage: gmm-latgen-faster [options] <model> <fst|fsts-rspecifier> <features-rspecifier>
     <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
     """
-    from kaldi.decoder import LatticeOutput
-    from kaldi.gmm import read_model
+    from kaldi.decoder.lattice_decoder import LatticeOutput
+    from kaldi.gmm.am_diag_gmm import read_model
 
     transitions, mixtures = read_model(model)
     output = LatticeOutput(
@@ -101,8 +102,8 @@ def latgen_faster_mapped(
     Usage: latgen-faster-mapped [options] <trans-model> <fst|fsts-rspecifier> <loglikes-rspecifier>
     <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
     """
-    from kaldi.decoder import LatticeOutput
-    from kaldi.hmm import read_transition_model
+    from kaldi.decoder.lattice_decoder import LatticeOutput
+    from kaldi.hmm.transition_model import read_transition_model
 
     transitions = read_transition_model(model)
     output = LatticeOutput(

@@ -8,23 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from kaldi import cmvn
-from kaldi.compressed import write_compressed
-from kaldi.context import add_deltas as deltas
-from kaldi.context import splice
-from kaldi.io import Output, read_lines, read_list, split
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.options import with_options_of
-from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
-from kaldi.table import (
-    DOUBLE_MATRIX,
-    FLOAT,
-    FLOAT_MATRIX,
-    FLOAT_VECTOR,
-    INT,
-    TOKEN_VECTOR,
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.feat.context import add_deltas as deltas
+from kaldi.feat.context import splice
+from kaldi.feat.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
+from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
+from kaldi.transform import cmvn
+from kaldi.util.io import Output, read_lines, read_list, split
+from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
+from kaldi.util.options import with_options_of
+from kaldi.util.table import (
     BySpeaker,
-    Kind,
     RandomAccess,
     TableWriter,
     is_specifier,
@@ -33,7 +28,6 @@ from kaldi.table import (
     read_table,
     write_file,
 )
-from kaldi.wave import WAVE, WAVE_HEADER, Wave
 
 Features = Iterator[tuple[str, np.ndarray]]
 

@@ -6,23 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kaldi.gmm import AmDiagGmm, read_model, write_model
-from kaldi.gmm_accs import GMM_ACCS, Accumulator
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.phones import phone_list, read_phone_sets
-from kaldi.posterior import Posterior
-from kaldi.table import (
-    DOUBLE_MATRIX,
-    FLOAT_MATRIX,
-    FLOAT_VECTOR,
-    INT_VECTOR,
-    POSTERIOR,
-    RandomAccess,
-    program,
-    read_file,
-    read_table,
-    write_file,
-)
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.gmm.accs import GMM_ACCS, Accumulator
+from kaldi.gmm.am_diag_gmm import AmDiagGmm, read_model, write_model
+from kaldi.hmm.phones import phone_list, read_phone_sets
+from kaldi.hmm.posterior import POSTERIOR, Posterior
+from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
 
 
 def gmm_init_mono(
@@ -40,8 +31,8 @@ def gmm_init_mono(
 
     Usage: gmm-init-mono [options] <topology-in> <dim> <model-out> <tree-out>
     """
-    from kaldi.hmm import read_topology
-    from kaldi.tree import TREE, init_transition_model, monophone_tree
+    from kaldi.hmm.topology import read_topology
+    from kaldi.tree.context_dependency import TREE, init_transition_model, monophone_tree
 
     if not dim.isdigit() or not 0 < int(dim) < 10000:
         raise KaldiError(f"the feature dimension must be a positive number, not {dim!r}")
@@ -93,9 +84,9 @@ def gmm_init_model(
 
     Usage: gmm-init-model [options] <tree-in> <tree-stats-in> <topo-file> <model-out> [<old-tree> <old-model>]
     """
-    from kaldi.hmm import read_topology
-    from kaldi.tree import init_transition_model, read_tree
-    from kaldi.tree_stats import model_from_old, model_from_stats, pdf_counts, read_tree_stats
+    from kaldi.hmm.topology import read_topology
+    from kaldi.tree.context_dependency import init_transition_model, read_tree
+    from kaldi.tree.stats import model_from_old, model_from_stats, pdf_counts, read_tree_stats
 
     if bool(old_tree) != bool(old_model):
         raise KaldiError("an old tree needs an old model: give both or none")
@@ -129,8 +120,8 @@ def gmm_copy(model_in: str, model_out: str, *, binary: bool = True, copy_am: boo
 
     Usage: gmm-copy [options] <model-in> <model-out>
     """
-    from kaldi.gmm import AM_DIAG_GMM
-    from kaldi.hmm import TRANSITION_MODEL, read_transition_model
+    from kaldi.gmm.am_diag_gmm import AM_DIAG_GMM
+    from kaldi.hmm.transition_model import TRANSITION_MODEL, read_transition_model
 
     if copy_am and copy_tm:
         write_model(model_out, *read_model(model_in), binary)
@@ -175,12 +166,12 @@ def mixed(
     perturb_factor: float,
 ) -> AmDiagGmm:
     """The model merged down and split up to these numbers of Gaussians, as far as they are not 0."""
-    from kaldi import gmm_mixtures
+    from kaldi.gmm import mixtures
 
     if mix_down:
-        model = gmm_mixtures.mix_down(model, counts, mix_down, power, min_count)
+        model = mixtures.mix_down(model, counts, mix_down, power, min_count)
     if mix_up:
-        model = gmm_mixtures.mix_up(model, counts, mix_up, perturb_factor, power, min_count)
+        model = mixtures.mix_up(model, counts, mix_up, perturb_factor, power, min_count)
     return model
 
 
@@ -209,7 +200,7 @@ def gmm_est(
 
     Usage: gmm-est [options] <model-in> <stats-in> <model-out>
     """
-    from kaldi.gmm_update import parse_flags, update_gmms
+    from kaldi.gmm.update import parse_flags, update_gmms
 
     flags = parse_flags(update_flags)
     transitions, model = read_model(model_in)

@@ -6,11 +6,12 @@ from itertools import islice
 
 import numpy as np
 
-from kaldi import fst_ops
-from kaldi.fst import from_native, read_fst, to_native, write_fst
-from kaldi.io import Output, open_input
-from kaldi.log import KaldiError, log, warn
-from kaldi.symbols import read_symbols
+from kaldi.base.log import KaldiError, log, warn
+from kaldi.fstext import ops
+from kaldi.fstext.io import read_fst, write_fst
+from kaldi.fstext.native import from_native, to_native
+from kaldi.util.io import Output, open_input
+from kaldi.util.symbols import read_symbols
 
 
 def _read_labels(rxfilename: str) -> np.ndarray:
@@ -45,7 +46,7 @@ def arpa2fst(
 
     Usage: arpa2fst [options] <arpa-in> [<fst-out>]
     """
-    from kaldi.arpa import compile_lm
+    from kaldi.lm.arpa import compile_lm
 
     if keep_symbols or not (read_symbol_table or write_symbol_table):
         raise KaldiError("symbols inside the FST are not supported: give --read-symbol-table or --write-symbol-table")
@@ -69,7 +70,7 @@ def arpa2fst(
     if write_symbol_table:
         with Output(write_symbol_table) as out:
             out.text("".join(f"{word}\t{label}\n" for word, label in symbols.items()))
-    write_fst(fst_out, fst_ops.arcsort(fst, "ilabel") if ilabel_sort else fst)
+    write_fst(fst_out, ops.arcsort(fst, "ilabel") if ilabel_sort else fst)
 
 
 def fsttablecompose(
@@ -127,7 +128,7 @@ def fstpushspecial(fst_in: str = "-", fst_out: str = "-", *, delta: float = 2.0*
 
     Usage: fstpushspecial [--delta=D] [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.push_special(read_fst(fst_in), delta))
+    write_fst(fst_out, ops.push_special(read_fst(fst_in), delta))
 
 
 def fstisstochastic(fst_in: str = "-", *, delta: float = 0.01, test_in_log: bool = True) -> int:
@@ -135,7 +136,7 @@ def fstisstochastic(fst_in: str = "-", *, delta: float = 0.01, test_in_log: bool
 
     Usage: fstisstochastic [options] [<fst-in>]
     """
-    sums = fst_ops.weight_sums(read_fst(fst_in), test_in_log)
+    sums = ops.weight_sums(read_fst(fst_in), test_in_log)
     low, high = (sums.max(), sums.min()) if len(sums) else (0.0, 0.0)
     print(f"{low:.6g} {high:.6g}")
     return int(bool(max(abs(low), abs(high)) > delta))
@@ -158,8 +159,8 @@ def fstcomposecontext(
     """
     import kaldifst
 
-    from kaldi.graph_hmm import CONTEXTS
-    from kaldi.table import write_file
+    from kaldi.hmm.graphs import CONTEXTS
+    from kaldi.util.table import write_file
 
     symbols = _read_labels(read_disambig_syms) if read_disambig_syms else np.zeros(0, np.int32)
     if not len(symbols):
@@ -192,11 +193,11 @@ def fstrmsymbols(
         raise KaldiError("--remove-arcs and --penalty exclude each other")
     labels, fst, output = _read_labels(symbols), read_fst(fst_in), apply_to_output or remove_from_output
     if remove_arcs:
-        fst = fst_ops.remove_arcs(fst, labels, output)
+        fst = ops.remove_arcs(fst, labels, output)
     elif penalty != -np.inf:
-        fst = fst_ops.penalize(fst, labels, penalty, output)
+        fst = ops.penalize(fst, labels, penalty, output)
     else:
-        fst = fst_ops.remove_symbols(fst, labels, output)
+        fst = ops.remove_symbols(fst, labels, output)
     write_fst(fst_out, fst)
 
 
@@ -205,7 +206,7 @@ def fstrmepslocal(fst_in: str = "-", fst_out: str = "-", *, stochastic_in_log: b
 
     Usage: fstrmepslocal [--stochastic-in-log=false] [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.remove_eps_local(read_fst(fst_in), stochastic_in_log))
+    write_fst(fst_out, ops.remove_eps_local(read_fst(fst_in), stochastic_in_log))
 
 
 def fstaddselfloops(isymbols: str, osymbols: str, fst_in: str = "-", fst_out: str = "-") -> None:
@@ -216,7 +217,7 @@ def fstaddselfloops(isymbols: str, osymbols: str, fst_in: str = "-", fst_out: st
     pair = _read_labels(isymbols), _read_labels(osymbols)
     if len(pair[0]) != len(pair[1]):
         raise KaldiError(f"{isymbols} has {len(pair[0])} symbols, {osymbols} has {len(pair[1])}: they must be pairs")
-    write_fst(fst_out, fst_ops.add_self_loops(read_fst(fst_in), *pair))
+    write_fst(fst_out, ops.add_self_loops(read_fst(fst_in), *pair))
 
 
 def make_h_transducer(
@@ -232,10 +233,10 @@ def make_h_transducer(
 
     Usage: make-h-transducer [options] <ilabels> <tree> <model> [<H-fst-out>]
     """
-    from kaldi.graph_hmm import CONTEXTS, HmmGraphs, h_transducer
-    from kaldi.hmm import read_transition_model
-    from kaldi.table import read_file
-    from kaldi.tree import read_tree
+    from kaldi.hmm.graphs import CONTEXTS, HmmGraphs, h_transducer
+    from kaldi.hmm.transition_model import read_transition_model
+    from kaldi.tree.context_dependency import read_tree
+    from kaldi.util.table import read_file
 
     hmms = HmmGraphs(read_tree(tree), read_transition_model(model), transition_scale)
     fst, symbols = h_transducer(read_file(ilabels, CONTEXTS), hmms)
@@ -257,12 +258,12 @@ def add_self_loops(
 
     Usage: add-self-loops [options] <model> [<fst-in> [<fst-out>]]
     """
-    from kaldi import graph_hmm
-    from kaldi.hmm import read_transition_model
+    from kaldi.hmm import graphs
+    from kaldi.hmm.transition_model import read_transition_model
 
     _check_reorder(reorder)
     symbols = _read_labels(disambig_syms) if disambig_syms else None
-    fst = graph_hmm.add_self_loops(read_fst(fst_in), read_transition_model(model), self_loop_scale, symbols)
+    fst = graphs.add_self_loops(read_fst(fst_in), read_transition_model(model), self_loop_scale, symbols)
     write_fst(fst_out, fst)
 
 
@@ -289,11 +290,12 @@ def compile_train_graphs(
 
     Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
     """
-    from kaldi.fst import FST
-    from kaldi.hmm import read_transition_model
-    from kaldi.table import INT_VECTOR, TableWriter, read_table
-    from kaldi.train_graphs import TrainGraphCompiler
-    from kaldi.tree import read_tree
+    from kaldi.decoder.training_graphs import TrainGraphCompiler
+    from kaldi.fstext.io import FST
+    from kaldi.hmm.transition_model import read_transition_model
+    from kaldi.tree.context_dependency import read_tree
+    from kaldi.util.kinds import INT_VECTOR
+    from kaldi.util.table import TableWriter, read_table
 
     _check_reorder(reorder)
     symbols = _read_labels(read_disambig_syms) if read_disambig_syms else np.zeros(0, np.int32)

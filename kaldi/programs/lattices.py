@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kaldi.io import Output, read_list
-from kaldi.lattice import COMPACT_LATTICE, LATTICE, Lattice, linear_lattice
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.symbols import print_words, read_names
-from kaldi.table import (
-    FLOAT,
-    FLOAT_MATRIX,
-    INT,
-    INT_VECTOR,
-    POSTERIOR,
-    Kind,
-    RandomAccess,
-    TableWriter,
-    program,
-    read_table,
-)
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.hmm.posterior import POSTERIOR
+from kaldi.lat.io import COMPACT_LATTICE, LATTICE
+from kaldi.lat.lattice import Lattice, linear_lattice
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.io import Output, read_list
+from kaldi.util.kinds import FLOAT, INT, INT_VECTOR, Kind
+from kaldi.util.symbols import print_words, read_names
+from kaldi.util.table import RandomAccess, TableWriter, program, read_table
 
 if TYPE_CHECKING:
-    from kaldi.hmm import TransitionModel
+    from kaldi.hmm.transition_model import TransitionModel
 
 Lattices = Iterator[tuple[str, Lattice]]
 
@@ -200,7 +193,7 @@ def lattice_prune(
 
     Usage: lattice-prune [options] <lattice-rspecifier> <lattice-wspecifier>
     """
-    from kaldi.lattice_paths import pruned
+    from kaldi.lat.paths import pruned
 
     scale = _invertible(_acoustic_scale(acoustic_scale, inv_acoustic_scale))
     sizes = np.zeros(4)
@@ -262,8 +255,8 @@ def lattice_determinize_pruned(
 
     Usage: lattice-determinize-pruned [options] <lattice-rspecifier> <lattice-wspecifier>
     """
-    from kaldi.determinize import determinized
-    from kaldi.lattice_minimize import minimized
+    from kaldi.lat.determinize import determinized
+    from kaldi.lat.minimize import minimized
 
     scale = _invertible(acoustic_scale)
     count = early = 0
@@ -287,7 +280,7 @@ def lattice_to_post(
 
     Usage: lattice-to-post [options] <lattice-rspecifier> <posterior-wspecifier> [<loglikes-wspecifier>]
     """
-    from kaldi.lattice_paths import frame_posteriors
+    from kaldi.lat.paths import frame_posteriors
 
     scale = _invertible(acoustic_scale, lm_scale)
     count = failed = frames = 0
@@ -317,7 +310,7 @@ def lattice_depth_per_frame(lattices: str, depths: str, copies: str = "") -> Non
 
     Usage: lattice-depth-per-frame [options] <lattice-rspecifier> <depth-wspecifier> [<lattice-wspecifier>]
     """
-    from kaldi.lattice_paths import depth_per_frame
+    from kaldi.lat.paths import depth_per_frame
 
     count = 0
     with _Outputs((depths, INT_VECTOR), (copies, COMPACT_LATTICE)) as outputs:
@@ -345,7 +338,7 @@ def lattice_mbr_decode(
     Usage: lattice-mbr-decode [options] <lattice-rspecifier> <transcriptions-wspecifier> [<bayes-risk-wspecifier>
     [<sausage-stats-wspecifier> [<times-wspecifier>]]]
     """
-    from kaldi.mbr import TIMES, MinimumBayesRisk
+    from kaldi.lat.mbr import TIMES, MinimumBayesRisk
 
     scale = np.diag([lm_scale, acoustic_scale])
     symbols = read_names(word_symbol_table) if word_symbol_table else None
@@ -389,8 +382,8 @@ def lattice_align_words(
 
     Usage: lattice-align-words [options] <word-boundary-file> <model> <lattice-rspecifier> <lattice-wspecifier>
     """
-    from kaldi.hmm import read_transition_model
-    from kaldi.lattice_align import Aligner, WordBoundaries, read_word_boundaries
+    from kaldi.hmm.transition_model import read_transition_model
+    from kaldi.lat.align import Aligner, WordBoundaries, read_word_boundaries
 
     transitions = read_transition_model(model)
     info = WordBoundaries(transitions, read_word_boundaries(word_boundary), reorder)
@@ -430,7 +423,7 @@ def lattice_oracle(
     Usage: lattice-oracle [options] <lattice-rspecifier> <reference-rspecifier> <transcriptions-wspecifier>
     [<edit-distance-wspecifier>]
     """
-    from kaldi.lattice_oracle import oracle
+    from kaldi.lat.oracle import oracle
 
     symbols = read_names(word_symbol_table) if word_symbol_table else None
     wildcards = np.array([0, *(int(word) for word in wildcard_symbols.split(":") if word)])
@@ -564,8 +557,8 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
 
     Usage: nbest-to-prons [options] <model> <aligned-linear-lattice-rspecifier> <output-wxfilename>
     """
-    from kaldi.alignment import phone_starts
-    from kaldi.hmm import read_transition_model
+    from kaldi.hmm.alignment import phone_starts
+    from kaldi.hmm.transition_model import read_transition_model
 
     transitions = read_transition_model(model)
     count = failed = 0
@@ -600,8 +593,8 @@ def gmm_rescore_lattice(
 
     Usage: gmm-rescore-lattice [options] <model> <lattice-rspecifier> <features-rspecifier> <lattice-wspecifier>
     """
-    from kaldi.gmm import read_model
-    from kaldi.lattice_paths import frame_spans, with_acoustic_scores
+    from kaldi.gmm.am_diag_gmm import read_model
+    from kaldi.lat.paths import frame_spans, with_acoustic_scores
 
     transitions, mixtures = read_model(model)
     table = RandomAccess(feats, FLOAT_MATRIX)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kaldi import fst_ops
-from kaldi.fst import from_native, read_fst, to_native, write_fst
-from kaldi.io import Output, open_input
-from kaldi.log import KaldiError
-from kaldi.symbols import read_names, read_symbols
+from kaldi.base.log import KaldiError
+from kaldi.fstext import ops
+from kaldi.fstext.io import read_fst, write_fst
+from kaldi.fstext.native import from_native, to_native
+from kaldi.util.io import Output, open_input
+from kaldi.util.symbols import read_names, read_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def fstcompile(
 
     Usage: fstcompile [options] [<text-in> [<fst-out>]]
     """
-    from kaldi.fst_text import parse
+    from kaldi.fstext.text import parse
 
     if keep_isymbols or keep_osymbols:
         raise KaldiError("--keep_isymbols and --keep_osymbols are not supported: keep the symbol tables as files")
@@ -60,7 +61,7 @@ def fstprint(
 
     Usage: fstprint [options] [<fst-in> [<text-out>]]
     """
-    from kaldi.fst_text import lines_of
+    from kaldi.fstext.text import lines_of
 
     names = [read_names(table) if table else None for table in (isymbols, osymbols)]
     fst = read_fst(fst_in)
@@ -75,7 +76,7 @@ def fstarcsort(fst_in: str = "-", fst_out: str = "-", *, sort_type: str = "ilabe
     """
     if sort_type not in ("ilabel", "olabel"):
         raise KaldiError(f"--sort_type={sort_type}: expected ilabel or olabel")
-    write_fst(fst_out, fst_ops.arcsort(read_fst(fst_in), sort_type))
+    write_fst(fst_out, ops.arcsort(read_fst(fst_in), sort_type))
 
 
 def fstconvert(fst_in: str = "-", fst_out: str = "-", *, fst_type: str = "vector") -> None:
@@ -95,7 +96,7 @@ def fstproject(
     """
     if project_type not in ("input", "output"):
         raise KaldiError(f"--project_type={project_type}: expected input or output")
-    write_fst(fst_out, fst_ops.project(read_fst(fst_in), project_output or project_type == "output"))
+    write_fst(fst_out, ops.project(read_fst(fst_in), project_output or project_type == "output"))
 
 
 def fstinvert(fst_in: str = "-", fst_out: str = "-") -> None:
@@ -103,7 +104,7 @@ def fstinvert(fst_in: str = "-", fst_out: str = "-") -> None:
 
     Usage: fstinvert [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.invert(read_fst(fst_in)))
+    write_fst(fst_out, ops.invert(read_fst(fst_in)))
 
 
 def fstconnect(fst_in: str = "-", fst_out: str = "-") -> None:
@@ -111,7 +112,7 @@ def fstconnect(fst_in: str = "-", fst_out: str = "-") -> None:
 
     Usage: fstconnect [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.connect(read_fst(fst_in)))
+    write_fst(fst_out, ops.connect(read_fst(fst_in)))
 
 
 def fstcompose(first: str, second: str, fst_out: str = "-") -> None:
@@ -122,12 +123,12 @@ def fstcompose(first: str, second: str, fst_out: str = "-") -> None:
     import kaldifst
 
     left, right = read_fst(first), read_fst(second)
-    if not (fst_ops.is_sorted(left, "olabel") or fst_ops.is_sorted(right, "ilabel")):
+    if not (ops.is_sorted(left, "olabel") or ops.is_sorted(right, "ilabel")):
         raise KaldiError(
             f"{first}, {second}: not sorted; run fstarcsort --sort_type=olabel on the first, "
             "or --sort_type=ilabel on the second"
         )
-    if fst_ops.is_sorted(right, "ilabel"):
+    if ops.is_sorted(right, "ilabel"):
         native = kaldifst.compose(to_native(left), to_native(right), match_side="right")
     else:
         native = kaldifst.compose(to_native(left), to_native(right), match_side="left")
@@ -174,7 +175,7 @@ def fsttopsort(fst_in: str = "-", fst_out: str = "-") -> None:
 
     Usage: fsttopsort [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.topsort(read_fst(fst_in)))
+    write_fst(fst_out, ops.topsort(read_fst(fst_in)))
 
 
 def fstrandgen(fst_in: str = "-", fst_out: str = "-", *, seed: int = 0, max_length: int = 1 << 30) -> None:
@@ -182,7 +183,7 @@ def fstrandgen(fst_in: str = "-", fst_out: str = "-", *, seed: int = 0, max_leng
 
     Usage: fstrandgen [--seed=N] [--max_length=N] [<fst-in> [<fst-out>]]
     """
-    write_fst(fst_out, fst_ops.random_path(read_fst(fst_in), np.random.default_rng(seed or None), max_length))
+    write_fst(fst_out, ops.random_path(read_fst(fst_in), np.random.default_rng(seed or None), max_length))
 
 
 def fstinfo(fst_in: str = "-") -> None:
@@ -190,7 +191,7 @@ def fstinfo(fst_in: str = "-") -> None:
 
     Usage: fstinfo [<fst-in>]
     """
-    from kaldi.fst_info import facts
+    from kaldi.fstext.info import facts
 
     print("\n".join(f"{name:<50}{value}" for name, value in facts(read_fst(fst_in))))
 
@@ -200,9 +201,9 @@ def fstcopy(fsts_in: str, fsts_out: str) -> None:
 
     Usage: fstcopy <fst-rspecifier> <fst-wspecifier>
     """
-    from kaldi.fst import FST
-    from kaldi.log import done
-    from kaldi.table import TableWriter, read_table
+    from kaldi.base.log import done
+    from kaldi.fstext.io import FST
+    from kaldi.util.table import TableWriter, read_table
 
     count = 0
     with TableWriter(fsts_out, FST) as writer:

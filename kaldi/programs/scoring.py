@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kaldi.edit_distance import align, count_errors
-from kaldi.io import Output
-from kaldi.log import KaldiError, done, warn
-from kaldi.table import TOKEN_VECTOR, RandomAccess, program, read_table
+from kaldi.base.log import KaldiError, done, warn
+from kaldi.util.edit_distance import align, count_errors
+from kaldi.util.io import Output
+from kaldi.util.kinds import TOKEN_VECTOR
+from kaldi.util.table import RandomAccess, program, read_table
 
 
 def check_mode(mode: str) -> None:
@@ -80,7 +81,7 @@ def compute_wer_bootci(
     check_mode(mode)
     if replications < 1:
         raise KaldiError(f"--replications={replications}: expected at least 1")
-    from kaldi.bootstrap_core import bootstrap
+    from kaldi.util.bootstrap_core import bootstrap
 
     counts = sentence_errors(reference, [hypothesis, hypothesis2] if hypothesis2 else [hypothesis], mode)
     rounds = np.split(bootstrap(counts, 3 * replications), 3)  # for the first system, the second, and their comparison

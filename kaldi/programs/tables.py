@@ -7,21 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.table import (
-    FLOAT_MATRIX,
-    FLOAT_VECTOR,
-    INT_VECTOR,
-    INT_VECTOR_FILE,
-    TOKEN,
-    Kind,
-    RandomAccess,
-    is_specifier,
-    program,
-    read_file,
-    read_table,
-    write_file,
-)
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.matrix.io import FLOAT_MATRIX, FLOAT_VECTOR
+from kaldi.util.kinds import INT_VECTOR, INT_VECTOR_FILE, TOKEN, Kind
+from kaldi.util.table import RandomAccess, is_specifier, program, read_file, read_table, write_file
 
 
 def check_one_form(source: str, out: str) -> None:

@@ -7,25 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from kaldi.fmllr import UPDATE_TYPES, FmllrStats
-from kaldi.gaussian_posterior import GAUSSIAN_POSTERIOR, GaussianPosterior, gaussian_posterior
-from kaldi.gmm import AmDiagGmm, extend, frames_by_pdf, read_model
-from kaldi.hmm import read_transition_model
-from kaldi.lda import LDA_STATS, LdaStats, with_offset
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.mllt import MLLT_STATS, MlltStats, log_estimate
-from kaldi.posterior import Posterior, prune_randomly
-from kaldi.table import (
-    FLOAT_MATRIX,
-    POSTERIOR,
-    TOKEN_VECTOR,
-    Kind,
-    RandomAccess,
-    program,
-    read_file,
-    read_table,
-    write_file,
-)
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.gmm.am_diag_gmm import AmDiagGmm, extend, frames_by_pdf, read_model
+from kaldi.gmm.gaussian_posterior import GAUSSIAN_POSTERIOR, GaussianPosterior, gaussian_posterior
+from kaldi.hmm.posterior import POSTERIOR, Posterior, prune_randomly
+from kaldi.hmm.transition_model import read_transition_model
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.transform.fmllr import UPDATE_TYPES, FmllrStats
+from kaldi.transform.lda import LDA_STATS, LdaStats, with_offset
+from kaldi.transform.mllt import MLLT_STATS, MlltStats, log_estimate
+from kaldi.util.kinds import TOKEN_VECTOR, Kind
+from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
 
 CHUNK = 65536  # frames that are collected before they are sorted by pdf
 Utterance = tuple[str, np.ndarray, Any]  # key, features [T, D], posterior of T frames

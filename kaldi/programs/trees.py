@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from kaldi.hmm import read_topology, read_transition_model
-from kaldi.io import Output, read_lines
-from kaldi.log import KaldiError, done, log, warn
-from kaldi.phones import phone_list, read_phone_sets
-from kaldi.table import FLOAT_MATRIX, INT_VECTOR, RandomAccess, read_file, read_table, write_file
+from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.hmm.phones import phone_list, read_phone_sets
+from kaldi.hmm.topology import read_topology
+from kaldi.hmm.transition_model import read_transition_model
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.io import Output, read_lines
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.table import RandomAccess, read_file, read_table, write_file
 
 
 def acc_tree_stats(
@@ -25,7 +28,7 @@ def acc_tree_stats(
 
     Usage: acc-tree-stats [options] <model-in> <features-rspecifier> <alignments-rspecifier> <tree-accs-out>
     """
-    from kaldi.tree_stats import TREE_STATS, TreeAccumulator
+    from kaldi.tree.stats import TREE_STATS, TreeAccumulator
 
     if not 0 <= central_position < context_width:
         raise KaldiError(f"--central-position={central_position} is not in a window of --context-width={context_width}")
@@ -60,7 +63,7 @@ def sum_tree_stats(stats_out: str, stats_in: str, *more_stats: str, binary: bool
     """
     import numpy as np
 
-    from kaldi.tree_stats import TREE_STATS, TreeStats, merge, read_tree_stats
+    from kaldi.tree.stats import TREE_STATS, TreeStats, merge, read_tree_stats
 
     total = read_tree_stats(stats_in)
     for name in more_stats:
@@ -88,8 +91,8 @@ def cluster_phones(
 
     Usage: cluster-phones [options] <tree-stats-in> <phone-sets-in> <clustered-phones-out>
     """
-    from kaldi.questions import cluster_into_classes, cluster_into_questions
-    from kaldi.tree_stats import read_tree_stats
+    from kaldi.tree.questions import cluster_into_classes, cluster_into_questions
+    from kaldi.tree.stats import read_tree_stats
 
     stats, sets = read_tree_stats(stats_in), read_phone_sets(phone_sets)
     pdf_classes = phone_list(pdf_class_list, "--pdf-class-list")
@@ -119,7 +122,7 @@ def compile_questions(
 
     Usage: compile-questions [options] <topo> <questions-text-file> <questions-out>
     """
-    from kaldi.questions import QUESTIONS, compile_sets
+    from kaldi.tree.questions import QUESTIONS, compile_sets
 
     questions = compile_sets(
         read_topology(topo), read_phone_sets(questions_in), context_width, num_iters_refine, questions_in
@@ -146,10 +149,10 @@ def build_tree(
 
     Usage: build-tree [options] <tree-stats-in> <roots-file> <questions-file> <topo-file> <tree-out>
     """
-    from kaldi import build_tree as builder
-    from kaldi.questions import QUESTIONS
-    from kaldi.tree import TREE
-    from kaldi.tree_stats import read_tree_stats
+    from kaldi.tree import build as builder
+    from kaldi.tree.context_dependency import TREE
+    from kaldi.tree.questions import QUESTIONS
+    from kaldi.tree.stats import read_tree_stats
 
     if thresh <= 0 and max_leaves <= 0:
         raise KaldiError("one of --thresh and --max-leaves must be positive, or splitting would not end")
@@ -176,7 +179,7 @@ def tree_info(tree_in: str) -> None:
 
     Usage: tree-info <tree-in>
     """
-    from kaldi.tree import read_tree
+    from kaldi.tree.context_dependency import read_tree
 
     tree = read_tree(tree_in)
     print(f"num-pdfs {tree.num_pdfs}\ncontext-width {tree.width}\ncentral-position {tree.central}")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nnet.ligru.model import FrameLayer, LightLayer, Product, TorchLayer
 from nnet.ligru.norm import EPS, FrameBatchNorm
-from nnet.ligru.recurrence import LAYER_NORM_EPS
+from nnet.ligru.packed_states import LAYER_NORM_EPS
 from nnet.ligru.scorer import Scorer
 
 OPSET = 17

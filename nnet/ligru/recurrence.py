@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nnet.ligru.products import Multiplier, product
+from nnet.ligru.packed_states import LAYER_NORM_EPS, previous_states, recurrent_gradient
+from nnet.ligru.products import Multiplier
 
 log = logging.getLogger("ligru")
 
 aten = torch.ops.aten
 ACTIVATIONS = ("relu", "tanh")
-LAYER_NORM_EPS = 1e-5
 
 
 def light_recurrence(
@@ -184,22 +184,6 @@ def _gate_gradients(
         aten.tanh_backward(grad, candidate / scale, grad_input=local_candidate)
     if mask is not None:
         local_candidate.mul_(mask[: len(grad)])
-
-
-def previous_states(states: Tensor, sizes: list[int]) -> Tensor:
-    """h_{t-1} in the packed order of h_t: [sum(sizes), units]."""
-    before = torch.empty_like(states)
-    before[: sizes[0]] = 0
-    begin = 0
-    for size, following in zip(sizes, sizes[1:], strict=False):
-        before[begin + size : begin + size + following] = states[begin : begin + following]
-        begin += size
-    return before
-
-
-def recurrent_gradient(grad_products: Tensor, before: Tensor, dtype: torch.dtype, first: int) -> Tensor:
-    """Gradient of U: from those of U h_{t-1} and from h_{t-1}, which is zero in the `first` rows, those of step 0."""
-    return product(before[first:].to(dtype).t(), grad_products[first:].to(dtype).t()).t()
 
 
 def _layer_norm_backward(grad: Tensor, normalised: Tensor, inverse_deviation: Tensor, out: Tensor) -> None:

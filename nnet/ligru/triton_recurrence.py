@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nnet.ligru.recurrence import LAYER_NORM_EPS, previous_states, recurrent_gradient
+from nnet.ligru.packed_states import LAYER_NORM_EPS, previous_states, recurrent_gradient
 
 ROWS, COLUMNS, DEPTH = 16, 32, 64  # of the blocks that a program computes and sums over
 

@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaldi.forced_alignment import Aligner, careful_graph, equal_alignment
-from kaldi.fst import FST, Fst
-from kaldi.fst_text import parse
-from kaldi.glibc_random import Random, string_seed
-from kaldi.gmm import AmDiagGmm, read_model
-from kaldi.hmm import HmmState, HmmTopology, TransitionModel
-from kaldi.log import KaldiError
+from kaldi.base.glibc_random import Random, string_seed
+from kaldi.base.log import KaldiError
+from kaldi.decoder.forced_alignment import Aligner, careful_graph, equal_alignment
+from kaldi.fstext.fst import Fst
+from kaldi.fstext.io import FST
+from kaldi.fstext.text import parse
+from kaldi.gmm.am_diag_gmm import AmDiagGmm, read_model
+from kaldi.hmm.topology import HmmState, HmmTopology
+from kaldi.hmm.transition_model import TransitionModel
 from kaldi.main import main
-from kaldi.table import FLOAT_MATRIX, TableWriter, read_table
-from kaldi.tree import init_transition_model, monophone_tree
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.tree.context_dependency import init_transition_model, monophone_tree
+from kaldi.util.table import TableWriter, read_table
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaldi.gmm import AmDiagGmm, write_model
-from kaldi.gmm_accs import GMM_ACCS, Accumulator
-from kaldi.hmm import HmmState, HmmTopology
+from kaldi.gmm.accs import GMM_ACCS, Accumulator
+from kaldi.gmm.am_diag_gmm import AmDiagGmm, write_model
+from kaldi.hmm.topology import HmmState, HmmTopology
 from kaldi.main import main
-from kaldi.table import FLOAT_MATRIX, INT_VECTOR, TableWriter, write_file
-from kaldi.tree import TREE, init_transition_model, monophone_tree
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.tree.context_dependency import TREE, init_transition_model, monophone_tree
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.table import TableWriter, write_file
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from conftest import Run
 
-from kaldi import cmvn
-from kaldi.context import add_deltas, splice
+from kaldi.feat.context import add_deltas, splice
+from kaldi.feat.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.feat.wave import WAVE, Wave, resample
 from kaldi.main import main
+from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.programs.features import parse_selection, paste
-from kaldi.spectral import FilterbankOptions, FrontEnd, MfccOptions
-from kaldi.table import FLOAT_MATRIX, read_table, write_file
-from kaldi.wave import WAVE, Wave, resample
+from kaldi.transform import cmvn
+from kaldi.util.table import read_table, write_file
 
 RANDOM = np.random.default_rng(0)
 

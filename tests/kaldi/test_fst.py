@@ -9,13 +9,15 @@ import kaldifst
 import numpy as np
 import pytest
 
-from kaldi import fst_ops
-from kaldi.fst import FST, Fst, const_bytes, from_arcs, from_native, read_fst, to_native, vector_bytes, write_fst
-from kaldi.fst_info import facts
-from kaldi.fst_text import lines_of, parse
-from kaldi.log import KaldiError
+from kaldi.base.log import KaldiError
+from kaldi.fstext import ops
+from kaldi.fstext.fst import Fst, from_arcs
+from kaldi.fstext.info import facts
+from kaldi.fstext.io import FST, const_bytes, read_fst, vector_bytes, write_fst
+from kaldi.fstext.native import from_native, to_native
+from kaldi.fstext.text import lines_of, parse
 from kaldi.main import main
-from kaldi.table import TableWriter, read_table
+from kaldi.util.table import TableWriter, read_table
 
 
 def random_fst(seed: int, states: int = 12, arcs: int = 40, labels: int = 4) -> Fst:
@@ -136,16 +138,16 @@ def test_connect_and_sort_as_openfst(seed: int) -> None:
     fst = random_fst(seed, arcs=18)
     native = to_native(fst)
     kaldifst.connect(native)
-    assert same(fst_ops.connect(fst), from_native(native))
-    assert fst_ops.is_sorted(fst_ops.arcsort(fst, "olabel"), "olabel")
-    assert fst_ops.is_sorted(fst_ops.arcsort(fst, "ilabel"), "ilabel")
+    assert same(ops.connect(fst), from_native(native))
+    assert ops.is_sorted(ops.arcsort(fst, "olabel"), "olabel")
+    assert ops.is_sorted(ops.arcsort(fst, "ilabel"), "ilabel")
 
 
 @pytest.mark.parametrize("log_sums", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 def test_local_epsilon_removal_keeps_costs_and_sums(seed: int, log_sums: bool) -> None:
-    fst = fst_ops.connect(random_fst(seed, arcs=24, labels=2))
-    smaller = fst_ops.remove_eps_local(fst, log_sums)
+    fst = ops.connect(random_fst(seed, arcs=24, labels=2))
+    smaller = ops.remove_eps_local(fst, log_sums)
     assert smaller.num_arcs <= fst.num_arcs
     for words in ([], [1], [1, 1], [1, 1, 1]):
         np.testing.assert_allclose(cost_of(smaller, words), cost_of(fst, words), atol=1e-4)
@@ -153,34 +155,34 @@ def test_local_epsilon_removal_keeps_costs_and_sums(seed: int, log_sums: bool) -
 
 def test_local_epsilon_removal_removes() -> None:
     chain = parse(["0 1 5 0", "1 2 0 6 0.5", "2 3 7 0", "3"], "text")
-    smaller = fst_ops.remove_eps_local(chain)
+    smaller = ops.remove_eps_local(chain)
     assert list(lines_of(smaller)) == ["0\t1\t5\t6\t0.5", "1\t2\t7\t0", "2"]
 
 
 def test_pushing_evens_the_sums_and_keeps_the_costs() -> None:
-    fst = fst_ops.connect(random_fst(3))
-    pushed = fst_ops.push_special(fst)
-    sums = fst_ops.weight_sums(pushed)
+    fst = ops.connect(random_fst(3))
+    pushed = ops.push_special(fst)
+    sums = ops.weight_sums(pushed)
     assert np.ptp(sums) < 2e-3
     for words in ([1], [1, 2], [3, 2, 1]):
         np.testing.assert_allclose(cost_of(pushed, words), cost_of(fst, words), atol=1e-3)
 
 
 def test_self_loops_where_words_leave() -> None:
-    fst = fst_ops.add_self_loops(parse(["0 1 1 7", "1 2 2 0", "2"], "text"), np.array([9]), np.array([8]))
+    fst = ops.add_self_loops(parse(["0 1 1 7", "1 2 2 0", "2"], "text"), np.array([9]), np.array([8]))
     assert list(lines_of(fst)) == ["0\t1\t1\t7", "0\t0\t9\t8", "1\t2\t2\t0", "2\t2\t9\t8", "2"]
 
 
 def test_symbols_removed_penalised_cut() -> None:
     fst = parse(["0 1 1 7", "0 1 2 8 1", "1"], "text")
-    assert fst_ops.remove_symbols(fst, np.array([1])).ilabel.tolist() == [0, 2]
-    assert fst_ops.remove_symbols(fst, np.array([8]), output=True).olabel.tolist() == [7, 0]
-    assert fst_ops.remove_arcs(fst, np.array([1])).ilabel.tolist() == [2]
-    assert fst_ops.penalize(fst, np.array([2]), 0.5).weight.tolist() == [0, 1.5]
+    assert ops.remove_symbols(fst, np.array([1])).ilabel.tolist() == [0, 2]
+    assert ops.remove_symbols(fst, np.array([8]), output=True).olabel.tolist() == [7, 0]
+    assert ops.remove_arcs(fst, np.array([1])).ilabel.tolist() == [2]
+    assert ops.penalize(fst, np.array([2]), 0.5).weight.tolist() == [0, 1.5]
 
 
 def test_topological_order_and_properties() -> None:
-    fst = fst_ops.topsort(parse(["0 2 1 1", "0 1 1 1", "2 1 1 1", "1"], "text"))
+    fst = ops.topsort(parse(["0 2 1 1", "0 1 1 1", "2 1 1 1", "1"], "text"))
     assert (fst.sources() < fst.nextstate).all()
     found = dict(facts(fst))
     assert (found["# of arcs"], found["cyclic"], found["top sorted"]) == (3, "n", "y")
@@ -190,5 +192,5 @@ def test_topological_order_and_properties() -> None:
 
 
 def test_random_path_is_a_path() -> None:
-    path = fst_ops.random_path(fst_ops.connect(random_fst(2)), np.random.default_rng(1), 1000)
+    path = ops.random_path(ops.connect(random_fst(2)), np.random.default_rng(1), 1000)
     assert cost_of(random_fst(2), path.ilabel[path.ilabel > 0].tolist()) < np.inf

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kaldi.gmm import AM_DIAG_GMM, AmDiagGmm, extend
-from kaldi.gmm_accs import GMM_ACCS, Accumulator
-from kaldi.gmm_mixtures import mix_down, mix_up, split_targets
-from kaldi.gmm_update import update_gmms
-from kaldi.log import KaldiError
-from kaldi.table import read_file, write_file
+from kaldi.base.log import KaldiError
+from kaldi.gmm.accs import GMM_ACCS, Accumulator
+from kaldi.gmm.am_diag_gmm import AM_DIAG_GMM, AmDiagGmm, extend
+from kaldi.gmm.mixtures import mix_down, mix_up, split_targets
+from kaldi.gmm.update import update_gmms
+from kaldi.util.table import read_file, write_file
 
 ALL = set("mvwt")
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from test_fst import cost_of
 
-from kaldi.arpa import compile_lm
-from kaldi.fst import read_fst, write_fst
-from kaldi.fst_ops import remove_symbols
-from kaldi.fst_text import parse
-from kaldi.graph_hmm import CONTEXTS, HmmGraphs, add_self_loops, h_transducer, transition_costs
-from kaldi.hmm import HmmState, HmmTopology, TransitionModel
-from kaldi.log import KaldiError
+from kaldi.base.log import KaldiError
+from kaldi.fstext.io import read_fst, write_fst
+from kaldi.fstext.ops import remove_symbols
+from kaldi.fstext.text import parse
+from kaldi.hmm.graphs import CONTEXTS, HmmGraphs, add_self_loops, h_transducer, transition_costs
+from kaldi.hmm.topology import HmmState, HmmTopology
+from kaldi.hmm.transition_model import TransitionModel
+from kaldi.lm.arpa import compile_lm
 from kaldi.main import main
-from kaldi.table import read_file, write_file
-from kaldi.tree import ContextDependency, init_transition_model, monophone_tree
+from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
+from kaldi.util.table import read_file, write_file
 
 ARPA = """\\data\\
 ngram 1=4

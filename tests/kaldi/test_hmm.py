@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kaldi.alignment import AlignmentConverter, change_reordering, is_reordered, phone_starts
-from kaldi.hmm import TOPOLOGY, TRANSITION_MODEL, HmmTopology, TransitionModel, read_topology, read_transition_model
-from kaldi.log import KaldiError
+from kaldi.base.log import KaldiError
+from kaldi.hmm.alignment import AlignmentConverter, change_reordering, is_reordered, phone_starts
+from kaldi.hmm.topology import TOPOLOGY, HmmTopology, read_topology
+from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
 from kaldi.main import main
-from kaldi.table import write_file
-from kaldi.tree import ContextDependency, init_transition_model, monophone_tree
+from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
+from kaldi.util.table import write_file
 
 TOPO = """<Topology>
 <TopologyEntry>

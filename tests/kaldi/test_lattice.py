@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kaldi.fst import from_arcs
-from kaldi.lattice import COMPACT_LATTICE, INF, LATTICE, Lattice, Strings, expanded, linear_lattice
-from kaldi.lattice_minimize import minimized
-from kaldi.lattice_oracle import oracle
-from kaldi.lattice_paths import frame_posteriors, posteriors, pruned
-from kaldi.log import KaldiError
-from kaldi.table import TableWriter, read_table
+from kaldi.base.log import KaldiError
+from kaldi.fstext.fst import from_arcs
+from kaldi.lat.io import COMPACT_LATTICE, LATTICE
+from kaldi.lat.lattice import INF, Lattice, Strings, expanded, linear_lattice
+from kaldi.lat.minimize import minimized
+from kaldi.lat.oracle import oracle
+from kaldi.lat.paths import frame_posteriors, posteriors, pruned
+from kaldi.util.table import TableWriter, read_table
 
 BIN = Path(__file__).resolve().parents[2] / "kaldi" / "bin"
 Paths = dict[tuple[int, ...], list[tuple[float, float, tuple[int, ...]]]]
@@ -129,7 +130,7 @@ def test_operations() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_determinisation_keeps_the_best_path_of_each_word_sequence(seed: int) -> None:
-    from kaldi.determinize import determinized
+    from kaldi.lat.determinize import determinized
 
     lattice, beam = random_lattice(seed), 6.0
     result, complete = determinized(lattice, beam)
@@ -150,7 +151,7 @@ def test_determinisation_keeps_the_best_path_of_each_word_sequence(seed: int) ->
 
 
 def test_determinisation_within_memory_keeps_the_best_path() -> None:
-    from kaldi.determinize import determinized
+    from kaldi.lat.determinize import determinized
 
     lattice = random_lattice(3, states=14)
     result, _ = determinized(lattice, 50.0, max_mem=20000)
@@ -187,7 +188,7 @@ def test_oracle(seed: int) -> None:
 
 
 def test_minimum_bayes_risk() -> None:
-    from kaldi.mbr import MinimumBayesRisk
+    from kaldi.lat.mbr import MinimumBayesRisk
 
     lattice = random_lattice(5, states=7)
     mbr = MinimumBayesRisk(lattice)
@@ -200,9 +201,9 @@ def test_minimum_bayes_risk() -> None:
 
 
 def test_decoder_finds_every_path_within_the_lattice_beam() -> None:
-    from kaldi.decoder import decode_utterance
-    from kaldi.decoder_options import DecoderOptions
-    from kaldi.decoding_graph import DecodingGraph
+    from kaldi.decoder.decoding_graph import DecodingGraph
+    from kaldi.decoder.lattice_decoder import decode_utterance
+    from kaldi.decoder.options import DecoderOptions
 
     random = np.random.default_rng(0)
     states, frames, pdfs = 6, 7, 5

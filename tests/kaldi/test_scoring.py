@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kaldi.edit_distance import Errors, align, count_errors
 from kaldi.main import main
+from kaldi.util.edit_distance import Errors, align, count_errors
 
 
 @pytest.mark.parametrize(

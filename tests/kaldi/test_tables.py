@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from conftest import BIN, Run
 
+from kaldi.feat.wave import WAVE, Wave
+from kaldi.hmm.posterior import POSTERIOR, read_posterior
 from kaldi.main import main
-from kaldi.posterior import read_posterior
-from kaldi.table import FLOAT_MATRIX, INT_VECTOR, POSTERIOR, TOKEN_VECTOR, TableWriter, read_table
-from kaldi.wave import WAVE, Wave
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.kinds import INT_VECTOR, TOKEN_VECTOR
+from kaldi.util.table import TableWriter, read_table
 
 KEYS = ("a", "b", "c")
 MATRICES = {key: np.random.default_rng(i).standard_normal((4, 3)).astype(np.float32) for i, key in enumerate(KEYS)}

@@ -8,15 +8,15 @@ import kaldi_native_io as native
 import numpy as np
 import pytest
 
-from kaldi.fmllr import FmllrStats
-from kaldi.gaussian_posterior import GAUSSIAN_POSTERIOR, gaussian_posterior
-from kaldi.gmm import AmDiagGmm
-from kaldi.lda import LdaStats
-from kaldi.log import KaldiError
-from kaldi.mllt import MlltStats, replace_row
-from kaldi.posterior import Posterior, prune_randomly
+from kaldi.base.log import KaldiError
+from kaldi.gmm.am_diag_gmm import AmDiagGmm
+from kaldi.gmm.gaussian_posterior import GAUSSIAN_POSTERIOR, gaussian_posterior
+from kaldi.hmm.posterior import POSTERIOR, Posterior, prune_randomly
 from kaldi.programs.tables import compose
-from kaldi.table import POSTERIOR, TableWriter, read_table
+from kaldi.transform.fmllr import FmllrStats
+from kaldi.transform.lda import LdaStats
+from kaldi.transform.mllt import MlltStats, replace_row
+from kaldi.util.table import TableWriter, read_table
 
 RANDOM = np.random.default_rng(0)
 FRAMES = [[(3, 0.5), (1, 0.25)], [], [(2, 1.0)], [(1, 0.5), (3, 0.5)]]

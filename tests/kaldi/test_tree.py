@@ -7,24 +7,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from kaldi.build_tree import Roots, build_tree, parse_roots, renumber
-from kaldi.clustering import cluster_bottom_up, cluster_top_down, k_means
-from kaldi.hmm import HmmState, HmmTopology
-from kaldi.log import KaldiError
-from kaldi.questions import QUESTIONS, QuestionsForKey, cluster_into_questions, compile_sets
-from kaldi.table import read_file, write_file
-from kaldi.tree import (
-    TREE,
-    UNKNOWN,
-    ContextDependency,
-    Leaf,
-    Split,
-    Table,
-    init_transition_model,
-    map_events,
-    possible_answers,
-)
-from kaldi.tree_stats import TREE_STATS, TreeStats, merge, model_from_stats, objf, pdf_counts
+from kaldi.base.log import KaldiError
+from kaldi.hmm.topology import HmmState, HmmTopology
+from kaldi.tree.build import Roots, build_tree, parse_roots, renumber
+from kaldi.tree.clustering import cluster_bottom_up, cluster_top_down, k_means
+from kaldi.tree.context_dependency import TREE, ContextDependency, init_transition_model
+from kaldi.tree.event_map import UNKNOWN, Leaf, Split, Table, map_events, possible_answers
+from kaldi.tree.questions import QUESTIONS, QuestionsForKey, cluster_into_questions, compile_sets
+from kaldi.tree.stats import TREE_STATS, TreeStats, merge, model_from_stats, objf, pdf_counts
+from kaldi.util.table import read_file, write_file
 
 TREE_OF_ALL_KINDS = Split(
     1,

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nnet.ligru import recurrence_core
+from nnet.ligru.packed_states import LAYER_NORM_EPS
 from nnet.ligru.products import Linear
-from nnet.ligru.recurrence import LAYER_NORM_EPS, _gate, _gate_gradients, light_recurrence
+from nnet.ligru.recurrence import _gate, _gate_gradients, light_recurrence
 
 
 def loop(gates: Tensor, U: Tensor, sizes: list[int], mask: Tensor | None, activation: str, normalise: bool) -> Tensor:

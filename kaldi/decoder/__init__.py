@@ -1,0 +1,1 @@
+"""Decoding to lattices, forced alignment, and the graphs of both (Kaldi: decoder/)."""

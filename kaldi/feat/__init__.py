@@ -1,0 +1,1 @@
+"""Wave files, MFCC and filter banks, deltas and splicing (Kaldi: feat/)."""

@@ -1,0 +1,1 @@
+"""Gaussian mixtures: models, statistics, updates, posteriors (Kaldi: gmm/)."""

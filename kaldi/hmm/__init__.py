@@ -1,0 +1,1 @@
+"""HMM topologies, transition models, alignments, posteriors and the H transducer (Kaldi: hmm/)."""

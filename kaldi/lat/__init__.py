@@ -1,0 +1,1 @@
+"""Lattices: operations, determinisation, word alignment, minimum Bayes risk (Kaldi: lat/)."""

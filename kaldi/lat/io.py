@@ -1,0 +1,267 @@
+"""Files of lattices: OpenFst's `vector` with Kaldi's weights, and text (Kaldi: lat/kaldi-lattice.h)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kaldi.base.log import KaldiError
+from kaldi.lat.lattice import INF, Lattice, Strings, expanded, ranges, transition_ids
+from kaldi.util.io import Output, Reader
+from kaldi.util.kinds import Kind
+
+MAGIC = 0x7EB2FDD6
+PROPERTIES = 3  # expanded and mutable; readers work out the rest
+
+
+def _read_header(reader: Reader) -> tuple[str, int, int]:
+    """(arc type, start, number of states) of an OpenFst file."""
+
+    def text() -> str:
+        length = int(reader.array(np.int32, 1)[0])
+        if not 0 <= length < 256:
+            raise KaldiError(f"{reader.name}: not a lattice")
+        return reader.take(length).decode(errors="replace")
+
+    if int(reader.array(np.uint32, 1)[0]) != MAGIC:
+        raise KaldiError(f"{reader.name}: not a lattice (no OpenFst header)")
+    fst_type, arc_type = text(), text()
+    version, flags = reader.array(np.int32, 2).tolist()
+    _, start, states, _ = reader.array(np.int64, 4).tolist()
+    if fst_type != "vector" or arc_type not in ("compactlattice44", "lattice4") or version != 2 or flags != 0:
+        raise KaldiError(f"{reader.name}: an FST of type {fst_type} with arcs of type {arc_type} is not a lattice")
+    return arc_type, start, states
+
+
+def _find_records(body: memoryview, states: int, strings: bool) -> tuple[list[int], list[int], list[int], int]:
+    """Where the states and arcs start in the 32-bit words of a lattice: (states, arcs, arcs per state, end).
+
+    Raises IndexError when the body ends before the lattice does.
+    """
+    state_at, arc_at, counts = [], [], []
+    p = 0
+    if not strings:
+        for _ in range(states):
+            state_at.append(p)
+            count = body[p + 2]
+            counts.append(count)
+            arc_at.extend(range(p + 4, p + 4 + 5 * count, 5))
+            p += 4 + 5 * count
+    else:
+        append = arc_at.append
+        for _ in range(states):
+            state_at.append(p)
+            p += 3 + body[p + 2]
+            count = body[p]
+            counts.append(count)
+            p += 2
+            for _ in range(count):
+                append(p)
+                p += 6 + body[p + 4]
+    if p > len(body):
+        raise IndexError
+    return state_at, arc_at, counts, p
+
+
+def _read_binary(reader: Reader) -> Lattice:
+    arc_type, start, states = _read_header(reader)
+    strings = arc_type == "compactlattice44"
+    size = 1 << 14
+    while True:
+        body = reader.peek(size)
+        try:
+            state_at, arc_at, counts, end = _find_records(memoryview(body)[: len(body) & ~3].cast("i"), states, strings)
+            break
+        except IndexError:
+            if len(body) < size:
+                raise KaldiError(f"{reader.name}: the file ends in the middle of a lattice (truncated?)") from None
+            size *= 4
+    numbers = np.frombuffer(reader.take(4 * end), np.int32)
+    floats = numbers.view(np.float32)
+    at, of_state = np.array(arc_at, np.int64), np.array(state_at, np.int64)
+    offsets = np.concatenate([[0], np.cumsum(np.array(counts, np.int64))])
+    final_weights = np.stack([floats[of_state], floats[of_state + 1]], axis=1)
+    weights = np.stack([floats[at + 2], floats[at + 3]], axis=1) if len(at) else np.zeros((0, 2), np.float32)
+    if strings:
+        lengths = numbers[at + 4].astype(np.int64)
+        final_lengths = numbers[of_state + 2].astype(np.int64)
+        lattice = Lattice(
+            start,
+            offsets,
+            numbers[at],
+            numbers[at + 5 + lengths],
+            weights,
+            Strings.of_lengths(lengths, numbers[ranges(at + 5, lengths)]),
+            final_weights,
+            Strings.of_lengths(final_lengths, numbers[ranges(of_state + 3, final_lengths)]),
+        )
+    else:
+        labels = numbers[at]
+        lattice = Lattice(
+            start,
+            offsets,
+            numbers[at + 1],
+            numbers[at + 4],
+            weights,
+            Strings.of_lengths(labels != 0, labels[labels != 0]),
+            final_weights,
+            Strings(np.zeros(states + 1), np.zeros(0)),
+        )
+    if (
+        states
+        and not 0 <= start < states
+        or len(at)
+        and not 0 <= lattice.targets.min() <= lattice.targets.max() < states
+    ):
+        raise KaldiError(f"{reader.name}: a damaged lattice: an arc leads to a state that does not exist")
+    return lattice
+
+
+def _header(arc_type: bytes, lattice: Lattice) -> bytes:
+    start = lattice.start if lattice.num_states else -1
+    return (
+        np.array([MAGIC, 6], np.uint32).tobytes()
+        + b"vector"
+        + np.array([len(arc_type)], np.int32).tobytes()
+        + arc_type
+        + np.array([2, 0], np.int32).tobytes()
+        + np.array([PROPERTIES, start, lattice.num_states, 0], np.int64).tobytes()
+    )
+
+
+def _write_compact(out: Output, lattice: Lattice, binary: bool) -> None:
+    if not binary:
+        _write_text(out, lattice, compact=True)
+        return
+    lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
+    counts = np.diff(lattice.offsets)
+    # The size of each record in 32-bit words; a state's record stands before those of its arcs.
+    before = np.concatenate([[0], np.cumsum(6 + lengths)])
+    state_at = np.concatenate([[0], np.cumsum(5 + final_lengths)[:-1]]) + before[lattice.offsets[:-1]]
+    arc_at = before[:-1] + np.repeat(np.cumsum(5 + final_lengths), counts)
+    numbers = np.zeros(int(before[-1] + (5 + final_lengths).sum()), np.int32)
+    floats = numbers.view(np.float32)
+    floats[state_at], floats[state_at + 1] = lattice.final_weights[:, 0], lattice.final_weights[:, 1]
+    numbers[state_at + 2] = final_lengths
+    numbers[ranges(state_at + 3, final_lengths)] = lattice.final_strings.labels
+    numbers[state_at + 3 + final_lengths] = counts
+    numbers[arc_at] = numbers[arc_at + 1] = lattice.words
+    floats[arc_at + 2], floats[arc_at + 3] = lattice.weights[:, 0], lattice.weights[:, 1]
+    numbers[arc_at + 4] = lengths
+    numbers[ranges(arc_at + 5, lengths)] = lattice.strings.labels
+    numbers[arc_at + 5 + lengths] = lattice.targets
+    out.write(_header(b"compactlattice44", lattice) + numbers.tobytes())
+
+
+def _write_lattice(out: Output, lattice: Lattice, binary: bool) -> None:
+    lattice = expanded(lattice)
+    if not binary:
+        _write_text(out, lattice, compact=False)
+        return
+    counts = np.diff(lattice.offsets)
+    arc_at = np.arange(len(lattice.words)) * 5 + 4 * (lattice.sources + 1)
+    state_at = 4 * np.arange(lattice.num_states) + 5 * lattice.offsets[:-1]
+    numbers = np.zeros(4 * lattice.num_states + 5 * len(lattice.words), np.int32)
+    floats = numbers.view(np.float32)
+    floats[state_at], floats[state_at + 1] = lattice.final_weights[:, 0], lattice.final_weights[:, 1]
+    numbers[state_at + 2] = counts
+    numbers[arc_at], numbers[arc_at + 1] = transition_ids(lattice), lattice.words
+    floats[arc_at + 2], floats[arc_at + 3] = lattice.weights[:, 0], lattice.weights[:, 1]
+    numbers[arc_at + 4] = lattice.targets
+    out.write(_header(b"lattice4", lattice) + numbers.tobytes())
+
+
+def _number(value: float) -> str:
+    return "Infinity" if value == np.inf else f"{value:.7g}"
+
+
+def _weight_text(weight: list[float], string: list[int] | None) -> str:
+    """A tab and the weight, or nothing for the weight one."""
+    if weight == [0.0, 0.0] and not string:
+        return ""
+    pair = f"\t{_number(weight[0])},{_number(weight[1])}"
+    return pair if string is None else f"{pair},{'_'.join(map(str, string))}"
+
+
+def _write_text(out: Output, lattice: Lattice, compact: bool) -> None:
+    labels = None if compact else transition_ids(lattice).tolist()
+    words, targets, weights = lattice.words.tolist(), lattice.targets.tolist(), lattice.weights.tolist()
+    final_weights = lattice.final_weights.tolist()
+    lines = [""]
+    states = list(range(lattice.num_states))
+    if states:
+        states.insert(0, states.pop(lattice.start))
+    for state in states:
+        for arc in range(lattice.offsets[state], lattice.offsets[state + 1]):
+            if compact:
+                weight = _weight_text(weights[arc], lattice.strings[arc].tolist())
+                lines.append(f"{state}\t{targets[arc]}\t{words[arc]}{weight}")
+            else:
+                lines.append(f"{state}\t{targets[arc]}\t{labels[arc]}\t{words[arc]}{_weight_text(weights[arc], None)}")
+        if final_weights[state][0] + final_weights[state][1] < np.inf:
+            string = lattice.final_strings[state].tolist() if compact else None
+            lines.append(f"{state}{_weight_text(final_weights[state], string)}")
+    out.write(("\n".join([*lines, "", ""])).encode())
+
+
+def _parse_weight(text: str, name: str) -> tuple[float, float, list[int]]:
+    parts = text.split(",")
+    if len(parts) not in (2, 3):
+        raise KaldiError(f"{name}: not the weight of a lattice: {text[:60]!r}")
+    string = [int(label) for label in parts[2].split("_")] if len(parts) == 3 and parts[2] else []
+    return float(parts[0]), float(parts[1]), string
+
+
+def _read_text(reader: Reader) -> Lattice:
+    if reader.line().strip():
+        raise KaldiError(f"{reader.name}: not a lattice in text form")
+    arcs: list[tuple[int, int, int, float, float, list[int]]] = []
+    finals: dict[int, tuple[float, float, list[int]]] = {}
+    start, states = -1, 0
+    while words := reader.line().split():
+        state = int(words[0])
+        start = state if start < 0 else start
+        states = max(states, state + 1)
+        if len(words) <= 2:
+            finals[state] = _parse_weight(words[1], reader.name) if len(words) == 2 else (0.0, 0.0, [])
+            continue
+        weight = (0.0, 0.0, [])
+        if "," in words[-1]:
+            weight = _parse_weight(words.pop(), reader.name)
+        if len(words) == 4:  # transition-id and word
+            word = int(words[3])
+            weight = (weight[0], weight[1], [int(words[2])] if words[2] != "0" else [])
+        else:
+            word = int(words[2])
+        states = max(states, int(words[1]) + 1)
+        arcs.append((state, int(words[1]), word, *weight))
+    arcs.sort(key=lambda arc: arc[0])
+    final_weights = np.full((states, 2), INF, np.float32)
+    for state, (graph, acoustic, _) in finals.items():
+        final_weights[state] = graph, acoustic
+    final_strings = [finals[s][2] if s in finals else [] for s in range(states)]
+    return Lattice(
+        max(start, 0),
+        np.searchsorted([arc[0] for arc in arcs], np.arange(states + 1)),
+        np.array([arc[2] for arc in arcs], np.int32),
+        np.array([arc[1] for arc in arcs], np.int32),
+        np.array([arc[3:5] for arc in arcs], np.float32).reshape(-1, 2),
+        _strings([arc[5] for arc in arcs]),
+        final_weights,
+        _strings(final_strings),
+    )
+
+
+def _strings(sequences: list[list[int]]) -> Strings:
+    return Strings.of_lengths(
+        np.array([len(s) for s in sequences], np.int64), np.array([label for s in sequences for label in s], np.int32)
+    )
+
+
+def _read(reader: Reader, binary: bool) -> Lattice:
+    if reader.peek() in (b"\n", b" ", b"\t", b"\r"):
+        return _read_text(reader)
+    return _read_binary(reader)
+
+
+COMPACT_LATTICE = Kind("lattice", _read, _write_compact, header=False)
+LATTICE = Kind("lattice", _read, _write_lattice, header=False)

@@ -1,0 +1,343 @@
+"""Lattices: acyclic acceptors of words whose arcs carry costs and transition-ids (Kaldi: lat/kaldi-lattice.h).
+
+Kaldi has two file forms. A CompactLattice has on each arc a word, a weight (graph cost, acoustic cost) and a string of
+transition-ids; a Lattice has on each arc at most one transition-id and one word. In memory both are a `Lattice` below:
+the second form has strings of at most one transition-id, and arcs without a word (0).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from kaldi.base.log import KaldiError
+
+INF = np.float32(np.inf)
+
+
+class Strings:
+    """A list of integer sequences in two arrays: sequence i is labels[offsets[i]:offsets[i + 1]]."""
+
+    def __init__(self, offsets: np.ndarray, labels: np.ndarray):
+        self.offsets, self.labels = np.asarray(offsets, np.int64), np.asarray(labels, np.int32)
+
+    @classmethod
+    def of_lengths(cls, lengths: np.ndarray, labels: np.ndarray) -> Strings:
+        return cls(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.labels[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, indices: np.ndarray) -> Strings:
+        """The sequences of these indices, in their order."""
+        lengths = self.lengths[indices]
+        return Strings.of_lengths(lengths, self.labels[ranges(self.offsets[:-1][indices], lengths)])
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... of each range, one behind the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+
+
+class Lattice:
+    """State s has the arcs offsets[s]:offsets[s + 1], int64 [N + 1].
+
+    Arcs: words int32 [A] (0: none), targets int32 [A], weights float32 [A, 2] (graph and acoustic cost), strings
+    (transition-ids). States: final_weights float32 [N, 2] (inf: not final), final_strings.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        offsets: np.ndarray,
+        words: np.ndarray,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        strings: Strings,
+        final_weights: np.ndarray,
+        final_strings: Strings,
+    ):
+        self.start = start
+        self.offsets = offsets
+        self.words, self.targets, self.weights, self.strings = words, targets, weights, strings
+        self.final_weights, self.final_strings = final_weights, final_strings
+
+    @property
+    def num_states(self) -> int:
+        return len(self.final_weights)
+
+    @cached_property
+    def sources(self) -> np.ndarray:
+        """The state that each arc leaves."""
+        return np.repeat(np.arange(self.num_states), np.diff(self.offsets))
+
+    @property
+    def final_states(self) -> np.ndarray:
+        return np.flatnonzero(self.final_weights.sum(axis=1) < INF)
+
+    def with_weights(self, weights: np.ndarray, final_weights: np.ndarray) -> Lattice:
+        """The same lattice with other weights."""
+        return Lattice(
+            self.start,
+            self.offsets,
+            self.words,
+            self.targets,
+            np.asarray(weights, np.float32),
+            self.strings,
+            np.asarray(final_weights, np.float32),
+            self.final_strings,
+        )
+
+    def scaled(self, scale: np.ndarray) -> Lattice:
+        """The lattice with (graph, acoustic) multiplied by scale [2, 2]; the states that are not final stay so."""
+        if np.array_equal(scale, np.eye(2)):
+            return self
+        final = np.full_like(self.final_weights, INF)
+        at = self.final_states
+        final[at] = self.final_weights[at].astype(np.float64) @ scale.T
+        return self.with_weights(self.weights.astype(np.float64) @ scale.T, final)
+
+    def take_arcs(self, keep: np.ndarray, final_weights: np.ndarray | None = None) -> Lattice:
+        """The lattice with only the arcs of a mask, and other final weights if given."""
+        chosen = np.flatnonzero(keep)
+        offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
+        return Lattice(
+            self.start,
+            offsets,
+            self.words[chosen],
+            self.targets[chosen],
+            self.weights[chosen],
+            self.strings.take(chosen),
+            self.final_weights if final_weights is None else final_weights,
+            self.final_strings,
+        )
+
+    def take_states(self, order: np.ndarray) -> Lattice:
+        """The lattice with only these states, in this order; arcs to other states are dropped."""
+        number = np.full(self.num_states, -1, np.int64)
+        number[order] = np.arange(len(order))
+        counts = np.diff(self.offsets)[order]
+        arcs = ranges(self.offsets[:-1][order], counts)
+        kept = number[self.targets[arcs]] >= 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[np.concatenate([[0], np.cumsum(counts)])]
+        arcs = arcs[kept]
+        start = int(number[self.start]) if len(order) else -1
+        return Lattice(
+            start,
+            offsets,
+            self.words[arcs],
+            number[self.targets[arcs]].astype(np.int32),
+            self.weights[arcs],
+            self.strings.take(arcs),
+            self.final_weights[order],
+            self.final_strings.take(order),
+        )
+
+    def sorted(self) -> Lattice:
+        """The lattice with its states in topological order, the start first. Raises KaldiError for a cycle."""
+        if self.num_states == 0 or (self.start == 0 and bool((self.targets > self.sources).all())):
+            return self
+        return self.take_states(np.array(_topological_order(self), np.int64))
+
+    def connected(self) -> Lattice:
+        """The sorted lattice without the states that do not lie on a path from the start to a final state."""
+        lattice = self.sorted()
+        if not lattice.num_states:
+            return lattice
+        offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
+        reached = [False] * lattice.num_states
+        reached[0] = True
+        for state in range(lattice.num_states):
+            if reached[state]:
+                for target in targets[offsets[state] : offsets[state + 1]]:
+                    reached[target] = True
+        ends = (lattice.final_weights.sum(axis=1) < INF).tolist()
+        for state in range(lattice.num_states - 1, -1, -1):
+            ends[state] = ends[state] or any(ends[target] for target in targets[offsets[state] : offsets[state + 1]])
+        both = np.array(reached) & np.array(ends)
+        return lattice if both.all() else lattice.take_states(np.flatnonzero(both))
+
+    def best_path(self) -> Path | None:
+        """The path of the least cost, or None when no final state is reached."""
+        lattice = self.sorted()
+        if not lattice.num_states:
+            return None
+        costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+        ends = lattice.final_weights.sum(axis=1, dtype=np.float64)
+        offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
+        inf = float("inf")
+        best, back = [inf] * lattice.num_states, [-1] * lattice.num_states
+        best[0] = 0.0
+        for state, cost in enumerate(best):
+            if cost < inf:
+                for arc in range(offsets[state], offsets[state + 1]):
+                    total = cost + costs[arc]
+                    if total < best[targets[arc]]:
+                        best[targets[arc]], back[targets[arc]] = total, arc
+        totals = np.array(best) + ends
+        end = int(np.argmin(totals))
+        if not totals[end] < inf:
+            return None
+        arcs = []
+        state, sources = end, lattice.sources
+        while state:
+            arcs.append(back[state])
+            state = int(sources[back[state]])
+        return Path(lattice, np.array(arcs[::-1], np.int64), end)
+
+    @cached_property
+    def state_times(self) -> np.ndarray:
+        """The frame of each state of a sorted, connected lattice: the number of transition-ids before it."""
+        times = [0] * self.num_states
+        lengths, targets, offsets = self.strings.lengths.tolist(), self.targets.tolist(), self.offsets.tolist()
+        for state in range(self.num_states):
+            for arc in range(offsets[state], offsets[state + 1]):
+                times[targets[arc]] = times[state] + lengths[arc]
+        return np.array(times)
+
+
+class Path:
+    """A path through a lattice: its arcs and the final state."""
+
+    def __init__(self, lattice: Lattice, arcs: np.ndarray, end: int):
+        self.lattice, self.arcs, self.end = lattice, arcs, end
+
+    @property
+    def words(self) -> np.ndarray:
+        words = self.lattice.words[self.arcs]
+        return words[words != 0]
+
+    @property
+    def alignment(self) -> np.ndarray:
+        """The transition-ids, one a frame."""
+        return np.concatenate([self.lattice.strings.take(self.arcs).labels, self.lattice.final_strings[self.end]])
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Graph and acoustic cost, float64 [2]."""
+        return self.lattice.weights[self.arcs].sum(axis=0, dtype=np.float64) + self.lattice.final_weights[self.end]
+
+    def lattice_of_path(self) -> Lattice:
+        """The path as a lattice of its own."""
+        lattice, count = self.lattice, len(self.arcs)
+        final_weights = np.full((count + 1, 2), INF, np.float32)
+        final_weights[count] = lattice.final_weights[self.end]
+        final_string = lattice.final_strings[self.end]
+        lengths = np.zeros(count + 1, np.int64)
+        lengths[count] = len(final_string)
+        return Lattice(
+            0,
+            np.minimum(np.arange(count + 2), count),
+            lattice.words[self.arcs],
+            np.arange(1, count + 1, dtype=np.int32),
+            lattice.weights[self.arcs],
+            lattice.strings.take(self.arcs),
+            final_weights,
+            Strings.of_lengths(lengths, final_string),
+        )
+
+
+def linear_lattice(words: np.ndarray, alignment: np.ndarray, graph_cost: float, acoustic_cost: float) -> Lattice:
+    """One path: the transition-ids, and the words one by one on the first arcs, as Kaldi's MakeLatticeFromLinear."""
+    count = max(len(words), len(alignment))
+    lengths = (np.arange(count) < len(alignment)).astype(np.int64)
+    padded = np.zeros(count, np.int32)
+    padded[: len(words)] = words
+    final_weights = np.full((count + 1, 2), INF, np.float32)
+    final_weights[count] = graph_cost, acoustic_cost
+    return Lattice(
+        0,
+        np.minimum(np.arange(count + 2), count),
+        padded,
+        np.arange(1, count + 1, dtype=np.int32),
+        np.zeros((count, 2), np.float32),
+        Strings.of_lengths(lengths, alignment),
+        final_weights,
+        Strings(np.zeros(count + 2), np.zeros(0)),
+    )
+
+
+def _topological_order(lattice: Lattice) -> list[int]:
+    """States that the start reaches, each before those that its arcs lead to."""
+    offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
+    order: list[int] = []
+    state_of = [0] * lattice.num_states  # 1: on the stack, 2: done
+    stack = [(lattice.start, offsets[lattice.start])]
+    state_of[lattice.start] = 1
+    while stack:
+        state, arc = stack.pop()
+        if arc == offsets[state + 1]:
+            order.append(state)
+            state_of[state] = 2
+            continue
+        stack.append((state, arc + 1))
+        target = targets[arc]
+        if state_of[target] == 1:
+            raise KaldiError("the lattice has a cycle")
+        if state_of[target] == 0:
+            state_of[target] = 1
+            stack.append((target, offsets[target]))
+    return order[::-1]
+
+
+def expanded(lattice: Lattice) -> Lattice:
+    """The lattice with at most one transition-id an arc, and none on final states: Kaldi's Lattice."""
+    lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
+    if (lengths <= 1).all() and not final_lengths.any():
+        return lattice
+    # A chain of `more` further states behind each arc, and behind each final state with a string.
+    pieces = np.maximum(lengths, 1)
+    more = pieces - 1
+    chain_at = lattice.num_states + np.cumsum(more) - more
+    final_at = lattice.num_states + int(more.sum()) + np.cumsum(final_lengths) - final_lengths
+    states = lattice.num_states + int(more.sum() + final_lengths.sum())
+    place = ranges(np.zeros(len(pieces), np.int64), pieces)  # of each piece in its arc
+    arc = np.repeat(np.arange(len(pieces)), pieces)
+    first, last = place == 0, place == pieces[arc] - 1
+    final_place = ranges(np.zeros(lattice.num_states, np.int64), final_lengths)
+    final_state = np.repeat(np.arange(lattice.num_states), final_lengths)
+    sources = np.concatenate(
+        [
+            np.where(first, lattice.sources[arc], chain_at[arc] + place - 1),
+            np.where(final_place == 0, final_state, final_at[final_state] + final_place - 1),
+        ]
+    )
+    targets = np.concatenate(
+        [np.where(last, lattice.targets[arc], chain_at[arc] + place), final_at[final_state] + final_place]
+    )
+    words = np.concatenate([np.where(first, lattice.words[arc], 0), np.zeros(len(final_place), np.int32)])
+    weights = np.concatenate(
+        [np.where(first[:, None], lattice.weights[arc], 0), np.zeros((len(final_place), 2), np.float32)]
+    )
+    has_label = np.concatenate([(lengths > 0)[arc], np.ones(len(final_place), bool)])
+    labels = np.zeros(len(sources), np.int32)
+    labels[has_label] = np.concatenate([lattice.strings.labels, lattice.final_strings.labels])
+    order = np.argsort(sources, kind="stable")
+    final_weights = np.full((states, 2), INF, np.float32)
+    final_weights[np.where(final_lengths > 0, final_at + final_lengths - 1, np.arange(lattice.num_states))] = (
+        lattice.final_weights
+    )
+    offsets = np.searchsorted(sources[order], np.arange(states + 1))
+    return Lattice(
+        lattice.start,
+        offsets,
+        words[order].astype(np.int32),
+        targets[order].astype(np.int32),
+        weights[order].astype(np.float32),
+        Strings.of_lengths(has_label[order], labels[order][has_label[order]]),
+        final_weights,
+        Strings(np.zeros(states + 1), np.zeros(0)),
+    )
+
+
+def transition_ids(lattice: Lattice) -> np.ndarray:
+    """The transition-id of each arc of an expanded lattice, 0 for none."""
+    labels = np.zeros(len(lattice.words), np.int32)
+    labels[lattice.strings.lengths > 0] = lattice.strings.labels
+    return labels

@@ -1,0 +1,121 @@
+"""Costs over all paths of a lattice: forward and backward, best path or sum, and pruning by them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kaldi.hmm.posterior import Posterior
+from kaldi.lat.lattice import INF, Lattice, ranges
+
+
+def backward_costs(lattice: Lattice) -> np.ndarray:
+    """The least cost from each state of a sorted lattice to the end, float64 [N]."""
+    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
+    best = lattice.final_weights.sum(axis=1, dtype=np.float64).tolist()
+    for state in range(lattice.num_states - 1, -1, -1):
+        for arc in range(offsets[state], offsets[state + 1]):
+            best[state] = min(best[state], costs[arc] + best[targets[arc]])
+    return np.array(best)
+
+
+def forward_costs(lattice: Lattice) -> np.ndarray:
+    """The least cost from the start of a sorted lattice to each state, float64 [N]."""
+    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
+    best = [float("inf")] * lattice.num_states
+    best[0] = 0.0
+    for state in range(lattice.num_states):
+        for arc in range(offsets[state], offsets[state + 1]):
+            best[targets[arc]] = min(best[targets[arc]], best[state] + costs[arc])
+    return np.array(best)
+
+
+def pruned(lattice: Lattice, beam: float) -> Lattice:
+    """The lattice without arcs, states and final weights that no path within the beam of the best one uses."""
+    lattice = lattice.sorted()
+    if not lattice.num_states:
+        return lattice
+    forward, backward = forward_costs(lattice), backward_costs(lattice)
+    cutoff = backward[0] + beam
+    through = forward[lattice.sources] + lattice.weights.sum(axis=1, dtype=np.float64) + backward[lattice.targets]
+    ending = forward + lattice.final_weights.sum(axis=1, dtype=np.float64)
+    final_weights = lattice.final_weights.copy()
+    final_weights[ending > cutoff] = INF
+    return lattice.take_arcs(through <= cutoff, final_weights).connected()
+
+
+def posteriors(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, float]:
+    """Forward-backward over a sorted lattice: posteriors of arcs [A] and of final weights [N], log-likelihood."""
+    scores = (-lattice.weights.sum(axis=1, dtype=np.float64)).tolist()
+    ends = -lattice.final_weights.sum(axis=1, dtype=np.float64)
+    targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
+    forward = [-math.inf] * lattice.num_states
+    forward[0] = 0.0
+    for state in range(lattice.num_states):
+        here = forward[state]
+        for arc in range(offsets[state], offsets[state + 1]):
+            forward[targets[arc]] = log_add(forward[targets[arc]], here + scores[arc])
+    backward = ends.tolist()
+    for state in range(lattice.num_states - 1, -1, -1):
+        for arc in range(offsets[state], offsets[state + 1]):
+            backward[state] = log_add(backward[state], scores[arc] + backward[targets[arc]])
+    total, first, second = backward[0], np.array(forward), np.array(backward)
+    return (
+        np.exp(first[lattice.sources] + np.array(scores) + second[lattice.targets] - total),
+        np.exp(first + ends - total),
+        total,
+    )
+
+
+def log_add(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    if a < b:
+        a, b = b, a
+    return a if b == -math.inf else a + math.log1p(math.exp(b - a))
+
+
+def frame_spans(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every transition-id on an arc or final state of a sorted lattice: (frame, transition-id, arc), with the arcs
+    numbered on by the final strings: A + state."""
+    times = lattice.state_times
+    lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
+    starts = np.concatenate([times[lattice.sources], times])
+    all_lengths = np.concatenate([lengths, final_lengths])
+    return (
+        ranges(starts, all_lengths),
+        np.concatenate([lattice.strings.labels, lattice.final_strings.labels]),
+        np.repeat(np.arange(len(all_lengths)), all_lengths),
+    )
+
+
+def frame_posteriors(lattice: Lattice) -> tuple[Posterior, float, float]:
+    """Posteriors of the transition-ids of each frame, the log-likelihood of the lattice, and the acoustic
+    log-likelihood expected under the posteriors."""
+    arc_posteriors, final_posteriors, total = posteriors(lattice)
+    frames, ids, arcs = frame_spans(lattice)
+    count = int(ids.max(initial=0)) + 1
+    keys, inverse = np.unique(frames * count + ids, return_inverse=True)
+    sums = np.bincount(inverse, np.concatenate([arc_posteriors, final_posteriors])[arcs], len(keys))
+    offsets = np.searchsorted(keys, np.arange(int(frames.max(initial=-1)) + 2) * count)
+    at = lattice.final_states
+    acoustic = arc_posteriors @ lattice.weights[:, 1] + final_posteriors[at] @ lattice.final_weights[at, 1]
+    return Posterior(offsets, keys % count, sums), total, -float(acoustic)
+
+
+def depth_per_frame(lattice: Lattice) -> np.ndarray:
+    """How many arcs of a sorted lattice cross each frame, int32 [T]."""
+    frames, _, _ = frame_spans(lattice)
+    return np.bincount(frames).astype(np.int32)
+
+
+def with_acoustic_scores(lattice: Lattice, scores: np.ndarray) -> Lattice:
+    """The sorted lattice with -scores [frames and ids as in frame_spans] added to the acoustic costs."""
+    _, _, arcs = frame_spans(lattice)
+    added = -np.bincount(arcs, scores, len(lattice.words) + lattice.num_states)
+    weights, final_weights = lattice.weights.copy(), lattice.final_weights.copy()
+    weights[:, 1] += added[: len(lattice.words)]
+    final_weights[:, 1] += added[len(lattice.words) :]
+    return lattice.with_weights(weights, final_weights)

@@ -1,0 +1,1 @@
+"""Language models in ARPA form (Kaldi: lm/)."""

@@ -1,0 +1,1 @@
+"""Cepstral mean normalisation, LDA, MLLT and fMLLR (Kaldi: transform/)."""

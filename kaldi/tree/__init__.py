@@ -1,0 +1,1 @@
+"""Decision trees of phones in context: statistics, questions, clustering, building (Kaldi: tree/)."""

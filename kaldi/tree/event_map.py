@@ -1,0 +1,149 @@
+"""The nodes of decision trees, which map events to answers (Kaldi: tree/event-map.h).
+
+An event says what is known of a frame: the pdf class of its HMM state under the key -1, and the phones at the positions
+0, 1, ... of the context window. Many events are a matrix int32 [n, 1 + width] with key k in column k + 1; UNKNOWN marks
+a key that an event lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from kaldi.base.log import KaldiError
+from kaldi.util.io import Output, Reader
+from kaldi.util.kinds import INT_VECTOR_FILE
+
+PDF_CLASS = -1
+UNKNOWN = -1
+
+
+class Leaf(NamedTuple):
+    """Every event has this answer (Kaldi's ConstantEventMap, CE)."""
+
+    answer: int
+
+
+class Table(NamedTuple):
+    """The node at the value of the key decides (TableEventMap, TE); None where there is no such value."""
+
+    key: int
+    nodes: list[Leaf | Table | Split | None]
+
+
+class Split(NamedTuple):
+    """`yes` decides if the value of the key is in the set, else `no` (SplitEventMap, SE)."""
+
+    key: int
+    values: np.ndarray  # sorted
+    yes: Leaf | Table | Split
+    no: Leaf | Table | Split
+
+
+Node = Leaf | Table | Split
+
+
+def map_events(node: Node | None, events: np.ndarray) -> np.ndarray:
+    """Answers int32 [n] to the events [n, 1 + width]; UNKNOWN where a tree asks for a key that the event lacks."""
+    answers = np.full(len(events), UNKNOWN, np.int32)
+
+    def walk(node: Node | None, rows: np.ndarray) -> None:
+        if node is None or not len(rows):
+            return
+        if isinstance(node, Leaf):
+            answers[rows] = node.answer
+            return
+        values = events[rows, node.key + 1]
+        if isinstance(node, Table):
+            for value in np.unique(values):
+                if 0 <= value < len(node.nodes):
+                    walk(node.nodes[value], rows[values == value])
+            return
+        inside = np.isin(values, node.values)
+        walk(node.yes, rows[inside])
+        walk(node.no, rows[~inside & (values != UNKNOWN)])
+
+    walk(node, np.arange(len(events)))
+    return answers
+
+
+def possible_answers(node: Node | None, event: dict[int, int]) -> set[int]:
+    """All answers that an event can have whose other keys are open."""
+    if node is None:
+        return set()
+    if isinstance(node, Leaf):
+        return {node.answer}
+    value = event.get(node.key)
+    if isinstance(node, Table):
+        if value is not None:
+            return possible_answers(node.nodes[value], event) if value < len(node.nodes) else set()
+        branches = node.nodes
+    elif value is not None:
+        branches = [node.yes if value in node.values else node.no]
+    else:
+        branches = [node.yes, node.no]
+    return set().union(*(possible_answers(branch, event) for branch in branches))
+
+
+def replace_leaves(node: Node | None, replacement: Callable[[int], Node]) -> Node | None:
+    """A copy of the tree with another node in the place of each leaf."""
+    if node is None:
+        return None
+    if isinstance(node, Leaf):
+        return replacement(node.answer)
+    if isinstance(node, Table):
+        return Table(node.key, [replace_leaves(child, replacement) for child in node.nodes])
+    yes, no = replace_leaves(node.yes, replacement), replace_leaves(node.no, replacement)
+    return Split(node.key, node.values, yes, no)
+
+
+# ---- files ----
+
+
+def read_node(reader: Reader, binary: bool) -> Node | None:
+    kind = reader.expect("CE", "TE", "SE", "NULL")
+    if kind == "NULL":
+        return None
+    number = reader.integer(binary)
+    if kind == "CE":
+        return Leaf(number)
+    if kind == "TE":
+        size = reader.integer(binary)
+        reader.expect("(")
+        nodes = [read_node(reader, binary) for _ in range(size)]
+        reader.expect(")")
+        return Table(number, nodes)
+    values = np.sort(INT_VECTOR_FILE.read(reader, binary))
+    reader.expect("{")
+    yes, no = read_node(reader, binary), read_node(reader, binary)
+    reader.expect("}")
+    if yes is None or no is None:
+        raise KaldiError(f"{reader.name}: a question of the tree lacks an answer (a damaged file)")
+    return Split(number, values, yes, no)
+
+
+def write_unsigned(out: Output, value: int, binary: bool) -> None:
+    """A uint32, whose size Kaldi writes as a negative number."""
+    out.write(b"\xfc" + value.to_bytes(4, "little")) if binary else out.integer(value, False)
+
+
+def write_node(out: Output, node: Node | None, binary: bool) -> None:
+    if node is None:
+        out.token("NULL")
+        return
+    out.token({Leaf: "CE", Table: "TE", Split: "SE"}[type(node)])
+    out.integer(node[0], binary)
+    if isinstance(node, Table):
+        write_unsigned(out, len(node.nodes), binary)
+        out.token("(")
+        for child in node.nodes:
+            write_node(out, child, binary)
+        out.write(b") " if binary else b") \n")
+    elif isinstance(node, Split):
+        INT_VECTOR_FILE.write(out, node.values, binary)
+        out.token("{")
+        write_node(out, node.yes, binary)
+        write_node(out, node.no, binary)
+        out.write(b"} " if binary else b"} \n")

@@ -1,0 +1,1 @@
+"""Streams, tables, options, symbol tables and edit distances (Kaldi: util/)."""
