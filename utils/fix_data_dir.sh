@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Repairs a data directory: sorts its tables, drops duplicate lines, and keeps only the utterances that have a speaker,
-# a recording, and a line in every table that there is of utterances or of speakers. The old tables go to .backup.
+# a recording, a length above 0, and a line in every table that there is of utterances or of speakers. The old tables go to
+# .backup.
 set -euo pipefail
 export LC_ALL=C
 
@@ -43,7 +44,7 @@ for table in $other_files; do
   fi
 done
 
-# The utterances that every table has; a segment also needs its recording. utt2uniq may be incomplete.
+# The utterances that every table has; a segment also needs its recording.
 keep=$work/keep
 cut -d ' ' -f 1 "$work/sorted/utt2spk" >"$keep"
 restrict() {
@@ -63,8 +64,15 @@ elif [ -f "$work/sorted/wav.scp" ]; then
   restrict "$work/sorted/wav.scp" "not in wav.scp"
 fi
 for table in $utterance_tables; do
-  if [ "$table" != utt2uniq ] && [ -f "$work/sorted/$table" ]; then
+  if [ -f "$work/sorted/$table" ]; then
     restrict "$work/sorted/$table" "not in $table"
+  fi
+done
+for table in utt2dur utt2num_frames; do
+  if [ -f "$work/sorted/$table" ]; then
+    awk -v table="$table" 'NF == 2 && $2 ~ /^[+]?[0-9.]+([eE][-+]?[0-9]+)?$/ && $2 > 0 &&
+      (table != "utt2num_frames" || $2 == int($2))' "$work/sorted/$table" >"$work/with_length"
+    restrict "$work/with_length" "no length above 0 in $table"
   fi
 done
 for table in $speaker_tables; do

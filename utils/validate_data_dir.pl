@@ -1,12 +1,17 @@
 #!/usr/bin/env perl
-# Checks a Kaldi data directory: tables in order without duplicates, the same utterances in all of them, existing recordings.
+# Checks a Kaldi data directory: tables in order without duplicates, the same utterances in all of them, values that can be
+# meant, existing recordings.
 # Every problem is one line naming the file and the utterance; exits with 1 if there is any.
 use strict;
 use warnings;
 use Getopt::Long qw(:config no_ignore_case no_auto_abbrev require_order);
+use File::Basename;
+use lib dirname(__FILE__);
+use TextTable qw(has_odd_space);
 
-my $usage = "Usage: utils/validate_data_dir.sh [--no-feats] [--no-text] [--no-wav] [--no-spk-sort] <data-dir>\n"
+my $usage = "Usage: utils/validate_data_dir.sh [--no-feats] [--no-text] [--no-wav] [--no-spk-sort] [--non-print] <data-dir>\n"
   . "--no-feats and the like: the table may be missing. --no-spk-sort: utterance ids need not begin with the speaker id.\n"
+  . "--non-print: text may have characters that cannot be printed.\n"
   . "utils/fix_data_dir.sh repairs what can be repaired.\n";
 my ($no_feats, $no_text, $no_wav, $no_spk_sort, $non_print, $help);
 GetOptions('no-feats' => \$no_feats, 'no-text' => \$no_text, 'no-wav' => \$no_wav, 'no-spk-sort' => \$no_spk_sort,
@@ -20,27 +25,51 @@ my $problems = 0;
 my $shown_per_table = 5;
 my $remedy = "(utils/fix_data_dir.sh $data repairs this)";
 
+# What the value of a line must be, in words and as a test.
+my $length = ['a number of seconds above 0', sub { is_number($_[0]) && $_[0] > 0 }];
+my $warp = ['a warping factor between 0.5 and 1.5', sub { is_number($_[0]) && $_[0] > 0.5 && $_[0] < 1.5 }];
+my %form_of = (
+  utt2spk => ['one speaker', sub { $_[0] =~ m/^\S+$/ }],
+  utt2dur => $length,
+  reco2dur => $length,
+  utt2num_frames => ['a whole number of frames above 0', sub { is_number($_[0]) && $_[0] > 0 && $_[0] == int($_[0]) }],
+  utt2warp => $warp,
+  spk2warp => $warp,
+  utt2snr => ['a number of decibels', \&is_number],
+  spk2gender => ['m or f', sub { $_[0] =~ m/^[mf]$/ }],
+  reco2file_and_channel => ['a file and A or B', sub { $_[0] =~ m/^\S+\s+[AB1]$/ }],
+);
+my $is_repaired = qr/^(?:utt2dur|utt2num_frames)$/;    # lines of no length are left out, as lines that are missing
+
 my $utt2spk = read_table('utt2spk', 1) // {};
-check_one_field('utt2spk', $utt2spk);
 check_speakers();
 my $segments = read_table('segments', 0);
 my $text = read_table('text', !$no_text);
 if ($text) {
   report_each('text', "has no words", grep { $text->{$_} eq '' } sort keys %$text);
+  report_each('text', "has a symbol that cannot be a word (<s>, </s>, #0 and <eps> are reserved)",
+    grep { $text->{$_} =~ m{(?:^|\s)(?:</?s>|#0|<eps>)(?:\s|$)} } sort keys %$text);
   compare_keys('utt2spk', $utt2spk, 'text', $text);
 }
-my $recordings = read_table('wav.scp', !$no_wav);
+my $recordings = read_table('wav.scp', !$no_wav || $segments);
 if ($recordings) {
   report_each('wav.scp', "has no file name or command", grep { $recordings->{$_} eq '' } sort keys %$recordings);
   report_each('wav.scp', "names a file that does not exist or is empty",
     grep { $recordings->{$_} ne '' && $recordings->{$_} !~ m/\|$/ && !-s ($recordings->{$_} =~ s/:\d+$//r) } sort keys %$recordings);
   compare_keys('utt2spk', $utt2spk, 'wav.scp', $recordings) if !$segments;
 }
+my %used = map { $_ => 1 } keys %$utt2spk;    # recordings
 if ($segments) {
   check_segments();
   compare_keys('utt2spk', $utt2spk, 'segments', $segments);
+  %used = map { (split(' ', $_))[0] // '' => 1 } values %$segments;
+  report_each('wav.scp', "has no segment $remedy", grep { !$used{$_} } sort keys %{$recordings // {}});
 }
-for my $name ('feats.scp', 'utt2dur', 'utt2num_frames', 'utt2lang', 'utt2warp', 'utt2snr', 'vad.scp') {
+for my $name ('reco2dur', 'reco2file_and_channel') {
+  my $table = read_table($name, 0) // next;
+  compare_keys($segments ? 'segments' : 'utt2spk', \%used, $name, $table, '');
+}
+for my $name ('feats.scp', 'utt2dur', 'utt2num_frames', 'utt2lang', 'utt2uniq', 'utt2warp', 'utt2snr', 'vad.scp') {
   my $table = read_table($name, $name eq 'feats.scp' && !$no_feats) // next;
   next if ($name eq 'feats.scp' || $name eq 'vad.scp') && $no_feats;
   compare_keys('utt2spk', $utt2spk, $name, $table);
@@ -84,7 +113,7 @@ sub read_table {
     return {};
   }
   open(my $file, '<', $path) or die "validate_data_dir.sh: cannot open $path: $!\n";
-  my (%table, $previous, @disorder, @duplicate, @carriage_return, @odd_space);
+  my (%table, $previous, @disorder, @duplicate, @carriage_return, @odd_space, @unprintable);
   while (my $line = <$file>) {
     problem("$path line $.: the last line does not end with a newline $remedy") unless chomp $line;
     my ($key, $rest) = $line =~ m/^(\S+)(?:\s+(.*?))?\s*$/;
@@ -93,7 +122,10 @@ sub read_table {
       next;
     }
     push @carriage_return, $key if $line =~ m/\r/;
-    push @odd_space, $key if $name eq 'text' && has_odd_space($line);
+    if ($name eq 'text') {
+      push @odd_space, $key if has_odd_space($line);
+      push @unprintable, $key if !$non_print && has_unprintable($line);
+    }
     if (exists $table{$key}) { push @duplicate, $key; }
     elsif (defined $previous && $key lt $previous) { push @disorder, $key; }
     $previous = $key;
@@ -102,26 +134,35 @@ sub read_table {
   close($file);
   report_each($name, "has a carriage return (convert the file to Unix line ends)", @carriage_return);
   report_each($name, "has white space other than blanks and tabs, such as no-break spaces (make them blanks)", @odd_space);
+  report_each($name, "has characters that cannot be printed (remove them, or allow them by --non-print)", @unprintable);
   report_each($name, "appears twice $remedy", @duplicate);
   report_each($name, "is out of order (LC_ALL=C sort) $remedy", @disorder);
+  if (my $form = $form_of{$name}) {
+    my ($wanted, $is_good) = @$form;
+    report_each($name, "needs $wanted" . ($name =~ $is_repaired ? " $remedy" : ''),
+      grep { !$is_good->($table{$_}) } sort keys %table);
+  }
   return \%table;
 }
 
-# Is there Unicode white space that the programs take for a part of a word? Text that is not UTF-8 is bytes.
-sub has_odd_space {
+sub is_number {
+  my ($value) = @_;
+  return $value =~ m/^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/;
+}
+
+# Is there a character that cannot be printed? In text that is not UTF-8 only the control characters of ASCII are.
+sub has_unprintable {
   my ($characters) = @_;
-  return utf8::decode($characters) && $characters =~ m/[^\S \t\r]/;
+  my $printable = utf8::decode($characters) ? '[:print:]' : '[:print:]\x80-\xff';
+  return $characters =~ m/[^$printable[:space:]]/;
 }
 
-sub check_one_field {
-  my ($name, $table) = @_;
-  report_each($name, "must have exactly one value", grep { $table->{$_} !~ m/^\S+$/ } sort keys %$table);
-}
-
+# Both tables must have the same keys; by default it is repaired where a key has no line in the second.
 sub compare_keys {
-  my ($name_a, $a_table, $name_b, $b_table) = @_;
+  my ($name_a, $a_table, $name_b, $b_table, $remedy_of_missing) = @_;
+  $remedy_of_missing //= " $remedy";
   report_each($name_b, "is not in $name_a $remedy", grep { !exists $a_table->{$_} } sort keys %$b_table);
-  report_each($name_a, "has no line in $name_b $remedy", grep { !exists $b_table->{$_} } sort keys %$a_table);
+  report_each($name_a, "has no line in $name_b$remedy_of_missing", grep { !exists $b_table->{$_} } sort keys %$a_table);
 }
 
 # spk2utt must be the inverse of utt2spk, and speakers must be in order when utterances are.

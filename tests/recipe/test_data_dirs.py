@@ -53,11 +53,70 @@ class TestDataDirectories:
             ("text", "s3-3 ONE TWO\n", "s3-3 ONE TWO", "text line 12: the last line does not end with a newline"),
             ("wav.scp", ".wav\n", ".wav\r\n", "wav.scp: 's1-0' has a carriage return"),
             ("text", "s1-1 ONE TWO", "s1-1 ONE\u00a0TWO", "text: 's1-1' has white space other than blanks"),
+            ("text", "s1-1 ONE TWO", "s1-1 ONE\aTWO", "text: 's1-1' has characters that cannot be printed"),
+            ("text", "s1-1 ONE TWO", "s1-1 <s> ONE", "text: 's1-1' has a symbol that cannot be a word"),
+            ("text", "s1-1 ONE TWO", "s1-1 ONE </s>", "text: 's1-1' has a symbol that cannot be a word"),
+            ("text", "s1-1 ONE TWO", "s1-1 #0", "text: 's1-1' has a symbol that cannot be a word"),
         ],
     )
     def test_text_that_kaldi_refuses(self, data: Path, table: str, old: str, new: str, message: str) -> None:
         (data / table).write_text((data / table).read_text().replace(old, new), newline="")
         assert message in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+
+    def test_text_that_kaldi_takes(self, data: Path) -> None:
+        words = ["#1", "x#0", "<S>", "a<s>b", "X\tY", "\u00e9", "a\u200bb", "\ufeffa"]
+        utterances = first_fields(data / "utt2spk")
+        write(data / "text", *(f"{u} {words[n % len(words)]}" for n, u in enumerate(utterances)))
+        run("utils/validate_data_dir.sh", "--no-feats", data)
+        write(data / "text", *(f"{u} ONE\aTWO" for u in utterances))
+        run("utils/validate_data_dir.sh", "--no-feats", "--non-print", data)
+
+    def test_epsilon_is_no_word(self, data: Path) -> None:
+        (data / "text").write_text((data / "text").read_text().replace("s2-0 ONE", "s2-0 <eps>"))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        assert "text: 's2-0' has a symbol that cannot be a word" in errors
+
+    @pytest.mark.parametrize(
+        ("table", "taken", "refused"),
+        [
+            ("utt2dur", ["1", "1e-3", ".5"], ["0", "-1", "1 2", ""]),
+            ("utt2num_frames", ["1", "1e3"], ["0", "-1", "1 2", "1.5", "x"]),
+            ("utt2warp", ["1", "0.51", "1e0"], ["0.5", "1.5", "x", "1 1"]),
+            ("spk2warp", ["1"], ["1.5", "x"]),
+            ("spk2gender", ["m", "f"], ["M"]),
+            ("spk2gender", ["f"], ["m f", ""]),
+            ("reco2file_and_channel", ["f A", "f B", "f 1"], ["f C", "f", "f A x"]),
+            ("reco2dur", ["1", "1e-3"], ["0"]),
+            # Kaldi takes these, as it compares words with 0, or not at all.
+            ("utt2dur", ["1"], ["x", "nan", "1s"]),
+            ("reco2dur", ["1"], ["x"]),
+            ("utt2snr", ["1", "-5.0"], ["x", "1 2", ""]),
+        ],
+    )
+    def test_values_that_kaldi_refuses(self, data: Path, table: str, taken: list[str], refused: list[str]) -> None:
+        names = first_fields(data / ("spk2utt" if table.startswith("spk") else "utt2spk"))
+        values = refused + [taken[n % len(taken)] for n in range(len(names) - len(refused))]
+        write(data / table, *(f"{name} {value}" for name, value in zip(names, values, strict=True)))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr.splitlines()
+        assert [line.split("'")[1] for line in errors] == names[: len(refused)]
+        assert all(f"{table}: '" in line and "' needs " in line for line in errors)
+
+    @pytest.mark.parametrize("table", ["utt2dur", "utt2num_frames"])
+    def test_utterances_without_length_are_left_out(self, data: Path, table: str) -> None:
+        utterances = first_fields(data / "utt2spk")
+        write(data / table, *(f"{u} {v}" for u, v in zip(utterances, ["0", "-1", "2 2", *"123456789"], strict=True)))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        assert errors.count("repairs this") == 3
+        run("utils/fix_data_dir.sh", data)
+        assert first_fields(data / "text") == utterances[3:]
+        run("utils/validate_data_dir.sh", "--no-feats", data)
+
+    @pytest.mark.parametrize("table", ["reco2dur", "reco2file_and_channel", "utt2uniq", "utt2lang", "utt2warp"])
+    def test_tables_that_lack_lines(self, data: Path, table: str) -> None:
+        value = {"reco2file_and_channel": "f A"}.get(table, "1")
+        write(data / table, *(f"{u} {value}" for u in first_fields(data / "utt2spk")[1:]))
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        assert errors.count("\n") == 1 and f"'s1-0' has no line in {table}" in errors
 
     def test_what_validation_says_can_be_repaired_is_repaired(self, data: Path) -> None:
         utterances = first_fields(data / "utt2spk")
@@ -159,7 +218,11 @@ class TestDataDirectories:
         run("utils/subset_data_dir.sh", "--first", data, 1, tmp_path / "sub")
         assert first_fields(tmp_path / "sub/wav.scp") == ["rec"]
         (data / "segments").write_text((data / "segments").read_text().replace("s1-0 rec 0.5", "s1-0 rec 2.5"))
-        assert "segments: 's1-0' needs" in run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        errors = run("utils/validate_data_dir.sh", "--no-feats", data, fails=True).stderr
+        assert "segments: 's1-0' needs" in errors and "wav.scp: 'other' has no segment" in errors
+        (data / "wav.scp").unlink()
+        errors = run("utils/validate_data_dir.sh", "--no-feats", "--no-wav", data, fails=True).stderr
+        assert f"{data}/wav.scp is missing\n" in errors
 
     def test_times_of_segments(self, data: Path) -> None:
         write(data / "wav.scp", "rec echo |")
