@@ -142,12 +142,12 @@ class Training:
         self.said: set[str] = set()  # utterances that were named as unusable
         torch.manual_seed(config.seed)
         self.model = AcousticModel(config, train.dim, train.num_pdfs, train.num_phones).to(device)
+        if self.world > 1:  # processors of several kinds do not compute the same random orthogonal weights
+            for value in self.model.state_dict().values():
+                dist.broadcast(value, 0)
         self.average = copy.deepcopy(self.model.state_dict()) if config.weight_average else None
         self.optimizer = RMSprop(self.model.parameters())
         self._resume()
-        self.network = self.model
-        if self.world > 1:
-            self.network = torch.nn.parallel.DistributedDataParallel(self.model)
 
     def run(self) -> None:
         """Train until the last epoch, or until the development set has not gained for several."""
@@ -259,7 +259,7 @@ class Training:
         """One change of the weights; False if it was left out because the loss or its gradient is not finite."""
         self._seed_dropout(number)
         batch = batch.to(self.device)
-        loss, errors = self._loss(self.network, batch)
+        loss, errors = self._loss(self.model, batch)
         sums = self._sums(batch, loss.detach(), errors)
         if self.world > 1:
             dist.all_reduce(sums)
@@ -267,7 +267,8 @@ class Training:
         finite = np.isfinite(total)
         if finite:
             self.model.zero_grad()
-            (loss * (self.world / max(frames, 1))).backward()  # the processes' gradients are averaged
+            (loss / max(frames, 1)).backward()
+            self._sum_gradients()
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
             finite = bool(torch.isfinite(norm))
         if not finite:
@@ -284,6 +285,20 @@ class Training:
                     self.average[name].lerp_(value, (1 - decay) / (1 - decay**self.progress.updates))
         self.totals.add(total, errors, frames)
         return True
+
+    def _sum_gradients(self) -> None:
+        """Give all processes the sum of their gradients.
+
+        Not by DistributedDataParallel, which keeps the process group alive (PyTorch 2.13): destroy_process_group would
+        leave gloo's threads, and one that gives a tensor back while the interpreter ends would abort the process.
+        """
+        if self.world > 1:
+            gradients = [parameter.grad for parameter in self.model.parameters()]
+            together = torch.cat([gradient.flatten() for gradient in gradients])
+            dist.all_reduce(together)
+            parts = together.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def _seed_dropout(self, number: int) -> None:
         """Random numbers that depend on nothing but the place in the training, so that a restart draws the same."""
