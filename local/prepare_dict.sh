@@ -29,6 +29,11 @@ if [ -n "$bad" ]; then
   echo "prepare_dict.sh: $lexicon, line $bad: a carriage return (convert the file to Unix line ends)" >&2
   exit 1
 fi
+bad=$(perl -I utils -M"TextTable qw(has_odd_space)" -ne 'if (has_odd_space($_)) { print $.; exit }' "$lexicon")
+if [ -n "$bad" ]; then
+  echo "prepare_dict.sh: $lexicon, line $bad: white space other than blanks and tabs, such as no-break spaces (make them blanks)" >&2
+  exit 1
+fi
 phones=$(awk '
   $1 != "!SIL" && $1 != "<UNK>" {for (i = 2; i <= NF; i++) if ($i !~ /^(SIL|SPN)$/) print $i}' "$lexicon" | sort -u)
 if [ -z "$phones" ]; then

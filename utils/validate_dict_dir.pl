@@ -3,6 +3,9 @@
 # Every problem is one line naming the file; exits with 1 if there is any.
 use strict;
 use warnings;
+use File::Basename;
+use lib dirname(__FILE__);
+use TextTable qw(has_odd_space);
 
 my $usage = "Usage: utils/validate_dict_dir.pl <dict-dir>\n";
 @ARGV == 1 or die $usage;
@@ -92,6 +95,8 @@ sub lines_of {
     problem($name, $line, 'does not end with a newline') unless $is_whole;
     if ($text !~ m/\S/) { problem($name, $line, 'is empty') if $required; next; }
     problem($name, $line, 'has a carriage return (convert the file to Unix line ends)') if $text =~ m/\r/;
+    problem($name, $line, 'has white space other than blanks and tabs, such as no-break spaces (make them blanks)')
+      if has_odd_space($text);
     push @lines, $line;
   }
   close($file);

@@ -6,6 +6,14 @@ import pytest
 from scripts import first_fields, run, write
 
 GOLDEN = Path(__file__).parent / "golden"
+ODD_SPACES = [  # Kaldi's validate_dict_dir.pl refuses each of these
+    ("lexicon.txt", "FROB AA", "\u00a0"),
+    ("lexicon.txt", "FROB AA", "\u3000"),
+    ("silence_phones.txt", "NSN LAU", "\u00a0"),
+    ("nonsilence_phones.txt", "A1 A2", "\u3000"),
+    ("optional_silence.txt", "SPN ", "\u00a0"),
+    ("extra_questions.txt", "AA SIL", "\u2003"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +88,7 @@ class TestLang:
             ("silence_phones.txt", "AA", "'AA' is there twice"),
             ("optional_silence.txt", "SPN", "exactly one phone"),
             ("extra_questions.txt", "QQ", "phone 'QQ'"),
+            *((name, line.replace(" ", space), "white space other than blanks") for name, line, space in ODD_SPACES),
         ],
     )
     def test_dictionary_errors(self, tmp_path: Path, name: str, line: str, message: str) -> None:
@@ -88,6 +97,11 @@ class TestLang:
                 (tmp_path / file.name).write_text(file.read_text() + (line + "\n" if file.name == name else ""))
         errors = run("utils/validate_dict_dir.pl", tmp_path, fails=True).stderr
         assert message in errors and name in errors
+
+    def test_odd_space_in_a_plain_lexicon(self, tmp_path: Path) -> None:
+        lexicon = write(tmp_path / "lexicon.txt", "ONE W AH N", "TWO T\u00a0UW")
+        errors = run("local/prepare_dict.sh", lexicon, tmp_path / "dict", fails=True).stderr
+        assert f"{lexicon}, line 2: white space" in errors and not (tmp_path / "dict").exists()
 
     def test_dictionary_without_final_newline(self, tmp_path: Path) -> None:
         run("cp", "-r", GOLDEN / "dict", tmp_path)
