@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from kaldi.base import log
 from kaldi.programs import find
@@ -33,7 +34,7 @@ def single_threaded(name: str, argv: list[str]) -> tuple[str, list[str]]:
     return single, argv if single == name else [word for word in argv if not word.startswith("--num-threads=")]
 
 
-def writes_table(function: Callable, arguments: list[str]) -> bool:
+def writes_table(function: Any, arguments: list[str]) -> bool:
     """Whether a table program is to write a table rather than a plain file."""
     return function.files is None or table.is_specifier(arguments[-1])
 

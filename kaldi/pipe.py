@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 from kaldi.programs import MODULE_OF, find
-from kaldi.util.io import PipedFile, Reader
+from kaldi.util.io import PipedFile, Reader, open_command
 from kaldi.util.options import check_arguments, parse
 from kaldi.util.table import Piped, Stream, written_kind
 
@@ -69,8 +68,8 @@ def start(words: list[str], function: Callable, source: Stream | Reader | None) 
     binary = "t" not in arguments[-1].partition(":")[0].split(",")
     if source is not None:
         place = next(i for i, argument in enumerate(arguments) if is_pipe(argument))
-        arguments[place] = Piped(arguments[place])
-        arguments[place].source = source
+        arguments[place] = piped = Piped(arguments[place])
+        piped.source = source
     return Stream(function(*arguments, **options), written_kind(function, options), binary, shlex.join(words))
 
 
@@ -82,22 +81,20 @@ def run_to_table(command: str) -> Stream | None:
     commands = split_commands(command)
     if commands is None:
         return None
-    functions = [embedded(words) for words in commands]
-    first = next((i for i, function in enumerate(functions) if function), len(commands))
-    if first == len(commands) or not all(function and hasattr(function, "writes") for function in functions[first:]):
+    found = [embedded(words) for words in commands]
+    first = next((i for i, function in enumerate(found) if function), len(commands))
+    functions = [function for function in found[first:] if function and hasattr(function, "writes")]
+    if not functions or len(functions) < len(commands) - first:
         return None
     if not all(is_pipe(words[-1]) for words in commands[first:]):
         return None
     if any(sum(map(is_pipe, words)) != 2 for words in commands[max(first, 1) :]):
         return None  # one reads its standard input as something else, such as scp:-
-    source: Stream | Reader | None = None
-    if first:
-        text = " | ".join(shlex.join(words) for words in commands[:first])
-        process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {text}"], stdout=subprocess.PIPE)
-        source = Reader(process.stdout, text, process)
-    for words, function in zip(commands[first:], functions[first:], strict=True):
-        source = start(words, function, source)
-    return source
+    shell = " | ".join(shlex.join(words) for words in commands[:first])
+    stream = start(commands[first], functions[0], open_command(shell, shell) if shell else None)
+    for words, function in zip(commands[first + 1 :], functions[1:], strict=True):
+        stream = start(words, function, stream)
+    return stream
 
 
 def run_to_bytes(command: str) -> bytes | None:

@@ -14,6 +14,7 @@ mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=r
 shellcheck --external-sources path.sh cmd.sh "${scripts[@]}"
 ruff check .
 ruff format --check .
+mypy
 
 # The Li-GRU's TensorBoard does without TensorFlow, which SEGAN's needs, so they are tested in processes of their own.
 # Options such as -k may leave one of them without tests, which is pytest's status 5.

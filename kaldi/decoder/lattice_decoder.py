@@ -132,6 +132,7 @@ class LatticeOutput:
             if self.options.minimize:
                 lattice = minimized(lattice)
         path = lattice.best_path()
+        assert path is not None  # pruning keeps the best one
         words, weight = path.words, path.weight
         if self.words:
             self.words.write(utterance, words)

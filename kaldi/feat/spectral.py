@@ -236,7 +236,13 @@ class FrontEnd:
         if not (isinstance(options, MfccOptions) or options.use_power):
             power = np.sqrt(power)
         bins = power @ filters
-        return self._cepstra(bins, energy) if self.cepstra is not None else self._filterbank(bins, energy)
+        if isinstance(options, MfccOptions):
+            return self._cepstra(bins, energy)
+        features = np.log(np.maximum(bins, EPSILON)) if options.use_log_fbank else bins
+        if energy is None:
+            return features
+        columns = [features, energy[:, None]] if options.htk_compat else [energy[:, None], features]
+        return np.concatenate(columns, axis=1)
 
     def _cepstra(self, bins: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
         features = np.log(np.maximum(bins, EPSILON)) @ self.cepstra
@@ -245,13 +251,6 @@ class FrontEnd:
         elif self.options.htk_compat:
             features[:, 0] *= np.sqrt(2)
         return np.roll(features, -1, axis=1) if self.options.htk_compat else features
-
-    def _filterbank(self, bins: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
-        features = np.log(np.maximum(bins, EPSILON)) if self.options.use_log_fbank else bins
-        if energy is None:
-            return features
-        columns = [features, energy[:, None]] if self.options.htk_compat else [energy[:, None], features]
-        return np.concatenate(columns, axis=1)
 
 
 def _log_energy(frames: np.ndarray) -> np.ndarray:

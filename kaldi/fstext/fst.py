@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass
@@ -53,19 +54,19 @@ class Fst:
 
 def from_arcs(
     start: int,
-    final: np.ndarray,
-    source: np.ndarray,
-    ilabel: np.ndarray,
-    olabel: np.ndarray,
-    weight: np.ndarray,
-    nextstate: np.ndarray,
+    final: ArrayLike,
+    source: ArrayLike,
+    ilabel: ArrayLike,
+    olabel: ArrayLike,
+    weight: ArrayLike,
+    nextstate: ArrayLike,
 ) -> Fst:
     """An Fst from arcs in any order; arcs of one state stay in their order."""
-    source = np.asarray(source, np.int64)
+    final, source = np.asarray(final, np.float32), np.asarray(source, np.int64)
     order = np.argsort(source, kind="stable")
     offsets = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=len(final))))).astype(np.int64)
     columns = ((ilabel, np.int32), (olabel, np.int32), (weight, np.float32), (nextstate, np.int32))
-    return Fst(int(start), np.asarray(final, np.float32), offsets, *(np.asarray(c, t)[order] for c, t in columns))
+    return Fst(int(start), final, offsets, *(np.asarray(c, t)[order] for c, t in columns))
 
 
 def empty() -> Fst:

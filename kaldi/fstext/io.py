@@ -19,7 +19,8 @@ from kaldi.util.kinds import Kind
 
 FST_MAGIC, SYMBOLS_MAGIC = 2125659606, 2125658996
 EXPANDED, MUTABLE = 1, 2
-ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
+ARC_FIELDS = ("ilabel", "olabel", "weight", "nextstate")
+ARC = np.dtype(list(zip(ARC_FIELDS, ("<i4", "<i4", "<f4", "<i4"), strict=True)))
 CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("ieps", "<u4"), ("oeps", "<u4")])
 HAS_ISYMBOLS, HAS_OSYMBOLS, ALIGNED = 1, 2, 4
 
@@ -69,12 +70,13 @@ def read_binary(reader: Reader) -> Fst:
 
 def _read_vector(reader: Reader, start: int, states: int) -> Fst:
     """States one after the other: final cost, number of arcs (int64), the arcs. Everything is a multiple of 4 bytes."""
-    starts, position, size = [], 0, max(1 << 14, 64 * states)
+    starts: list[int] = []
+    position, size = 0, max(1 << 14, 64 * states)
     words = memoryview(b"").cast("i")
     while states < 0 or len(starts) < states:
         if position + 3 > len(words):
-            content = reader.peek(size)
-            grown, size = memoryview(content[: len(content) & ~3]).cast("i"), 2 * size
+            ahead = reader.peek(size)
+            grown, size = memoryview(ahead[: len(ahead) & ~3]).cast("i"), 2 * size
             if len(grown) == len(words) and states < 0 and position == len(words):
                 break
             if len(grown) == len(words):
@@ -111,7 +113,7 @@ def _read_const(reader: Reader, start: int, states: int, arcs: int, aligned_afte
 
 
 def _columns(arcs: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(np.ascontiguousarray(arcs[name]) for name in ARC.names)
+    return tuple(np.ascontiguousarray(arcs[name]) for name in ARC_FIELDS)
 
 
 def _check(fst: Fst, reader: Reader) -> Fst:
@@ -153,7 +155,7 @@ def _header(kind: str, version: int, properties: int, fst: Fst) -> bytes:
 
 def _arcs(fst: Fst) -> np.ndarray:
     arcs = np.empty(fst.num_arcs, ARC)
-    for name in ARC.names:
+    for name in ARC_FIELDS:
         arcs[name] = getattr(fst, name)
     return arcs
 

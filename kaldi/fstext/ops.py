@@ -75,9 +75,9 @@ def connect(fst: Fst) -> Fst:
 
 def remove_symbols(fst: Fst, symbols: np.ndarray, output: bool = False) -> Fst:
     """The symbols on the input (or output) side become epsilon."""
-    side = "olabel" if output else "ilabel"
-    labels = getattr(fst, side)
-    return replace(fst, **{side: np.where(np.isin(labels, symbols), 0, labels).astype(np.int32)})
+    labels = fst.olabel if output else fst.ilabel
+    kept = np.where(np.isin(labels, symbols), 0, labels).astype(np.int32)
+    return replace(fst, olabel=kept) if output else replace(fst, ilabel=kept)
 
 
 def remove_arcs(fst: Fst, symbols: np.ndarray, output: bool = False) -> Fst:
@@ -197,7 +197,8 @@ def topsort(fst: Fst) -> Fst:
 
 def random_path(fst: Fst, random: np.random.Generator, max_length: int) -> Fst:
     """A path from the start whose choices among arcs and ending are uniform; no state where it ends nowhere."""
-    arcs, state = [], fst.start
+    arcs: list[int] = []
+    state = fst.start
     while state >= 0 and len(arcs) < max_length:
         count = int(fst.offsets[state + 1] - fst.offsets[state])
         choice = random.integers(count + int(np.isfinite(fst.final[state]))) if count else 0

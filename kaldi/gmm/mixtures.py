@@ -116,7 +116,7 @@ def _merged(
 
     gains = np.array([gain(i) for i in range(len(weights))])
     for _ in range(len(weights) - count):
-        i, j = sorted(np.unravel_index(np.argmax(gains), gains.shape), reverse=True)
+        i, j = sorted(map(int, np.unravel_index(np.argmax(gains), gains.shape)), reverse=True)
         total = weights[i] + weights[j]
         means[i] = (weights[i] * means[i] + weights[j] * means[j]) / total
         squares[i] = (weights[i] * squares[i] + weights[j] * squares[j]) / total

@@ -77,7 +77,7 @@ class AlignmentConverter:
         phone_map: dict[int, int] | None = None,
     ):
         self.old, self.new, self.tree, self.reorder = old, new, tree, reorder
-        phones = np.arange(1 + int(old.tuples[:, 0].max()))
+        phones = range(1 + int(old.tuples[:, 0].max()))
         self.phone_map = np.array([p if phone_map is None else phone_map.get(p, -1) for p in phones], np.int32)
         used = np.unique(old.tuples[:, 0])
         unmapped = used[self.phone_map[used] < 0]

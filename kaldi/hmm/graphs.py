@@ -100,7 +100,8 @@ def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst,
     hmms.add([c for c, special in zip(contexts[1:], disambiguation[1:], strict=True) if not special])
     entries: dict[int, tuple[int, int, float]] = {}  # ilabel, target and cost of the arc into each HMM
     arcs: list[tuple[int, int, int, int, float]] = []  # source, target, ilabel, olabel, cost
-    states, symbols = 1, []
+    states = 1
+    symbols: list[int] = []
     for label, context in enumerate(contexts[1:], 1):
         if disambiguation[label]:
             symbols.append(hmms.model.num_tids + 1 + len(symbols))
@@ -120,8 +121,8 @@ def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst,
         arcs.append((0, target, tid, label, cost))
     final = np.full(states, np.inf)
     final[0] = 0.0
-    source, target, ilabel, olabel, cost = zip(*arcs, strict=True)
-    return from_arcs(0, final, source, ilabel, olabel, cost, target), symbols
+    sources, targets, ilabels, olabels, costs = zip(*arcs, strict=True)
+    return from_arcs(0, final, sources, ilabels, olabels, costs, targets), symbols
 
 
 def _transition_states(labels: np.ndarray, model: TransitionModel, symbols: np.ndarray) -> np.ndarray:

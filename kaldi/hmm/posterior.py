@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kaldi.base.log import KaldiError
 from kaldi.util.io import Output, Reader, number_text
@@ -22,7 +23,7 @@ class Posterior:
     Iterating gives each frame's list of (id, weight).
     """
 
-    def __init__(self, offsets: np.ndarray, ids: np.ndarray, weights: np.ndarray):
+    def __init__(self, offsets: ArrayLike, ids: ArrayLike, weights: ArrayLike):
         self.offsets = np.asarray(offsets, np.int64)
         self.ids = np.asarray(ids, np.int32)
         self.weights = np.asarray(weights, np.float32)

@@ -81,7 +81,9 @@ class TransitionModel:
     @cached_property
     def state_of(self) -> dict[tuple[int, int, int, int], int]:
         """Transition-state of (phone, HMM state, forward pdf, self-loop pdf)."""
-        return {tuple(row): i for i, row in enumerate(self.tuples.tolist(), 1)}
+        return {
+            (phone, state, forward, loop): i for i, (phone, state, forward, loop) in enumerate(self.tuples.tolist(), 1)
+        }
 
     @cached_property
     def self_loop_of(self) -> np.ndarray:

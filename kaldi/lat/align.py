@@ -184,8 +184,8 @@ def _expand(aligner: Aligner, lattice: Lattice, max_states: int) -> Expanded | N
                 graph.moves[here].append((state((source, rest)), 0.0, 0.0))
         else:
             for arc in range(offsets[source], offsets[source + 1]):
-                word = (words[arc],) if words[arc] else ()
-                passed = Pending(pending.ids + tuple(lattice.strings[arc].tolist()), pending.words + word)
+                heard = (words[arc],) if words[arc] else ()
+                passed = Pending(pending.ids + tuple(lattice.strings[arc].tolist()), pending.words + heard)
                 graph.moves[here].append((state((targets[arc], passed)), *weights[arc]))
             if final_weights[source][0] + final_weights[source][1] < np.inf:
                 passed = Pending(pending.ids + tuple(lattice.final_strings[source].tolist()), pending.words)

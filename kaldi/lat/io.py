@@ -37,7 +37,9 @@ def _find_records(body: memoryview, states: int, strings: bool) -> tuple[list[in
 
     Raises IndexError when the body ends before the lattice does.
     """
-    state_at, arc_at, counts = [], [], []
+    state_at: list[int] = []
+    arc_at: list[int] = []
+    counts: list[int] = []
     p = 0
     if not strings:
         for _ in range(states):
@@ -183,7 +185,7 @@ def _weight_text(weight: list[float], string: list[int] | None) -> str:
 
 
 def _write_text(out: Output, lattice: Lattice, compact: bool) -> None:
-    labels = None if compact else transition_ids(lattice).tolist()
+    labels = [] if compact else transition_ids(lattice).tolist()
     words, targets, weights = lattice.words.tolist(), lattice.targets.tolist(), lattice.weights.tolist()
     final_weights = lattice.final_weights.tolist()
     lines = [""]
@@ -224,7 +226,7 @@ def _read_text(reader: Reader) -> Lattice:
         if len(words) <= 2:
             finals[state] = _parse_weight(words[1], reader.name) if len(words) == 2 else (0.0, 0.0, [])
             continue
-        weight = (0.0, 0.0, [])
+        weight: tuple[float, float, list[int]] = (0.0, 0.0, [])
         if "," in words[-1]:
             weight = _parse_weight(words.pop(), reader.name)
         if len(words) == 4:  # transition-id and word

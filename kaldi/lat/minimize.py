@@ -22,7 +22,8 @@ def minimized(lattice: Lattice) -> Lattice:
     lattice = lattice.connected()
     if not lattice.num_states:
         return lattice
-    ways, classes = [], {}
+    ways: list[list[Way]] = []
+    classes: dict[tuple, int] = {}
     class_of = [0] * lattice.num_states
     potential: list[Weight] = [(0.0, 0.0)] * lattice.num_states
     prefix: list[tuple[int, ...]] = [()] * lattice.num_states

@@ -116,14 +116,14 @@ def compile_lm(
         if origin is None:
             left_out(number, "its history is no n-gram of the model")
             continue
-        word, cost = labels[-1], -log_prob
-        if word in (0, disambig):
+        label, cost = labels[-1], -log_prob
+        if label in (0, disambig):
             raise KaldiError(f"{name}: line {number}: epsilon or the disambiguation symbol is used as a word")
-        if word == eos_label:
+        if label == eos_label:
             if disambig:
                 final[origin] = cost
             else:
-                add_arc(origin, 1, word, word, cost)
+                add_arc(origin, 1, label, label, cost)
             continue
         history = labels[1:] if order == highest else labels
         goal = histories.get(history)
@@ -134,14 +134,14 @@ def compile_lm(
             while shorter not in histories:
                 shorter = shorter[1:]
             add_arc(goal, histories[shorter], disambig, 0, -backoff)
-        if word != bos_label:
-            add_arc(origin, goal, word, word, cost)
+        if label != bos_label:
+            add_arc(origin, goal, label, label, cost)
         elif disambig:
             start = goal
         else:
             start = states
             states += 1
-            add_arc(start, goal, word, word, 0.0)
+            add_arc(start, goal, label, label, 0.0)
     if warnings > max_warnings >= 0:
         warn(f"{name}: {warnings} n-grams were left out, the first {max_warnings} are shown")
     if start < 0:

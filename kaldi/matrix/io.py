@@ -35,10 +35,10 @@ def write_vector(out: Output, vector: np.ndarray, binary: bool) -> None:
 def read_matrix(reader: Reader, binary: bool, dtype: type = np.float32) -> np.ndarray:
     """A matrix of any of Kaldi's storage forms (float, double, compressed), converted to `dtype`."""
     if not binary:
-        rows = _text_rows(reader, dtype)
-        if len({len(row) for row in rows}) > 1:
+        lines = _text_rows(reader, dtype)
+        if len({len(line) for line in lines}) > 1:
             raise KaldiError(f"{reader.name}: the rows of a matrix have different lengths")
-        return np.array([row for row in rows if len(row)], dtype).reshape(-1, len(rows[0]))
+        return np.array([line for line in lines if len(line)], dtype).reshape(-1, len(lines[0]))
     kind = reader.expect("FM", "DM", "CM", "CM2", "CM3")
     if kind.startswith("CM"):
         return read_compressed(reader, kind).astype(dtype, copy=False)
@@ -107,7 +107,7 @@ def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
         reader.take(1)
     try:
         lines = text.decode().replace(";", "\n").split("\n")
-        rows = [np.array(line.split(), dtype) for line in lines if line.strip()]
+        rows: list[np.ndarray] = [np.array(line.split(), dtype) for line in lines if line.strip()]
     except (ValueError, UnicodeDecodeError):
         raise KaldiError(f"{reader.name}: a vector or matrix in text form holds what is not a number") from None
     return rows or [np.zeros(0, dtype)]

@@ -89,7 +89,8 @@ def gmm_align_compiled(
         def writer(wspecifier: str, kind: Kind) -> TableWriter | None:
             return stack.enter_context(TableWriter(wspecifier, kind)) if wspecifier else None
 
-        ali, score = writer(alignments, INT_VECTOR), writer(scores, FLOAT)
+        ali = stack.enter_context(TableWriter(alignments, INT_VECTOR))
+        score = writer(scores, FLOAT)
         per_frame = writer(write_per_frame_acoustic_loglikes, FLOAT_VECTOR)
         for utterance, graph, matrix in _utterances(graphs, feats):
             if matrix is None:

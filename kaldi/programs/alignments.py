@@ -267,7 +267,7 @@ def analyze_counts(
     """
     by_frame = RandomAccess(frame_weights, FLOAT_VECTOR) if frame_weights else None
     by_utterance = RandomAccess(utt_weights, FLOAT) if utt_weights else None
-    counts = np.zeros(counts_dim)
+    counts: np.ndarray = np.zeros(counts_dim)
     count = errors = 0
     for utterance, values in read_table(alignments, INT_VECTOR):
         weights = by_frame.get(utterance) if by_frame else np.ones(len(values))

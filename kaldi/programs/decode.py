@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def gmm_latgen_faster(
     acoustic_scale: float = 0.1,
     allow_partial: bool = False,
     word_symbol_table: str = "",
-    **options: object,
+    **options: Any,
 ) -> None:
     """Generate lattices with a GMM.
 
@@ -95,7 +95,7 @@ def latgen_faster_mapped(
     acoustic_scale: float = 0.1,
     allow_partial: bool = False,
     word_symbol_table: str = "",
-    **options: object,
+    **options: Any,
 ) -> None:
     """Generate lattices from matrices of log-likelihoods of pdfs; of the model only the transition model is read.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def compute_mfcc_feats(
     vtln_warp: float = 1.0,
     vtln_map: str = "",
     utt2spk: str = "",
-    **options: object,
+    **options: Any,
 ) -> Features:
     """Compute mel cepstra (MFCC) of recordings.
 
@@ -127,7 +128,7 @@ def compute_fbank_feats(
     vtln_warp: float = 1.0,
     vtln_map: str = "",
     utt2spk: str = "",
-    **options: object,
+    **options: Any,
 ) -> Features:
     """Compute mel filterbank features of recordings.
 

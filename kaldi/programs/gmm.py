@@ -340,7 +340,8 @@ def gmm_acc_stats_twofeats(
         count += 1
     if accumulator is None:
         done(0, "files", errors)
-    finish_stats(accumulator, count, errors, stats_out, binary)
+    else:
+        finish_stats(accumulator, count, errors, stats_out, binary)
 
 
 @program(FLOAT_MATRIX)

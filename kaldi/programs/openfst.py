@@ -63,10 +63,10 @@ def fstprint(
     """
     from kaldi.fstext.text import lines_of
 
-    names = [read_names(table) if table else None for table in (isymbols, osymbols)]
+    inputs, outputs = (read_names(table) if table else None for table in (isymbols, osymbols))
     fst = read_fst(fst_in)
     with Output(text_out) as out:
-        out.text("".join(f"{line}\n" for line in lines_of(fst, *names, acceptor)))
+        out.text("".join(f"{line}\n" for line in lines_of(fst, inputs, outputs, acceptor)))
 
 
 def fstarcsort(fst_in: str = "-", fst_out: str = "-", *, sort_type: str = "ilabel") -> None:

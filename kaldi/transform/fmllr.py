@@ -72,7 +72,8 @@ class FmllrStats:
         towards_means = np.einsum("ijk,ik->ij", inverses, self.K)
         inverses = np.ascontiguousarray(inverses[:, :, :dimension])
         transform = np.eye(dimension, dimension + 1)
-        square, inverse = np.eye(dimension), np.eye(dimension)
+        square = np.eye(dimension)
+        inverse: np.ndarray = np.eye(dimension)
         for _ in range(iterations):
             for i in range(dimension):
                 cofactors = inverse[:, i]
@@ -93,8 +94,7 @@ class FmllrStats:
     def _diagonal_terms(self) -> tuple[np.ndarray, ...]:
         """G_i at (i, i), (i, last), (last, last), and K at (i, i), (i, last): [D] each."""
         d = np.arange(len(self.K))
-        at = d * (d + 1) // 2 + d
-        last = len(d) * (len(d) + 1) // 2
+        at, last = d * (d + 1) // 2 + d, len(d) * (len(d) + 1) // 2
         return self.packed[d, at], self.packed[d, last + d], self.packed[:, -1], self.K[d, d], self.K[:, -1]
 
     def _diagonal(self, _: int) -> np.ndarray:
@@ -107,13 +107,13 @@ class FmllrStats:
 
     def _offset(self, _: int) -> np.ndarray:
         """An offset for each dimension."""
-        _, cross, constant, _, k_offset = self._diagonal_terms()
+        _square, cross, constant, _k_scale, k_offset = self._diagonal_terms()
         return np.hstack([np.eye(len(self.K)), ((k_offset - cross) / constant)[:, None]])
 
 
 def weighted_parameters(model: AmDiagGmm, posterior: GaussianPosterior) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames that have a posterior [N], and their posterior-weighted mean / variance and 1 / variance, [N, D] each."""
-    linear = np.empty((len(posterior.pdfs), model.dim), np.float32)
+    linear: np.ndarray = np.empty((len(posterior.pdfs), model.dim), np.float32)
     quadratic = np.empty_like(linear)
     for pdf, entries in frames_by_pdf(posterior.pdfs):
         part = slice(model.offsets[pdf], model.offsets[pdf + 1])

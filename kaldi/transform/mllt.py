@@ -64,7 +64,8 @@ class MlltStats:
         if count < 10 * dimension:
             warn(f"MLLT from only {count:g} frames in {dimension} dimensions")
         inverses = invert(G, "MLLT")
-        transform, inverse = np.eye(dimension), np.eye(dimension)
+        transform = np.eye(dimension)
+        inverse: np.ndarray = np.eye(dimension)
         before = self._objective(transform, G)
         for _ in range(ITERATIONS):
             for i in range(dimension):

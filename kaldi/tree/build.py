@@ -75,7 +75,7 @@ class Splitter:
                 found = candidate
         return found
 
-    def _best_for(self, key: int, rows: np.ndarray, total: np.float32) -> Best | None:
+    def _best_for(self, key: int, rows: np.ndarray, total: np.ndarray) -> Best | None:
         values = self.stats.events[rows, key + 1] if key + 1 < self.stats.events.shape[1] else np.array([UNKNOWN])
         question = self.questions[key]
         if (values == UNKNOWN).any() or not question.sets:

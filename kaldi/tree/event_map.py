@@ -87,14 +87,12 @@ def possible_answers(node: Node | None, event: dict[int, int]) -> set[int]:
     return set().union(*(possible_answers(branch, event) for branch in branches))
 
 
-def replace_leaves(node: Node | None, replacement: Callable[[int], Node]) -> Node | None:
+def replace_leaves(node: Node, replacement: Callable[[int], Node]) -> Node:
     """A copy of the tree with another node in the place of each leaf."""
-    if node is None:
-        return None
     if isinstance(node, Leaf):
         return replacement(node.answer)
     if isinstance(node, Table):
-        return Table(node.key, [replace_leaves(child, replacement) for child in node.nodes])
+        return Table(node.key, [child and replace_leaves(child, replacement) for child in node.nodes])
     yes, no = replace_leaves(node.yes, replacement), replace_leaves(node.no, replacement)
     return Split(node.key, node.values, yes, no)
 

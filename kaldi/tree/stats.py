@@ -193,7 +193,8 @@ def model_from_old(
             warn(f"pdf-id {pdf} of the new tree has no stats: it starts with the average of all")
             parts.append((average.weights, average.means_invvars, average.inv_vars))
     offsets = np.concatenate([[0], np.cumsum([len(part[0]) for part in parts])])
-    return AmDiagGmm(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), offsets)
+    weights, means_invvars, inv_vars = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return AmDiagGmm(weights, means_invvars, inv_vars, offsets)
 
 
 # ---- files ----

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -225,6 +225,12 @@ class Reader:
                 self.process.wait()
 
 
+def open_command(command: str, name: str) -> Reader:
+    """What a shell command prints."""
+    process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {command}"], stdout=subprocess.PIPE)
+    return Reader(cast(BinaryIO, process.stdout), name, process)
+
+
 def open_input(rxfilename: str) -> Reader:
     """Open an rxfilename for reading. Raises KaldiError when it cannot be opened."""
     name = rxfilename.strip()
@@ -232,8 +238,7 @@ def open_input(rxfilename: str) -> Reader:
         content = embedded_output(name[:-1])
         if content is not None:
             return Reader(BytesIO(content), name)
-        process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[:-1]}"], stdout=subprocess.PIPE)
-        return Reader(process.stdout, name, process)
+        return open_command(name[:-1], name)
     if name in ("-", ""):
         if not sys.stdin:
             raise KaldiError("standard input is closed")
@@ -275,7 +280,7 @@ class Output:
             self.stream: BinaryIO = wxfilename.content
         elif name.startswith("|"):
             self.process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {name[1:]}"], stdin=subprocess.PIPE)
-            self.stream = self.process.stdin
+            self.stream = cast(BinaryIO, self.process.stdin)
         elif name in ("-", ""):
             if not sys.stdout:
                 raise KaldiError("standard output is closed")
@@ -292,7 +297,7 @@ class Output:
             except OSError as error:
                 raise KaldiError(f"cannot write {name}: {error.strerror}") from None
 
-    def write(self, data: bytes | memoryview | np.ndarray) -> None:
+    def write(self, data: bytes) -> None:
         self.written += self.stream.write(data)
 
     def header(self, binary: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from kaldi.base.log import KaldiError
 from kaldi.base.text import decode
@@ -16,11 +17,11 @@ from kaldi.base.text import decode
 COMMON = {"help": False, "config": "", "verbose": 0, "print_args": True}
 
 
-def with_options_of(options: type) -> Callable:
+def with_options_of(options: type[tuple]) -> Callable:
     """Let a program take each field of the NamedTuple `options` as an option; they arrive as further keywords."""
 
-    def extend(function: Callable) -> Callable:
-        function.__kwdefaults__.update(options._field_defaults)
+    def extend(function: Any) -> Any:
+        function.__kwdefaults__.update(options._field_defaults)  # type: ignore[attr-defined]
         return function
 
     return extend
@@ -36,7 +37,7 @@ def parse_bool(text: str) -> bool:
 
 def convert(name: str, text: str, default: object) -> object:
     """The option's text as a value of the type of its default."""
-    kind = parse_bool if isinstance(default, bool) else type(default)
+    kind: Callable[[str], object] = parse_bool if isinstance(default, bool) else type(default)
     try:
         return kind(text)
     except ValueError:

@@ -163,7 +163,8 @@ class _ScriptReader:
     """Objects of script lines; neighbouring entries of one archive share the open file."""
 
     def __init__(self, kind: Kind):
-        self.kind, self.path, self.reader = kind, "", None
+        self.kind, self.path = kind, ""
+        self.reader: Reader | None = None
 
     def read(self, key: str, rxfilename: str) -> Any:
         name, ranges = _split_range(rxfilename)
@@ -181,11 +182,11 @@ class _ScriptReader:
 
     def _open_and_read(self, key: str, name: str) -> Any:
         try:
-            self.reader = open_input(name)
+            self.reader = reader = open_input(name)
         except KaldiError as error:
             raise KaldiError(f"{error}; entry {key!r}") from None
         try:
-            return _read_object(self.reader, self.kind, key)
+            return _read_object(reader, self.kind, key)
         except KaldiError:
             self.close(key)  # that a command failed is the better reason
             raise

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -93,3 +96,28 @@ def test_what_the_tests_above_would_find(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     assert upward_imports(tmp_path / "kaldi") == ["kaldi.util.io imports kaldi.hmm.posterior"]
     assert set(circle(tmp_path / "kaldi")) == {"kaldi.util.io", "kaldi.hmm.posterior"}
+
+
+def test_kaldi_needs_only_its_own_packages() -> None:
+    """What kaldi/README.md says that another recipe has to install."""
+    wanted = set()
+    for path in (ROOT / "kaldi").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            wanted |= {name.partition(".")[0] for name in names}
+    assert wanted - sys.stdlib_module_names == {"kaldi", "numpy", "scipy", "numba", "kaldifst"}
+
+
+def test_the_line_of_the_readme_from_a_foreign_directory(tmp_path: Path) -> None:
+    line = next(line for line in (ROOT / "kaldi/README.md").read_text().splitlines() if "export PATH=" in line)
+    command = line.strip().replace("/path/to/am_gan", str(ROOT))
+    (tmp_path / "feats.txt").write_text("a  [\n  1 2\n  3 4 ]\n")
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; copy-feats ark,t:feats.txt ark:- | feat-to-len ark:- ark,t:-"],
+        cwd=tmp_path,
+        env={"PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["a", "2"], done.stderr
