@@ -124,14 +124,15 @@ def list_utterances(data_dir: Path) -> dict[str, Segment]:
     for utterance, value in read_scp(data_dir / "segments").items():
         try:
             recording, start, end, *channel = value.split()
-            segment = Segment(recordings[recording], float(start), float(end), *map(int, channel))
-            if not (segment.start >= 0 and (segment.end == -1 or segment.start < segment.end)):
+            first, last = float(start), float(end)
+            segment = Segment(recordings[recording], first, None if last == -1 else last, *map(int, channel))
+            if first < 0 or not (last == -1 or first < last):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise ValueError(
                 f"{data_dir / 'segments'}: {utterance} needs a recording in wav.scp, start, end and perhaps channel"
             ) from None
-        utterances[utterance] = segment._replace(end=None) if segment.end == -1 else segment
+        utterances[utterance] = segment
     return utterances
 
 

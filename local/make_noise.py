@@ -169,9 +169,9 @@ def main() -> None:
                 rng = np.random.default_rng([arguments.seed, 2, index, number])
                 write_noise(arguments.noise_dir / f"{kind}{number:02d}.wav", make(rng, talkers))
     for number in range(1, arguments.files + 1):
-        for index, (kind, make) in enumerate(SOUNDING.items()):
+        for index, (kind, sound) in enumerate(SOUNDING.items()):
             rng = np.random.default_rng([arguments.seed, 3, index, number])
-            write_noise(arguments.noise_dir / f"{kind}{number:02d}.wav", make(rng, samples))
+            write_noise(arguments.noise_dir / f"{kind}{number:02d}.wav", sound(rng, samples))
     done.write_text(current)
 
 

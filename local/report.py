@@ -79,7 +79,9 @@ def as_page(figures: Figures, pictures: list[Path]) -> str:
     for title, columns, rows in tables(figures):
         rates = title.startswith("Word")
         values = [v for _, row in rows for v in row if v is not None]
-        best = [min((row[i] for _, row in rows if row[i] is not None), default=None) for i in range(len(columns))]
+        best = [
+            min((value for _, row in rows if (value := row[i]) is not None), default=None) for i in range(len(columns))
+        ]
         body.append(f"<h2>{html.escape(title)}</h2><table><thead><tr><th></th>")
         body += [f"<th>{html.escape(c)}</th>" for c in columns]
         body.append("</tr></thead>")

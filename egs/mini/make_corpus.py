@@ -78,7 +78,7 @@ def record_speaker(task: tuple[Path, int, int, float]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, number])
     speaker = draw_speaker(rng)
-    lines = []
+    lines: list[str] = []
     with open_voice(speaker) as voice:
         spoken = 0.0
         while spoken < seconds:

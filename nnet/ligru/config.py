@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -84,7 +85,7 @@ class Config:
     def _check_type(self, field: dataclasses.Field) -> None:
         """The type as the class says, and no number below 0."""
         value = getattr(self, field.name)
-        values, kind = (value,), field.type
+        values, kind = (value,), str(field.type)
         if kind.startswith("tuple["):
             values, kind = value if isinstance(value, tuple) else (None,), kind[len("tuple[") :].partition(",")[0]
         if not all(type(one) in KINDS[kind] for one in values):
@@ -93,13 +94,13 @@ class Config:
             raise ValueError(f"{field.name} {value}: at least 0")
 
 
-def build_config(values: dict[str, object], source: str) -> Config:
+def build_config(values: dict[str, Any], source: str) -> Config:
     """A configuration from its values by name; ValueError names the source and what is wrong with it."""
     fields = dataclasses.fields(Config)
     wrong = values.keys() - {field.name for field in fields}
     wrong |= {field.name for field in fields if field.default is dataclasses.MISSING} - values.keys()
-    if wrong := sorted(wrong):
-        raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
+    if wrong:
+        raise ValueError(f"{source}: unknown or missing: {', '.join(sorted(wrong))}")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return Config(**values)

@@ -20,6 +20,8 @@ class FrameBatchNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.running_mean: Tensor
+        self.running_variance: Tensor
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_variance", torch.ones(channels))
         self._of_batch: tuple[Tensor, Tensor] | None = None
@@ -38,6 +40,7 @@ class FrameBatchNorm(nn.Module):
 
         Channels whose variance overflowed stay as they were.
         """
+        assert self._of_batch is not None, "follow_batch comes after forward"
         mean, variance = self._of_batch
         finite = torch.isfinite(mean) & torch.isfinite(variance)
         for running, current in ((self.running_mean, mean), (self.running_variance, variance)):

@@ -28,14 +28,13 @@ class Packing:
 
 def pack(lengths: Sequence[int]) -> Packing:
     """Packing of sequences with these numbers of frames, which must be positive and not rise."""
-    ends = np.cumsum(lengths)
-    lengths = np.asarray(lengths)
-    if len(lengths) == 0 or lengths[-1] < 1 or (np.diff(lengths) > 0).any():
+    frames = np.asarray(lengths)
+    if len(frames) == 0 or frames[-1] < 1 or (np.diff(frames) > 0).any():
         raise ValueError("sequences must be given longest first, and none may be empty")
-    sizes = np.searchsorted(-lengths, -np.arange(lengths[0]), side="left")  # how many lengths are above each step
+    sizes = np.searchsorted(-frames, -np.arange(frames[0]), side="left")  # how many lengths are above each step
     starts = np.concatenate([[0], np.cumsum(sizes)])
     step = np.repeat(np.arange(len(sizes)), sizes)
     sequence = np.arange(starts[-1]) - starts[step]
-    source = ends[sequence] - lengths[sequence] + step
-    reverse = starts[lengths[sequence] - 1 - step] + sequence
+    source = (np.cumsum(frames) - frames)[sequence] + step
+    reverse = starts[frames[sequence] - 1 - step] + sequence
     return Packing(sizes.tolist(), source, reverse)

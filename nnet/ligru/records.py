@@ -33,7 +33,7 @@ class Records:
         if self.directory is not None:
             self._write_table(self.directory / "log.tsv")
             self._draw(self.directory / "learning_curves.png")
-            self._write_events(row)
+            self._write_events(self.directory / "tensorboard", row)
 
     def _write_table(self, path: Path) -> None:
         lines = ["\t".join(self.rows[0])]
@@ -60,12 +60,12 @@ class Records:
         figure.savefig(partial, dpi=120)
         partial.replace(path)
 
-    def _write_events(self, row: dict[str, float]) -> None:
+    def _write_events(self, directory: Path, row: dict[str, float]) -> None:
         # TensorBoard takes this module as the sign to do without TensorFlow, which would take seconds to import
         sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
         from torch.utils.tensorboard import SummaryWriter
 
-        with SummaryWriter(self.directory / "tensorboard", purge_step=int(row["epoch"])) as writer:
+        with SummaryWriter(directory, purge_step=int(row["epoch"])) as writer:
             for name, value in row.items():
                 if name != "epoch":
                     writer.add_scalar(name, value, int(row["epoch"]))

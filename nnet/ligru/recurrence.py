@@ -77,8 +77,8 @@ class _LightRecurrence(torch.autograd.Function):
         frames = gates.shape[0]
         # One block for all steps: thousands of small ones would scatter over the heap and slow malloc down.
         acts = torch.empty_like(gates)  # z_t | c_t
-        products = torch.empty_like(gates) if normalise else None  # the normalised U h_{t-1}
-        inverse_deviations = gates.new_empty(frames, 1) if normalise else None
+        products = gates.new_empty(gates.shape if normalise else 0)  # the normalised U h_{t-1}
+        inverse_deviations = gates.new_empty(frames, 1)
         recurrent = Multiplier(U, sizes[0])
         states = gates.new_empty(frames, units)
         state = gates.new_zeros(sizes[0], units)

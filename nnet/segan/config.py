@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,7 +84,7 @@ class Config:
         """Frames and channels of the encoder's output, and of the latent z."""
         return self.window // self.stride ** len(self.g_depths), self.g_depths[-1]
 
-    def with_overrides(self, **values: object) -> Config:
+    def with_overrides(self, **values: Any) -> Config:
         """A copy in which every value that is not None replaces the one of its name."""
         return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
 
@@ -94,12 +95,12 @@ class Config:
         partial.replace(directory / "config.json")
 
 
-def _build(values: dict[str, object], source: Path) -> Config:
+def _build(values: dict[str, Any], source: Path) -> Config:
     fields = dataclasses.fields(Config)
     wrong = values.keys() - {field.name for field in fields}
     wrong |= {field.name for field in fields if field.default is dataclasses.MISSING} - values.keys()
-    if wrong := sorted(wrong):
-        raise ValueError(f"{source}: unknown or missing: {', '.join(wrong)}")
+    if wrong:
+        raise ValueError(f"{source}: unknown or missing: {', '.join(sorted(wrong))}")
     for name in ("g_depths", "d_depths"):
         values[name] = tuple(values[name])
     try:
