@@ -19,7 +19,8 @@ LN10 = math.log(10.0)
 def read_ngrams(lines: Iterable[str], name: str) -> Iterator[tuple[int, int, list[str], float, float]]:
     """(line number, order, words, log-probability, log back-off weight), natural logarithms, in the order of the file.
 
-    The first item yielded has the model's order, no words, and zeros. Raises KaldiError naming the line.
+    The first item yielded has the model's order, no words, and zeros. Raises KaldiError naming the line. As in Kaldi,
+    a section may hold fewer n-grams than the header says (recipes take lines out), but not more.
     """
     counts: dict[int, int] = {}
     order = seen = 0
@@ -29,7 +30,7 @@ def read_ngrams(lines: Iterable[str], name: str) -> Iterator[tuple[int, int, lis
         if not fields:
             continue
         if fields[0].startswith("\\"):
-            if order and seen != counts[order]:
+            if order and seen > counts[order]:
                 raise KaldiError(f"{name}: line {number}: {seen} {order}-grams, but the header says {counts[order]}")
             section, seen = fields[0], 0
             if section == "\\end\\":
