@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import math
 import subprocess
 from pathlib import Path
@@ -18,6 +19,8 @@ import soundfile
 from scipy.signal import resample_poly
 
 from local.whole_file import read_lines, write_file
+
+log = logging.getLogger("audio.py")
 
 RATE = 16000
 # Seconds that a segment may end after its recording, as extract-segments allows; it is cut there.
@@ -153,8 +156,10 @@ def _read_bytes(source: str | Path) -> bytes:
     command = str(source).strip()
     if command.endswith("|"):
         done = subprocess.run(["bash", "-c", command[:-1]], stdout=subprocess.PIPE, check=False)
-        if done.returncode != 0:
+        if done.returncode != 0 and not done.stdout:
             raise AudioError(f"command ended with status {done.returncode}: {source}")
+        if done.returncode != 0:  # the recording can be whole all the same; Kaldi's programs use it too
+            log.warning("command ended with status %d, its output is used: %s", done.returncode, source)
         return done.stdout
     try:
         return Path(source).read_bytes()

@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from kaldi.base.log import KaldiError
+from kaldi.base.log import KaldiError, warn
 from kaldi.base.text import decode, encode
 
 CHUNK = 1 << 18
@@ -205,19 +205,25 @@ class Reader:
             raise KaldiError(f"{self.name}: expected T or F, found {letter!r}")
         return letter == b"T"
 
-    def close(self) -> None:
-        """Close the stream; a command that failed is an error."""
+    def close(self) -> str:
+        """Close the stream. Returns what there is to say of a command that failed, otherwise nothing.
+
+        What was read can be whole all the same. So to Kaldi, a command that fails is an error at the end of an archive,
+        where nothing else tells that entries are missing, and a warning elsewhere.
+        """
         if self.stream is not getattr(sys.stdin, "buffer", None):
             self.stream.close()
         if self.process and self.process.wait() not in (0, -13, 141):  # 13: SIGPIPE, the rest was not wanted
-            raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
+            return f"the command failed with status {self.process.returncode}: {self.name}"
+        return ""
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is None:
-            self.close()
+            if failure := self.close():
+                warn(failure)
         else:
             self.stream.close()
             if self.process:

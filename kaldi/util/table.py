@@ -67,6 +67,10 @@ def written_kind(function: Callable, options: dict[str, object]) -> Kind:
 # ---- reading ----
 
 
+class CommandError(KaldiError):
+    """The command that writes an archive failed; the entries before are read."""
+
+
 class Specifier(NamedTuple):
     """A parsed rspecifier: scp or ark, its option letters, and the rxfilename."""
 
@@ -103,7 +107,7 @@ def read_table(rspecifier: str, kind: Kind) -> Iterator[tuple[str, Any]]:
     if isinstance(source, Reader):
         entries = _read_archive(source, kind)
     elif source.binary and source.kind.name == kind.name:
-        entries = source.entries
+        entries = _of_command(source)
     else:
         entries = _reread(source, kind)
     try:
@@ -124,11 +128,20 @@ def _read_archive(reader: Reader, kind: Kind) -> Iterator[tuple[str, Any]]:
     with reader:
         while (key := reader.key()) is not None:
             yield key, _read_object(reader, kind, key)
+        if failure := reader.close():
+            raise CommandError(failure)
+
+
+def _of_command(stream: Stream) -> Iterator[tuple[str, Any]]:
+    try:
+        yield from stream.entries
+    except KaldiError as error:
+        raise CommandError(str(error)) from None
 
 
 def _reread(stream: Stream, kind: Kind) -> Iterator[tuple[str, Any]]:
     """Objects that a pipe would change (text, compression) or that are of another kind: written, and read again."""
-    for key, value in stream.entries:
+    for key, value in _of_command(stream):
         out = PipedFile("-")
         out.content = BytesIO()
         write_file(out, stream.kind, value, stream.binary)
@@ -188,16 +201,15 @@ class _ScriptReader:
         try:
             return _read_object(reader, self.kind, key)
         except KaldiError:
-            self.close(key)  # that a command failed is the better reason
+            reader, self.reader = self.reader, None
+            if failure := reader.close():  # the better reason
+                raise KaldiError(f"{failure}; entry {key!r}") from None
             raise
 
     def close(self, key: str = "") -> None:
         reader, self.reader = self.reader, None
-        try:
-            if reader:
-                reader.close()
-        except KaldiError as error:
-            raise KaldiError(f"{error}; entry {key!r}") from None
+        if reader and (failure := reader.close()):
+            warn(f"{failure}; entry {key!r}")
 
 
 def _split_range(rxfilename: str) -> tuple[str, str | None]:
@@ -244,6 +256,14 @@ def _read_script(spec: Specifier, kind: Kind) -> Iterator[tuple[str, Any]]:
     objects.close()
 
 
+def _up_to_failure(entries: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Entries that are looked up: that their command failed is a warning, as in Kaldi. What is missing is noticed."""
+    try:
+        yield from entries
+    except CommandError as error:
+        warn(str(error))
+
+
 class RandomAccess:
     """A table looked up by key. An archive is read only as far as needed; with the options s and cs, entries that the
     sorted look-ups have passed are forgotten."""
@@ -264,7 +284,7 @@ class RandomAccess:
                 raise KaldiError(f"{spec.file}: {twice!r} is there more than once")
             self.objects = _ScriptReader(kind)
         else:
-            self.stream = read_table(rspecifier, kind)
+            self.stream = _up_to_failure(read_table(rspecifier, kind))
 
     def __contains__(self, key: str) -> bool:
         if self.script is not None:

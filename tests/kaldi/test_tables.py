@@ -124,6 +124,33 @@ def test_a_pipe_in_the_process_does_what_a_real_one_does(folder: Path, kaldi: Ru
     assert run("compute-wer ark:copy-int-vector_ark:i.ark_ark,t:-_| ark:copy-int-vector_ark:i.ark_ark,t:-_|") == 0
 
 
+FAILING = [  # what real Kaldi gives for these: warnings, or an error
+    ("copy-feats scp:pipe.scp ark:o", 0, "ac"),
+    ("paste-feats scp:m.scp scp:pipe.scp ark:o", 0, "ac"),
+    ("copy-feats scp:cat_m.scp;_exit_3_| ark:o", 0, "abc"),
+    ("subset-feats --include=echo_b;_exit_3_| ark:m.ark ark:o", 0, "b"),
+    ("subset-feats --n=1 ark:cat_m.ark;_exit_3_| ark:o", 0, "a"),
+    ("paste-feats scp:m.scp ark:head_-c_65_m.ark;_exit_3_| ark:o", 0, "a"),
+    ("paste-feats scp:m.scp ark,s,cs:head_-c_65_m.ark;_exit_3_| ark:o", 0, "a"),
+    ("paste-feats scp:m.scp ark:copy-feats_ark:cut.ark_ark:-_| ark:o", 0, "ab"),
+    ("copy-feats ark,p:cat_m.ark;_exit_3_| ark:o", 0, "abc"),
+    ("copy-feats ark:cat_m.ark;_exit_3_| ark:o", 1, ""),
+    ("copy-feats ark:copy-feats_ark:cut.ark_ark:-_| ark:o", 1, ""),
+]
+
+
+@pytest.mark.parametrize(("command", "status", "keys"), FAILING, ids=[command for command, *_ in FAILING])
+def test_commands_that_fail(command: str, status: int, keys: str, folder: Path, capfd: pytest.CaptureFixture) -> None:
+    """What they wrote is read. Their status matters only at the end of an archive that is read from end to end."""
+    Path("pipe.scp").write_text("a tail -c +3 m.ark; exit 3 |\nc tail -c +133 m.ark; exit 4 |\n")
+    assert run(command) == status
+    told = "the command failed with status 3: " in capfd.readouterr().err
+    assert told == (
+        ("exit" in command or "pipe" in command) and "--n=1" not in command
+    )  # --n=1: it is not read to its end
+    assert "".join(key for key, _ in read_table("ark:o", FLOAT_MATRIX)) == keys if keys else not Path("o").exists()
+
+
 def test_sorted_look_ups_may_repeat_and_skip(folder: Path) -> None:
     Path("u2s").write_text("1 a\n2 a\n3 c\n")
     with TableWriter("ark:f", FLOAT_MATRIX) as writer:

@@ -22,11 +22,23 @@ def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, suffix: str, r
     assert np.abs(samples - expected)[500:-500].max() < 2e-3
 
 
-def test_command_of_wav_scp(tmp_path: Path) -> None:
+def test_command_of_wav_scp(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     soundfile.write(tmp_path / "a.wav", speech_like(0.5), 16000)
     assert len(read_audio(f"cat {tmp_path / 'a.wav'} |")) == 8000
     with pytest.raises(AudioError, match="status 3"):
         read_audio("exit 3 |")
+    assert not caplog.messages
+
+
+def test_a_command_that_fails_after_the_whole_recording_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soundfile.write(tmp_path / "a.wav", speech_like(0.5), 16000)
+    command = f"cat {tmp_path / 'a.wav'}; exit 3 |"
+    assert len(read_audio(command)) == 8000
+    assert caplog.messages == [f"command ended with status 3, its output is used: {command}"]
+    with pytest.raises(AudioError, match="truncated"):
+        read_audio(f"head -c 9000 {tmp_path / 'a.wav'}; exit 3 |")
 
 
 @pytest.mark.parametrize(
