@@ -44,6 +44,9 @@ shift
 for file in "$nnet_dir"/final.{pt,mdl} "$gmm_dir"/final.mdl "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+require_one_tree "$graph_dir" {"$gmm_dir","$nnet_dir"}/final.mdl
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)

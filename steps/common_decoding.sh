@@ -3,17 +3,20 @@
 #
 # They use these variables of the script: cmd nj data dir graphdir num_threads skip_scoring scoring_opts.
 
-# start_decoding: checks data and graph, splits the data, makes the directory.
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+
+# start_decoding <model> ...: checks data, graph and the models that decode with it, splits the data, makes the directory.
 start_decoding() {
-  require_files "$graphdir"/{HCLG.fst,words.txt} "$data/feats.scp"
+  require_files "$graphdir"/{HCLG.fst,words.txt} "$data/feats.scp" "$@"
+  require_one_tree "$graphdir" "$@"
   utils/split_data.sh "$data" "$nj"
   mkdir -p "$dir/log"
   echo "$nj" >"$dir/num_jobs"
 }
 
-# require_graph_of <model>: a graph that is older than its model was made for another one.
-require_graph_of() {
-  require_files "$1"
+# warn_if_newer <model>: a graph that is older than its model may have been made for another one.
+warn_if_newer() {
   if [ "$1" -nt "$graphdir/HCLG.fst" ]; then
     echo "$0: warning: $1 is newer than $graphdir/HCLG.fst; was utils/mkgraph.sh run after training?" >&2
   fi

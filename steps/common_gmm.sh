@@ -5,6 +5,9 @@
 # for training max_iter_inc num_iters realign_iters, and from alignments alidir context_opts cluster_thresh num_leaves
 # totgauss.
 
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+
 # check_max_iter_inc: the Gaussians to add are divided by it.
 check_max_iter_inc() {
   if ! [[ $max_iter_inc =~ ^[1-9][0-9]*$ ]]; then
@@ -19,6 +22,7 @@ start_from_alignments() {
   require_files "$alidir"/{final.mdl,ali.1.gz,num_jobs} "$data"/{feats.scp,cmvn.scp,text} \
     "$lang"/{L.fst,topo,oov.int,phones/roots.int,phones/context_indep.csl}
   utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$alidir/phones.txt"
+  if [ -f "$alidir/tree" ]; then require_one_tree "$alidir/tree" "$alidir/final.mdl"; fi
   nj=$(cat "$alidir/num_jobs")
   sdata=$data/split$nj
   num_gauss=$num_leaves
@@ -38,6 +42,8 @@ start_from_alignments() {
 start_alignment() {
   require_files "$srcdir"/{final.mdl,tree} "$data"/{feats.scp,cmvn.scp,text} "$lang"/{L.fst,oov.int}
   utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$srcdir/phones.txt"
+  require_one_tree "$srcdir/tree" "$srcdir/final.mdl"
+  if [ -f "$srcdir/final.alimdl" ]; then require_one_tree "$srcdir/final.mdl" "$srcdir/final.alimdl"; fi
   sdata=$data/split$nj
   utils/split_data.sh "$data" "$nj"
   mkdir -p "$dir/log"

@@ -49,9 +49,9 @@ model=${model:-$srcdir/${iter:-final}.mdl}
 if [ -n "$transform_dir" ]; then
   transforms=$(transforms_in "$transform_dir" "$nj")
 fi
-start_decoding
-require_graph_of "$model"
 require_files "$data/cmvn.scp"
+start_decoding "$model"
+warn_if_newer "$model"
 features=$(speaker_independent_features "$sdata" "$srcdir")
 if [ -n "$transform_dir" ]; then
   features=$(add_fmllr "$features" "$sdata" "$transforms")

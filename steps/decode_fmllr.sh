@@ -59,9 +59,12 @@ if [ -z "$alignment_model" ]; then
 fi
 adapt_model=${adapt_model:-$srcdir/final.mdl}
 final_model=${final_model:-$srcdir/final.mdl}
-start_decoding
-require_graph_of "$adapt_model"
-require_files "$final_model" "$alignment_model" "$data/cmvn.scp" "$graphdir/phones/silence.csl"
+models=("$alignment_model" "$adapt_model")
+if [ "$final_model" != "$adapt_model" ]; then models+=("$final_model"); fi
+if [ -n "$si_dir" ] && [ -f "$(dirname "$si_dir")/final.mdl" ]; then models+=("$(dirname "$si_dir")/final.mdl"); fi
+require_files "$data/cmvn.scp" "$graphdir/phones/silence.csl"
+start_decoding "${models[@]}"
+warn_if_newer "$adapt_model"
 
 if [ -z "$si_dir" ]; then
   si_dir=$dir.si

@@ -53,6 +53,9 @@ if is_current "$graph/HCLG.fst" "${sources[@]}"; then
   exit 0
 fi
 
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+require_one_tree "$tree" "$model"
 tree_info=$(tree-info "$tree")
 width=$(awk '$1 == "context-width" { print $2 }' <<<"$tree_info")
 central=$(awk '$1 == "central-position" { print $2 }' <<<"$tree_info")
@@ -108,6 +111,6 @@ for list in word_boundary align_lexicon optional_silence silence disambig; do
     if [ -f "$file" ]; then cp "$file" "$graph/phones"; fi
   done
 done
-am-info --print-args=false "$model" | awk '/number of pdfs/ { print $NF }' >"$graph/num_pdfs"
+num_pdfs "$model" >"$graph/num_pdfs"
 mv "$graph/HCLG.fst.$$" "$graph/HCLG.fst"
 echo "$0: $graph/HCLG.fst is made"

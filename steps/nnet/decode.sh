@@ -74,10 +74,12 @@ for part in $data_dirs; do
     echo "$0: $data/utt2spk and $part/utt2spk differ: to be pasted, they must have the same utterances and speakers" >&2
     exit 1
   fi
+done
+start_decoding "$nnet_dir/final.mdl"
+for part in $data_dirs; do
   utils/split_data.sh "$part" "$nj"
   split_dirs+=("$part/split$nj")
 done
-start_decoding
 gpu_opts=()
 if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
 forward_opts="--use-gpu $use_gpu --prior-scale $prior_scale"

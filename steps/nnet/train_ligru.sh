@@ -28,6 +28,8 @@ if [ -f path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 # shellcheck source=steps/common_features.sh
 . steps/common_features.sh
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
 if [ $# -ne 5 ]; then
   echo "$help_message" >&2
   exit 1
@@ -45,11 +47,9 @@ if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
   echo "$0: $train_ali and $dev_ali were made with different trees: align both with one model" >&2
   exit 1
 fi
+require_one_tree "$train_ali"/{tree,final.mdl} "$dev_ali/final.mdl"
+num_pdfs=$(num_pdfs "$train_ali/tree")
 mkdir -p "$targets" "$dir/log"
-num_pdfs=$(tree-info "$train_ali/tree" 2>"$dir/log/tree-info.log" | awk '$1 == "num-pdfs" { print $2 }') || {
-  echo "$0: tree-info cannot read $train_ali/tree, see $dir/log/tree-info.log" >&2
-  exit 1
-}
 
 if [ "$stage" -le 0 ]; then
   cp "$train_ali/final.mdl" "$train_ali/tree" "$train_ali/phones.txt" "$dir/"
