@@ -14,7 +14,8 @@ from nnet.ligru.model import AcousticModel
 
 log = logging.getLogger("ligru")
 
-LAST, PREVIOUS, BEST, FINAL = "last.pt", "previous.pt", "best.pt", "final.pt"
+LAST, PREVIOUS, GOOD, BEST, FINAL = "last.pt", "previous.pt", "good.pt", "best.pt", "final.pt"
+RESUMABLE = (LAST, PREVIOUS, GOOD)  # newest first
 
 
 class CheckpointError(ValueError):
@@ -69,7 +70,7 @@ def load_last(directory: Path) -> dict | None:
 
     A damaged one is removed where an older one is whole, or it would take that one's place when the next is saved.
     """
-    paths = [path for path in (directory / LAST, directory / PREVIOUS) if path.exists()]
+    paths = [path for path in (directory / name for name in RESUMABLE) if path.exists()]
     for number, path in enumerate(paths):
         try:
             contents = load(path)
@@ -80,8 +81,15 @@ def load_last(directory: Path) -> dict | None:
             damaged.unlink()
         return contents
     if paths:
-        raise CheckpointError(f"{directory}: no checkpoint can be read: remove {LAST} and {PREVIOUS} to start again")
+        names = " and ".join(path.name for path in paths)
+        raise CheckpointError(f"{directory}: no checkpoint can be read: remove {names} to start again")
     return None
+
+
+def go_back(directory: Path) -> None:
+    """Remove what is newer than the last good checkpoint."""
+    for name in (LAST, PREVIOUS):
+        (directory / name).unlink(missing_ok=True)
 
 
 def describe(model: AcousticModel, config: Config) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import queue
 import threading
@@ -61,6 +62,15 @@ class Utterance:
     frames: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What tells one set of utterances from another."""
+
+    utterances: int
+    frames: int
+    sha256: str  # of the ids and numbers of frames, in their order
+
+
 class Corpus:
     """The utterances of one set that have features and targets.
 
@@ -96,6 +106,14 @@ class Corpus:
     def dim(self) -> int:
         """Size of a feature vector, context included."""
         return sum(self.dims) * (sum(self.context) + 1)
+
+    @property
+    def contents(self) -> Contents:
+        """For checkpoints, which go on with the same data only."""
+        lines = "".join(f"{utterance.id} {utterance.frames}\n" for utterance in self.utterances)
+        frames = sum(utterance.frames for utterance in self.utterances)
+        digest = hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+        return Contents(len(self.utterances), frames, digest)
 
     def _index(
         self, feats: list[dict[str, str]], pdfs: dict[str, str], phones: dict[str, str] | None, tolerance: int

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nnet.ligru.config import read_config
 from nnet.ligru.threads import sleep_while_waiting
+from nnet.signals import Stopped
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the training; bad input is one line on stderr."""
+    """Run the training; bad input is one line on stderr. 130 after Ctrl-C and 143 after SIGTERM."""
     args = parse_args(argv)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
@@ -63,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"nnet.ligru.train: error: {error}", file=sys.stderr)
         return 1
+    except Stopped as stopped:
+        print(f"nnet.ligru.train: stopped: {stopped}", file=sys.stderr)
+        return stopped.status
     except KeyboardInterrupt:
         print("nnet.ligru.train: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130

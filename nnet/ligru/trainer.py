@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import dataclasses
 import logging
+import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +42,8 @@ from nnet.ligru.model import AcousticModel
 from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
+from nnet.lock import locked
+from nnet.signals import Stopped, StopSignals
 
 log = logging.getLogger("ligru")
 
@@ -56,29 +61,33 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
     """Train what the command line of train.py asks for, alone or as one of the processes of torchrun."""
     device = choose_device(args.use_gpu)
     keep_freed_memory()
-    if "RANK" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        first = not dist.is_initialized() or dist.get_rank() == 0
-        if not first:  # what concerns all is said once
-            log.setLevel(logging.ERROR)
-        args.directory.mkdir(parents=True, exist_ok=True)
-        train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
-        if train.dims != dev.dims:
-            raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
-        dev.check_targets()
-        if first:
-            (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
-        run = Training(config, train, dev, args.directory, device)
-        log.setLevel(logging.INFO if first else logging.WARNING)
-        run.run()
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise DataError(f"{args.directory}: out of memory: train a smaller network") from None
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    first = os.environ.get("RANK", "0") == "0"
+    with locked(args.directory) if first else contextlib.nullcontext():
+        if "RANK" in os.environ:
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            _train(args, config, device, first)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DataError(f"{args.directory}: out of memory: train a smaller network") from None
+        finally:
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+
+def _train(args: argparse.Namespace, config: Config, device: torch.device, first: bool) -> None:
+    if not first:  # what concerns all is said once
+        log.setLevel(logging.ERROR)
+    train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
+    if train.dims != dev.dims:
+        raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
+    dev.check_targets()
+    if first:
+        (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
+    run = Training(config, train, dev, args.directory, device)
+    log.setLevel(logging.INFO if first else logging.WARNING)
+    run.run()
 
 
 def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:
@@ -125,6 +134,7 @@ class Progress:
     learning_rate: float = 0.0
     best_error: float = float("inf")
     epochs_since_best: int = 0
+    good_epoch: int = 0  # the last one whose network is better than no network
 
 
 class Training:
@@ -140,6 +150,8 @@ class Training:
         self.totals = Totals()
         self.records = Records(directory if self.rank == 0 else None)
         self.said: set[str] = set()  # utterances that were named as unusable
+        self.signals = StopSignals()
+        self.stopping = False  # one of the processes was sent a signal
         torch.manual_seed(config.seed)
         self.model = AcousticModel(config, train.dim, train.num_pdfs, train.num_phones).to(device)
         if self.world > 1:  # processors of several kinds do not compute the same random orthogonal weights
@@ -150,10 +162,13 @@ class Training:
         self._resume()
 
     def run(self) -> None:
-        """Train until the last epoch, or until the development set has not gained for several."""
-        while self.progress.epoch < self.config.epochs and self.progress.epochs_since_best < self.config.stop_after:
-            self._train_epoch()
-            self._end_epoch()
+        """Train until the last epoch, or until dev has not gained for several. Raises Stopped after a signal."""
+        progress = self.progress
+        with self.signals:
+            while progress.epoch < self.config.epochs and progress.epochs_since_best < self.config.stop_after:
+                self._train_epoch()
+                self._save()  # the development set may take long
+                self._end_epoch()
         if self.rank == 0:
             try:
                 best = checkpoint.load(self.directory / checkpoint.BEST)
@@ -167,7 +182,7 @@ class Training:
         progress = self.progress
         plan = self._plan()
         if progress.batch and (progress.batches, progress.processes) != (len(plan), self.world):
-            log.warning("other data or another number of processes: epoch %d begins anew", progress.epoch + 1)
+            log.warning("another number of processes: epoch %d begins anew", progress.epoch + 1)
             progress.batch, self.totals = 0, Totals()
         progress.batches, progress.processes = len(plan), self.world
         planned = sum(segment.frames for segments in plan for segment in segments)
@@ -179,11 +194,7 @@ class Training:
                 good = self._careful_step(number, plan[number][self.rank :: self.world], batch)
                 progress.bad_batches = 0 if good else progress.bad_batches + 1
                 if progress.bad_batches >= self.config.max_bad_batches:
-                    raise DataError(
-                        f"the loss of {progress.bad_batches} batches in a row is not finite: lower learning_rate "
-                        f"({self.directory / checkpoint.LAST} is from before), or train "
-                        'network = "sligru" in another directory'
-                    )
+                    raise self._diverged(f"the loss of {progress.bad_batches} batches in a row is")
                 progress.batch = number + 1
                 now = time.monotonic()
                 self.totals.seconds += now - counted
@@ -194,9 +205,11 @@ class Training:
                 if time.monotonic() - said > 60:
                     self._say_progress(done / planned)
                     said = time.monotonic()
-                if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+                if self.stopping or time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
+                if self.stopping:
+                    raise self._stopped()
 
     def _plan(self) -> list[list[Segment]]:
         """The batches of the epoch, the same in all processes and after a restart."""
@@ -260,10 +273,7 @@ class Training:
         self._seed_dropout(number)
         batch = batch.to(self.device)
         loss, errors = self._loss(self.model, batch)
-        sums = self._sums(batch, loss.detach(), errors)
-        if self.world > 1:
-            dist.all_reduce(sums)
-        total, errors, frames = sums.tolist()
+        total, errors, frames = self._over_processes(self._sums(batch, loss.detach(), errors))
         finite = np.isfinite(total)
         if finite:
             self.model.zero_grad()
@@ -322,6 +332,35 @@ class Training:
         """Loss, wrong frames and frames of a batch."""
         return torch.stack([loss.double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
 
+    def _over_processes(self, sums: Tensor) -> list[float]:
+        """The sums of all processes, in each of them; all learn here whether one of them is to stop."""
+        sums = torch.cat([sums, sums.new_tensor([self.signals.received])])
+        if self.world > 1:
+            dist.all_reduce(sums)
+        *totals, signals = sums.tolist()
+        self.stopping = signals > 0
+        return totals
+
+    def _stopped(self) -> Stopped:
+        """What to raise after a signal, once everything is saved."""
+        progress = self.progress
+        return Stopped(
+            self.signals.received or signal.SIGTERM,
+            f"{self.directory / checkpoint.LAST} holds epoch {progress.epoch + 1} up to batch {progress.batch} of "
+            f"{progress.batches}; the same command goes on from there",
+        )
+
+    def _diverged(self, what: str) -> DataError:
+        """What to raise where numbers are not finite; checkpoints that may hold the cause of it are removed."""
+        if self.rank == 0:
+            checkpoint.go_back(self.directory)
+        epoch = self.progress.good_epoch
+        return DataError(
+            f"{self.directory}: {what} not finite: lower learning_rate and give the same command again, which then "
+            + (f"goes on from the end of epoch {epoch}" if epoch else "begins anew")
+            + ', or train network = "sligru" in another directory'
+        )
+
     def _end_epoch(self) -> None:
         """Score the development set, set the learning rate, write the records and the checkpoints."""
         progress = self.progress
@@ -329,6 +368,8 @@ class Training:
         train, error = self.totals, dev.errors / dev.frames
         if train.frames == 0:
             raise DataError(f"{self.train.name}: not a single frame could be trained on")
+        if not math.isfinite(dev.loss):
+            raise self._diverged(f"after epoch {progress.epoch + 1} the loss on {self.dev.name} is")
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": train.loss / train.frames,
@@ -344,11 +385,22 @@ class Training:
         progress.best_error = min(error, progress.best_error)
         progress.epochs_since_best = 0 if better else progress.epochs_since_best + 1
         progress.epoch, progress.batch, progress.planned_frames = progress.epoch + 1, 0, progress.batch_frames
+        progress.bad_batches = 0
+        good = dev.loss / dev.frames < self._loss_of_no_network()
+        if good:
+            progress.good_epoch = progress.epoch
         self.totals = Totals()
         self.records.add(row)
         if better and self.rank == 0:
             checkpoint.save(self.directory / checkpoint.BEST, self._network(error))
-        self._save()
+        self._save(good)
+
+    def _loss_of_no_network(self) -> float:
+        """Loss a frame where every pdf, and every phone, is equally likely."""
+        loss = math.log(self.model.num_pdfs)
+        if self.model.num_phones:
+            loss += self.config.monophone_weight * math.log(self.model.num_phones)
+        return loss
 
     def _network(self, error: float) -> dict:
         """What the forward pass loads: the network of now, and its frame error on dev."""
@@ -378,15 +430,27 @@ class Training:
         for part, batch in in_background((part, _unless_too_large(load, part)) for part in parts):
             for some in self._in_parts(part, batch, load, score):
                 sums += some
-        if self.world > 1:
-            dist.all_reduce(sums)
-        totals = Totals(*sums.tolist())
+            if self.signals.received:
+                break
+            if not sums.isfinite().all():
+                ids = (self.dev.utterances[segment.utterance].id for segment in part)
+                log.warning("%s: the loss of the batch with %s is not finite", self.dev.name, " ".join(ids))
+                break
+        totals = Totals(*self._over_processes(sums))
+        if self.stopping:
+            raise self._stopped()
         if totals.frames == 0:
             raise DataError(f"{self.dev.name}: not a single frame could be scored")
         return totals
 
-    def _save(self) -> None:
-        """Checkpoint everything that a restart needs; random numbers need nothing, see _seed_dropout and _plan."""
+    def _save(self, good: bool = False) -> None:
+        """Checkpoint everything that a restart needs; random numbers need nothing, see _seed_dropout and _plan.
+
+        good: keep it until a later one is good, to go back to. Numbers that are not finite are never saved.
+        """
+        values = [*self.model.state_dict().values(), *self.optimizer.squares, *(self.average or {}).values()]
+        if not all(value.isfinite().all() for value in values):
+            raise self._diverged("weights are")
         if self.rank == 0:
             contents = checkpoint.describe(self.model, self.config)
             contents |= {
@@ -396,8 +460,17 @@ class Training:
                 "progress": dataclasses.asdict(self.progress),
                 "totals": dataclasses.asdict(self.totals),
                 "records": self.records.rows,
+                "data": self._data(),
             }
             checkpoint.save_last(self.directory, contents)
+            if good:
+                checkpoint.save(self.directory / checkpoint.GOOD, contents)
+
+    def _data(self) -> dict[str, dict]:
+        """What a checkpoint knows about its data."""
+        return {
+            name: dataclasses.asdict(corpus.contents) for name, corpus in (("train", self.train), ("dev", self.dev))
+        }
 
     def _resume(self) -> None:
         """Go on from the last checkpoint of the first process, if there is one."""
@@ -447,6 +520,14 @@ class Training:
                 f"{self.directory}: its checkpoints are of another configuration or number of pdfs: remove "
                 "them, or train in another directory"
             )
+        data = contents["data"]
+        for corpus, before in ((self.train, data["train"]), (self.dev, data["dev"])):
+            if dataclasses.asdict(corpus.contents) != before:
+                raise DataError(
+                    f"{corpus.name}: {corpus.contents.utterances} utterances of {corpus.contents.frames} frames, which "
+                    f"are not the {before['utterances']} of {before['frames']} that the checkpoints in "
+                    f"{self.directory} are of: remove these, or train in another directory"
+                )
 
     def _bar(self, planned: int, done: int) -> tqdm:
         """Progress in frames on a terminal; a log has the lines of _say_progress."""

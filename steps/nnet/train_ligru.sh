@@ -50,6 +50,11 @@ fi
 require_one_tree "$train_ali"/{tree,final.mdl} "$dev_ali/final.mdl"
 num_pdfs=$(num_pdfs "$train_ali/tree")
 mkdir -p "$targets" "$dir/log"
+exec {lock}>>"$targets/.lock"  # open, and so locked, in what runs from here on
+if ! flock --nonblock "$lock"; then
+  echo "$0: another training works in $dir: wait for its end, or take another directory" >&2
+  exit 1
+fi
 
 if [ "$stage" -le 0 ]; then
   cp "$train_ali/final.mdl" "$train_ali/tree" "$train_ali/phones.txt" "$dir/"
@@ -65,10 +70,12 @@ if [ "$stage" -le 0 ]; then
 fi
 
 if [ "$stage" -le 1 ]; then
-  if [ -f "$dir/last.pt" ] && { [ -f "$dir/final.pt" ] || [ "$train_ali/ali.1.gz" -nt "$dir/last.pt" ]; }; then
-    echo "$0: training anew: the checkpoints in $dir are of a finished training or of older alignments"
-    rm -rf "$dir"/{last,previous,best,final}.pt "$dir/tensorboard"
-  fi
+  for checkpoint in "$dir"/{last,good}.pt; do
+    if [ -f "$checkpoint" ] && { [ -f "$dir/final.pt" ] || [ "$train_ali/ali.1.gz" -nt "$checkpoint" ]; }; then
+      echo "$0: training anew: the checkpoints in $dir are of a finished training or of older alignments"
+      rm -rf "$dir"/{last,previous,good,best,final}.pt "$dir/tensorboard"
+    fi
+  done
   num_phones=$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$dir/phones.txt")
   launcher=(python3)
   if [ "$num_processes" -gt 1 ]; then

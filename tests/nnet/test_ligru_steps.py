@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import lzma
 import shutil
@@ -103,7 +104,7 @@ class Recipe:
         assert (done.returncode != 0) == fails, done.stdout[-2000:] + done.stderr[-3000:]
         return done.stdout + done.stderr
 
-    def train(self, *options: str, fails: bool = False, ali: str = "ali_train") -> str:
+    def train(self, *options: str, fails: bool = False, ali: str = "ali_train", directory: str = "ligru") -> str:
         return self(
             "steps/nnet/train_ligru.sh",
             "--use-gpu",
@@ -115,7 +116,7 @@ class Recipe:
             "data_dev",
             ali,
             "ali_dev",
-            "ligru",
+            directory,
             fails=fails,
         )
 
@@ -149,6 +150,15 @@ def test_train_and_decode(recipe):
     assert (recipe.directory / "decode.txt").read_text() == (recipe.directory / "decode_mean.txt").read_text()
     wer = recipe("compute-wer", "--text", "--mode=present", "ark:data_dev/text", "ark:decode.txt")
     assert float(wer.split("%WER")[1].split()[0]) < 60
+
+
+def test_two_trainings_in_one_directory(recipe):
+    targets = recipe.directory / "busy/targets"
+    targets.mkdir(parents=True)
+    with (targets / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another training works in busy: wait for its end" in recipe.train(fails=True, directory="busy")
+    assert [path.name for path in targets.iterdir()] == [".lock"]
 
 
 def test_pasted_features(recipe, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import Corpus, DataError, load_batch
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.trainer import Training
+from nnet.lock import locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,6 +182,145 @@ def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
         assert {k: v for k, v in ours.items() if k != speed} == {k: v for k, v in theirs.items() if k != speed}
 
 
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("scoring", [False, True], ids=["training", "scoring"])
+def test_signal_saves_and_stops(task, tmp_path, capsys, monkeypatch, number, status, scoring):
+    """Stopped within the second epoch, or while dev is scored after it; ends with an unbroken training's numbers."""
+    config = write_config(tmp_path / "c.toml", weight_average=0.5, time_masks=1)
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    arguments = [command(task, directory, config)[3:] for directory in (broken, unbroken)]
+    loss = Training._loss
+
+    def interrupted(run, network, batch):
+        if run.progress.epoch == 1 and run.progress.batch >= 2 and network.training != scoring:
+            signal.raise_signal(number)
+        return loss(run, network, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_loss", interrupted)
+        assert train.main(arguments[0]) == status
+    error = capsys.readouterr().err
+    assert re.search(r"stopped: \S+last.pt holds epoch 2 up to batch \d+ of \d+; the same command goes on", error)
+    assert "Traceback" not in error and not (broken / checkpoint.FINAL).exists()
+    progress = checkpoint.load_last(broken)["progress"]
+    assert (progress["batch"] == progress["batches"]) == scoring and progress["epoch"] == 1
+    assert train.main(arguments[0]) == train.main(arguments[1]) == 0
+    for name in (checkpoint.LAST, checkpoint.FINAL):
+        assert_same(weights(broken, name), weights(unbroken, name))
+
+
+def test_two_trainings_in_one_directory(task, tmp_path, capsys):
+    directory = tmp_path / "exp"
+    with locked(directory):
+        assert train.main(arguments(task, directory)) == 1
+        error = capsys.readouterr().err
+        assert f"{directory}: process {os.getpid()} on " in error and error.count("error:") == 1
+        assert not list(directory.glob("*.pt"))
+    assert train.main(["--epochs", "1", *arguments(task, directory)]) == 0
+
+
+@pytest.mark.parametrize("set_, other", [("train", {"frames": (21, 60)}), ("dev", {"utterances": 7})])
+def test_other_data_is_refused(task, tmp_path, set_, other):
+    training(task, tmp_path, small(epochs=1)).run()
+    others = make_task(tmp_path / "others", **other)
+    corpora_ = [corpora(others if name == set_ else task, small())[name == "dev"] for name in ("train", "dev")]
+    with pytest.raises(
+        DataError, match=rf"data-{set_}: \d+ utterances of \d+ frames, which are not the 32 of .* remove"
+    ):
+        Training(small(), *corpora_, tmp_path, torch.device("cpu"))
+
+
+def test_contents_are_ids_and_frames_in_their_order(task):
+    corpus, _ = corpora(task, small())
+    before = corpus.contents
+    assert before == corpora(task, small())[0].contents
+    first, second, *rest = corpus.utterances
+    for changed in ([second, first, *rest], [dataclasses.replace(first, id="x"), second, *rest], rest):
+        corpus.utterances = changed
+        assert corpus.contents != before
+    corpus.utterances = [first, dataclasses.replace(second, frames=second.frames + 1), *rest]
+    assert corpus.contents.sha256 != before.sha256
+
+
+def finite(directory: Path) -> bool:
+    """Whether all weights of all checkpoints are."""
+    paths = list(directory.glob("*.pt"))
+    return bool(paths) and all(
+        value.isfinite().all() for p in paths for value in checkpoint.load(p)["weights"].values()
+    )
+
+
+@pytest.mark.parametrize("minutes", [0.0, 10.0], ids=["saved after each batch", "saved after each epoch"])
+def test_diverged_training_goes_on_with_a_lower_learning_rate(task, tmp_path, capsys, minutes):
+    """One epoch is good; the next, with a learning rate that is too high, diverges; what the error advises works."""
+    changes = {"checkpoint_minutes": minutes, "batch_frames": 40, "normalisation": "layer"}
+    good, high = (
+        write_config(tmp_path / "c.toml", **changes),
+        write_config(tmp_path / "h.toml", learning_rate=1e30, **changes),
+    )
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    assert train.main(["--epochs", "1", *command(task, broken, good)[3:]]) == 0
+    first = weights(broken)
+    (broken / checkpoint.FINAL).unlink()
+    assert train.main(command(task, broken, high)[3:]) == 1
+    error = capsys.readouterr().err
+    advice = "lower learning_rate and give the same command again, which then goes on from the end of epoch 1"
+    assert "not finite: " + advice in error and error.count("error:") == 1 and "Traceback" not in error
+    assert finite(broken) and not (broken / checkpoint.FINAL).exists()
+    assert_same(checkpoint.load_last(broken)["weights"], first)
+    for directory in (broken, unbroken):
+        assert train.main(command(task, directory, good)[3:]) == 0
+    assert_same(weights(broken, checkpoint.FINAL), weights(unbroken, checkpoint.FINAL))
+
+
+def test_diverged_from_the_start(task, tmp_path, capsys):
+    directory = tmp_path / "exp"
+    high = write_config(
+        tmp_path / "h.toml", learning_rate=1e30, batch_frames=40, checkpoint_minutes=0.0, normalisation="layer"
+    )
+    assert train.main(command(task, directory, high)[3:]) == 1
+    assert "give the same command again, which then begins anew" in capsys.readouterr().err
+    assert not list(directory.glob("*.pt"))
+    assert train.main(command(task, directory, write_config(tmp_path / "c.toml", normalisation="layer"))[3:]) == 0
+    assert finite(directory)
+
+
+def test_loss_on_dev_that_is_not_finite_is_never_the_best(task, tmp_path, caplog, monkeypatch):
+    run = training(task, tmp_path, small(epochs=3))
+    loss = run._loss
+
+    def late(network, batch):
+        value, errors = loss(network, batch)
+        bad = run.progress.epoch == 1 and not network.training
+        return value * (float("nan") if bad else 1), errors * (0 if bad else 1)
+
+    monkeypatch.setattr(run, "_loss", late)
+    with pytest.raises(DataError, match=r"after epoch 2 the loss on \S+data-dev is not finite: .* the end of epoch 1"):
+        run.run()
+    assert "data-dev: the loss of the batch with dev0" in caplog.text
+    assert checkpoint.load(tmp_path / checkpoint.BEST)["error"] == run.records.rows[0]["dev_frame_error"]
+    assert checkpoint.load_last(tmp_path)["progress"]["epoch"] == 1
+
+
+def test_weights_that_are_not_finite_are_not_saved(task, tmp_path):
+    run = training(task, tmp_path, small())
+    run._save()
+    run.model.pdfs.bias.data[3] = float("inf")
+    with pytest.raises(DataError, match="weights are not finite"):
+        run._save()
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_network_that_is_worse_than_none_is_not_gone_back_to(task, tmp_path):
+    """A training that diverges may have large numbers for an epoch before they are not finite."""
+    run = training(task, tmp_path, small(epochs=1))
+    run.run()
+    run.model.pdfs.weight.data.mul_(1e6)
+    run._train_epoch()
+    run._end_epoch()
+    assert checkpoint.load(tmp_path / checkpoint.GOOD)["progress"]["epoch"] == run.progress.good_epoch == 1
+
+
 def test_damaged_checkpoint(task, tmp_path, caplog):
     training(task, tmp_path, small()).run()
     last = tmp_path / checkpoint.LAST
@@ -188,9 +329,11 @@ def test_damaged_checkpoint(task, tmp_path, caplog):
     assert run.progress.epoch == 1
     assert "last.pt: is damaged or not a checkpoint; going back to the one before" in caplog.text
     assert not last.exists(), "it would take the place of the one before"
-    last.write_bytes(b"")
-    (tmp_path / checkpoint.PREVIOUS).write_bytes(b"nothing")
-    with pytest.raises(checkpoint.CheckpointError, match="no checkpoint can be read: remove"):
+    for name in checkpoint.RESUMABLE:
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(
+        checkpoint.CheckpointError, match="no checkpoint can be read: remove last.pt and previous.pt and good.pt"
+    ):
         training(task, tmp_path, small())
 
 
