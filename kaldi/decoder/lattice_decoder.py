@@ -103,7 +103,13 @@ class LatticeOutput:
         self.failed += 1
 
     def decode(self, utterance: str, graph: DecodingGraph, loglikes: np.ndarray) -> None:
-        """Decode one utterance [T, pdfs] and write what was asked for."""
+        """Decode one utterance [T, pdfs] and write what was asked for. Raises KaldiError for NaN or +infinity."""
+        possible = (loglikes < np.inf).all(axis=1)  # False for NaN; -infinity is a pdf that cannot be
+        if not possible.all():
+            raise KaldiError(
+                f"utterance {utterance}: the log-likelihoods of frame {possible.argmin()} are not finite: the model or "
+                "the features are damaged"
+            )
         raw, reached_final = decode_utterance(graph, loglikes, self.pdf_of, self.acoustic_scale, self.options)
         if raw is None:
             self.fail(f"Failed to decode utterance with id {utterance}")

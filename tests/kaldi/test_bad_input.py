@@ -10,6 +10,7 @@ import pytest
 from kaldi.main import main
 
 FEATS = "ark:compute-mfcc-feats/mfcc.ark"
+GRAPH = "add-self-loops/HCLG.fst"
 CASES = [
     ("compute-mfcc-feats scp:truncated.scp OUT", "truncated.wav: .*; entry 'utt'"),
     ("compute-mfcc-feats scp:foreign.scp OUT", "foreign.wav: not a wave file .*; entry 'utt'"),
@@ -30,6 +31,14 @@ CASES = [
     ("gmm-est-fmllr tri2b/final.mdl FEATS ali-to-post/post.ark OUT", "not an rspecifier"),
     ("gmm-est-fmllr tri2b/final.mdl FEATS ark:ali-to-post/post.ark OUT", "s1-00: features of dimension 13"),
     ("acc-lda tri2b/final.mdl FEATS ark:mono_ali/ali.ark out.ark", "ali.ark: not a posterior; entry 's1-00'"),
+    (
+        "latgen-faster-mapped tri2b/final.mdl GRAPH ark:nan.ark OUT",
+        "utterance utt: the log-likelihoods of frame 1 are not",
+    ),
+    (
+        "latgen-faster-mapped tri2b/final.mdl GRAPH ark:inf.ark OUT",
+        "utterance utt: the log-likelihoods of frame 1 are not",
+    ),
     ("compute-wer --mode=some ark:a ark:b", "--mode=some"),
 ]
 
@@ -54,8 +63,11 @@ def test_bad_input(
     for name in ("truncated", "foreign", "missing"):
         Path(f"{name}.scp").write_text(f"utt {name}.wav\n")
     Path("failing.scp").write_text("utt false |\n")
+    for value in ("nan", "inf"):
+        pdfs = 104  # of tri2b
+        Path(f"{value}.ark").write_text(f"utt [\n{'-1 ' * pdfs}\n{'-1 ' * (pdfs - 1)}{value} ]\n")
     before = set(tmp_path.iterdir())
-    words = command.replace("FEATS", FEATS).replace("OUT", "ark:out.ark").split()
+    words = command.replace("FEATS", FEATS).replace("GRAPH", GRAPH).replace("OUT", "ark:out.ark").split()
     assert main(words[0], words[1:]) == 1
     errors = capfd.readouterr().err
     assert "Traceback" not in errors
