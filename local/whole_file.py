@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kaldi.base.whole_file import WholeFile
+
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write the content (text as UTF-8) under a temporary name, then rename. Raises OSError that names the file."""
-    unfinished = path.with_name(path.name + ".tmp")
+    """Write the content (text as UTF-8): all of it or nothing. Raises OSError that names the file."""
     try:
-        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-        unfinished.replace(path)
+        with WholeFile(path) as unfinished:
+            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:  # a full disk is reported without a name when it shows in write() or close()
-        unfinished.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 

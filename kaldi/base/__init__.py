@@ -1,1 +1,1 @@
-"""Logging, text and bytes, the start of numba, the C library's random numbers (Kaldi: base/)."""
+"""Logging, text and bytes, whole output files, the start of numba, the C library's random numbers (Kaldi: base/)."""

@@ -6,9 +6,7 @@ An rxfilename is a path, `path:offset`, `-` or `command |`; a wxfilename is a pa
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import struct
 import subprocess
 import sys
@@ -20,9 +18,9 @@ import numpy as np
 
 from kaldi.base.log import KaldiError, warn
 from kaldi.base.text import decode, encode
+from kaldi.base.whole_file import WholeFile
 
 CHUNK = 1 << 18
-DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/")
 SPACE = b" \t\n\r"
 ASCII_SPACE = " \t\n\r\f\v"
 WORDS = re.compile(f"[^{ASCII_SPACE}]+")
@@ -272,14 +270,11 @@ def read_list(rxfilename: str) -> set[str]:
 
 
 class Output:
-    """A wxfilename open for writing. A regular file appears under its name only when it is complete.
-
-    Symbolic links stay: Kaldi's recipes spread archives over disks with them (utils/create_data_link.pl).
-    """
+    """A wxfilename open for writing. A regular file appears under its name only when it is complete (WholeFile)."""
 
     def __init__(self, wxfilename: str):
         self.name = name = wxfilename.strip()
-        self.process = self.temporary = None
+        self.process = self.file = None
         self.standard = False
         self.written = 0
         if isinstance(wxfilename, PipedFile):
@@ -292,14 +287,9 @@ class Output:
                 raise KaldiError("standard output is closed")
             self.stream, self.standard = sys.stdout.buffer, True
         else:
+            self.file = WholeFile(name)
             try:
-                special = not stat.S_ISREG(os.stat(name).st_mode) or name.startswith(DESCRIPTORS)  # noqa: PTH116
-            except OSError:
-                special = False
-            self.target = os.path.realpath(name)
-            self.temporary = None if special else f"{self.target}.tmp{os.getpid()}"
-            try:
-                self.stream = open(self.temporary or name, "wb", buffering=CHUNK)  # noqa: PTH123
+                self.stream = self.file.path.open("wb", buffering=CHUNK)
             except OSError as error:
                 raise KaldiError(f"cannot write {name}: {error.strerror}") from None
 
@@ -349,10 +339,8 @@ class Output:
             failure = None
         if self.process and self.process.wait() and kind is None:
             raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
-        if self.temporary and kind is None:
-            os.replace(self.temporary, self.target)  # noqa: PTH105
-        elif self.temporary:
-            os.unlink(self.temporary)  # noqa: PTH108
+        if self.file:
+            self.file.__exit__(kind, None, None)
         if failure:
             raise failure
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from kaldi.base.whole_file import WholeFile
 from nnet.ligru.config import Config, build_config
 from nnet.ligru.model import AcousticModel
 
@@ -23,20 +26,21 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, contents: dict) -> None:
-    """Write under a temporary name, then rename."""
-    _write(path, contents).replace(path)
+    """Write a file that is complete or not there. OSError if that fails."""
+    with _written(path, contents):
+        pass
 
 
-def _write(path: Path, contents: dict) -> Path:
-    """Write to a temporary name beside `path`, and return it. OSError, and nothing left of it, if that fails."""
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
-        torch.save(contents, partial)
-    except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
-        partial.unlink(missing_ok=True)
-        reason = str(error).splitlines()[0]
-        raise OSError(f"{path}: cannot be written ({reason}): is the disk full?") from None
-    return partial
+@contextlib.contextmanager
+def _written(path: Path, contents: dict) -> Iterator[None]:
+    """The contents are written when the block begins, and appear under the name of the file when it ends."""
+    with WholeFile(path) as partial:
+        try:
+            torch.save(contents, partial)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError on a full disk
+            reason = str(error).splitlines()[0]
+            raise OSError(f"{path}: cannot be written ({reason}): is the disk full?") from None
+        yield
 
 
 def load(path: Path) -> dict:
@@ -59,10 +63,9 @@ def load(path: Path) -> dict:
 def save_last(directory: Path, contents: dict) -> None:
     """Write last.pt and keep the one before as previous.pt."""
     last = directory / LAST
-    partial = _write(last, contents)
-    if last.exists():
-        last.replace(directory / PREVIOUS)
-    partial.replace(last)
+    with _written(last, contents):
+        if last.exists():
+            last.replace(directory / PREVIOUS)
 
 
 def load_last(directory: Path) -> dict | None:

@@ -11,6 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from local.whole_file import write_file
 from nnet.ligru.model import FrameLayer, LightLayer, Product, TorchLayer
 from nnet.ligru.norm import EPS, FrameBatchNorm
 from nnet.ligru.packed_states import LAYER_NORM_EPS
@@ -74,19 +75,17 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     )
     whole = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(whole)
-    partial = path.with_name(f"{path.name}.tmp")
-    onnx.save(whole, partial)
-    difference = _check(scorer, partial, dim)
+    content = whole.SerializeToString()
+    difference = _check(scorer, content, dim)
     if not difference < TOLERANCE:
-        partial.unlink()
         raise ValueError(f"{path}: onnxruntime differs by {difference} from PyTorch; nothing was written")
-    partial.replace(path)
+    write_file(path, content)
     return difference
 
 
-def _check(scorer: Scorer, path: Path, dim: int) -> float:
+def _check(scorer: Scorer, content: bytes, dim: int) -> float:
     """Largest difference of log-likelihoods on random features of several lengths."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(1)
     utterances = [(str(frames), rng.normal(size=(frames, dim)).astype(np.float32)) for frames in (1, 7, 200)]
     feats = dict(utterances)

@@ -7,6 +7,9 @@ import sys
 import types
 from pathlib import Path
 
+from kaldi.base.whole_file import WholeFile
+from local.whole_file import write_file
+
 log = logging.getLogger("ligru")
 
 
@@ -38,9 +41,7 @@ class Records:
     def _write_table(self, path: Path) -> None:
         lines = ["\t".join(self.rows[0])]
         lines += ["\t".join(f"{value:.6g}" for value in row.values()) for row in self.rows]
-        partial = path.with_name(f"{path.name}.tmp")
-        partial.write_text("\n".join(lines) + "\n")
-        partial.replace(path)
+        write_file(path, "\n".join(lines) + "\n")
 
     def _draw(self, path: Path) -> None:
         from matplotlib.figure import Figure
@@ -56,9 +57,8 @@ class Records:
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.legend()
-        partial = path.with_name(f"{path.stem}.tmp.png")
-        figure.savefig(partial, dpi=120)
-        partial.replace(path)
+        with WholeFile(path) as partial:
+            figure.savefig(partial, dpi=120, format="png")
 
     def _write_events(self, directory: Path, row: dict[str, float]) -> None:
         # TensorBoard takes this module as the sign to do without TensorFlow, which would take seconds to import
