@@ -16,8 +16,8 @@ BLOCK = 4096  # frames at a time: bounds the memory that a long recording takes
 EPSILON = np.finfo(np.float32).eps
 
 
-class FilterbankOptions(NamedTuple):
-    """Options of compute-fbank-feats. Times in milliseconds, frequencies in Hz.
+class FrontEndOptions(NamedTuple):
+    """Options that compute-mfcc-feats and compute-fbank-feats share. Times in milliseconds, frequencies in Hz.
 
     high_freq <= 0 and vtln_high < 0 count from the Nyquist frequency.
     """
@@ -39,40 +39,25 @@ class FilterbankOptions(NamedTuple):
     high_freq: float = 0.0
     vtln_low: float = 100.0
     vtln_high: float = -500.0
-    use_energy: bool = False
     energy_floor: float = 0.0
     raw_energy: bool = True
     htk_compat: bool = False
+
+
+class FilterbankOptions(NamedTuple):
+    """Further options of compute-fbank-feats."""
+
+    use_energy: bool = False
     use_log_fbank: bool = True
     use_power: bool = True
 
 
 class MfccOptions(NamedTuple):
-    """Options of compute-mfcc-feats."""
+    """Further options of compute-mfcc-feats."""
 
-    sample_frequency: float = 16000.0
-    frame_length: float = 25.0
-    frame_shift: float = 10.0
-    dither: float = 1.0
-    preemphasis_coefficient: float = 0.97
-    remove_dc_offset: bool = True
-    window_type: str = "povey"
-    blackman_coeff: float = 0.42
-    round_to_power_of_two: bool = True
-    snip_edges: bool = True
-    allow_downsample: bool = False
-    allow_upsample: bool = False
-    num_mel_bins: int = 23
-    low_freq: float = 20.0
-    high_freq: float = 0.0
-    vtln_low: float = 100.0
-    vtln_high: float = -500.0
     num_ceps: int = 13
     cepstral_lifter: float = 22.0
     use_energy: bool = True
-    energy_floor: float = 0.0
-    raw_energy: bool = True
-    htk_compat: bool = False
 
 
 def window_function(name: str, length: int, blackman_coefficient: float) -> np.ndarray:
@@ -104,9 +89,7 @@ def inverse_mel(mels: np.ndarray) -> np.ndarray:
     return 700.0 * np.expm1(mels / 1127.0)
 
 
-def warped(
-    frequencies: np.ndarray, options: FilterbankOptions | MfccOptions, low: float, high: float, warp: float
-) -> np.ndarray:
+def warped(frequencies: np.ndarray, options: FrontEndOptions, low: float, high: float, warp: float) -> np.ndarray:
     """Frequencies between `low` and `high` divided by the factor `warp`, for vocal tract length normalisation.
 
     Piecewise linear, so that the ends of the band stay where they are: the factor holds between vtln_low and vtln_high,
@@ -122,7 +105,7 @@ def warped(
     return np.interp(frequencies, [low, left, right, high], [low, left / warp, right / warp, high])
 
 
-def mel_filters(options: FilterbankOptions | MfccOptions, fft_size: int, warp: float = 1.0) -> np.ndarray:
+def mel_filters(options: FrontEndOptions, fft_size: int, warp: float = 1.0) -> np.ndarray:
     """Triangular filters, equally wide on the mel scale of a speaker: float32[fft_size // 2 + 1, num_mel_bins].
 
     warp: factor of vocal tract length normalisation.
@@ -160,8 +143,8 @@ def cosine_transform(rows: int, columns: int) -> np.ndarray:
 class FrontEnd:
     """Computes features[frames, dimension] of recordings."""
 
-    def __init__(self, options: FilterbankOptions | MfccOptions):
-        self.options = options
+    def __init__(self, options: FrontEndOptions, kind: FilterbankOptions | MfccOptions):
+        self.options, self.kind = options, kind
         self.length = int(options.sample_frequency * 0.001 * options.frame_length)
         self.shift = int(options.sample_frequency * 0.001 * options.frame_shift)
         if self.length < 2 or self.shift < 1:
@@ -171,13 +154,13 @@ class FrontEnd:
         self.filters = {1.0: mel_filters(options, self.fft_size)}  # by warp factor
         self.random = np.random.default_rng(0)
         self.cepstra = None
-        if isinstance(options, MfccOptions):
-            if not 0 < options.num_ceps <= options.num_mel_bins:
-                raise KaldiError(f"--num-ceps={options.num_ceps}: expected 1 to {options.num_mel_bins} (the mel bins)")
-            basis = cosine_transform(options.num_ceps, options.num_mel_bins)
-            if options.cepstral_lifter:
-                order = np.arange(options.num_ceps)[:, None]
-                basis *= 1 + 0.5 * options.cepstral_lifter * np.sin(np.pi * order / options.cepstral_lifter)
+        if isinstance(kind, MfccOptions):
+            if not 0 < kind.num_ceps <= options.num_mel_bins:
+                raise KaldiError(f"--num-ceps={kind.num_ceps}: expected 1 to {options.num_mel_bins} (the mel bins)")
+            basis = cosine_transform(kind.num_ceps, options.num_mel_bins)
+            if kind.cepstral_lifter:
+                order = np.arange(kind.num_ceps)[:, None]
+                basis *= 1 + 0.5 * kind.cepstral_lifter * np.sin(np.pi * order / kind.cepstral_lifter)
             self.cepstra = basis.T.astype(np.float32)
 
     def compute(self, wave: Wave, channel: int, warp: float = 1.0) -> np.ndarray:
@@ -216,29 +199,27 @@ class FrontEnd:
         return np.lib.stride_tricks.sliding_window_view(padded, self.length)[start :: self.shift][:count]
 
     def _block(self, frames: np.ndarray, filters: np.ndarray) -> np.ndarray:
-        options = self.options
+        options, kind = self.options, self.kind
         if options.dither:
             frames = frames + options.dither * self.random.standard_normal(frames.shape, np.float32)
         if options.remove_dc_offset:
             frames = frames - frames.mean(axis=1, keepdims=True)
-        energy = _log_energy(frames) if options.use_energy and options.raw_energy else None
+        energy = _log_energy(frames) if kind.use_energy and options.raw_energy else None
         if options.preemphasis_coefficient:
             previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
             previous *= options.preemphasis_coefficient
             frames = np.subtract(frames, previous, out=previous)
         frames = frames * self.window
-        if options.use_energy and energy is None:
+        if kind.use_energy and energy is None:
             energy = _log_energy(frames)
         if energy is not None and options.energy_floor > 0:
             energy = np.maximum(energy, np.float32(np.log(options.energy_floor)))
         spectrum = np.fft.rfft(frames, self.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
-        if not (isinstance(options, MfccOptions) or options.use_power):
-            power = np.sqrt(power)
-        bins = power @ filters
-        if isinstance(options, MfccOptions):
-            return self._cepstra(bins, energy)
-        features = np.log(np.maximum(bins, EPSILON)) if options.use_log_fbank else bins
+        if isinstance(kind, MfccOptions):
+            return self._cepstra(power @ filters, energy)
+        bins = (power if kind.use_power else np.sqrt(power)) @ filters
+        features = np.log(np.maximum(bins, EPSILON)) if kind.use_log_fbank else bins
         if energy is None:
             return features
         columns = [features, energy[:, None]] if options.htk_compat else [energy[:, None], features]

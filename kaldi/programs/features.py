@@ -12,13 +12,13 @@ import numpy as np
 from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.feat.context import add_deltas as deltas
 from kaldi.feat.context import splice
-from kaldi.feat.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
 from kaldi.transform import cmvn
 from kaldi.util.io import Output, read_lines, read_list, split
 from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
-from kaldi.util.options import with_options_of
+from kaldi.util.options import divided, with_options_of
 from kaldi.util.table import (
     BySpeaker,
     RandomAccess,
@@ -43,16 +43,19 @@ def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
 
 def compute_features(
     wavs: str,
-    front_end: FrontEnd,
-    channel: int,
-    min_duration: float,
-    subtract_mean: bool,
-    write_utt2dur: str,
-    vtln_warp: float,
-    vtln_map: str,
-    utt2spk: str,
+    kind: type[FilterbankOptions | MfccOptions],
+    *,
+    channel: int = -1,
+    min_duration: float = 0.0,
+    subtract_mean: bool = False,
+    write_utt2dur: str = "",
+    vtln_warp: float = 1.0,
+    vtln_map: str = "",
+    utt2spk: str = "",
+    **options: Any,
 ) -> Features:
-    """What compute-mfcc-feats and compute-fbank-feats share."""
+    """What compute-mfcc-feats and compute-fbank-feats share; options: of FrontEndOptions and of `kind`."""
+    front_end = FrontEnd(*divided(options, FrontEndOptions, kind))
     if utt2spk and not vtln_map:
         raise KaldiError("--utt2spk is for --vtln-map, which is not given")
     warps = BySpeaker(vtln_map, FLOAT, utt2spk) if vtln_map else None
@@ -91,53 +94,23 @@ def compute_features(
 
 
 @program(FLOAT_MATRIX)
-@with_options_of(MfccOptions)
-def compute_mfcc_feats(
-    wavs: str,
-    out: str,
-    *,
-    channel: int = -1,
-    min_duration: float = 0.0,
-    subtract_mean: bool = False,
-    write_utt2dur: str = "",
-    vtln_warp: float = 1.0,
-    vtln_map: str = "",
-    utt2spk: str = "",
-    **options: Any,
-) -> Features:
+@with_options_of(compute_features, FrontEndOptions, MfccOptions)
+def compute_mfcc_feats(wavs: str, out: str, **options: Any) -> Features:
     """Compute mel cepstra (MFCC) of recordings.
 
     Usage: compute-mfcc-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
-    front_end = FrontEnd(MfccOptions(**options))
-    yield from compute_features(
-        wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp, vtln_map, utt2spk
-    )
+    yield from compute_features(wavs, MfccOptions, **options)
 
 
 @program(FLOAT_MATRIX)
-@with_options_of(FilterbankOptions)
-def compute_fbank_feats(
-    wavs: str,
-    out: str,
-    *,
-    channel: int = -1,
-    min_duration: float = 0.0,
-    subtract_mean: bool = False,
-    write_utt2dur: str = "",
-    vtln_warp: float = 1.0,
-    vtln_map: str = "",
-    utt2spk: str = "",
-    **options: Any,
-) -> Features:
+@with_options_of(compute_features, FrontEndOptions, FilterbankOptions)
+def compute_fbank_feats(wavs: str, out: str, **options: Any) -> Features:
     """Compute mel filterbank features of recordings.
 
     Usage: compute-fbank-feats [options] <wav-rspecifier> <feats-wspecifier>
     """
-    front_end = FrontEnd(FilterbankOptions(**options))
-    yield from compute_features(
-        wavs, front_end, channel, min_duration, subtract_mean, write_utt2dur, vtln_warp, vtln_map, utt2spk
-    )
+    yield from compute_features(wavs, FilterbankOptions, **options)
 
 
 def parse_segment(line: str) -> tuple[str, str, float, float, int]:

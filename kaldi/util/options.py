@@ -17,14 +17,23 @@ from kaldi.base.text import decode
 COMMON = {"help": False, "config": "", "verbose": 0, "print_args": True}
 
 
-def with_options_of(options: type[tuple]) -> Callable:
-    """Let a program take each field of the NamedTuple `options` as an option; they arrive as further keywords."""
+def with_options_of(*sources: Any) -> Callable:
+    """Let a program take options that are written elsewhere: the fields of a NamedTuple, or the keyword-only parameters
+    of a function that the program calls. They arrive as further keywords."""
 
     def extend(function: Any) -> Any:
-        function.__kwdefaults__.update(options._field_defaults)  # type: ignore[attr-defined]
+        options = function.__kwdefaults__ or {}
+        for source in sources:
+            options |= source._field_defaults if hasattr(source, "_field_defaults") else source.__kwdefaults__
+        function.__kwdefaults__ = options
         return function
 
     return extend
+
+
+def divided(options: dict[str, Any], *kinds: Any) -> list[Any]:
+    """A NamedTuple of each kind with its share of the options."""
+    return [kind(**{key: value for key, value in options.items() if key in kind._fields}) for kind in kinds]
 
 
 def parse_bool(text: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Run
 
 from kaldi.feat.context import add_deltas, splice
-from kaldi.feat.spectral import FilterbankOptions, FrontEnd, MfccOptions
+from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import WAVE, Wave, resample
 from kaldi.main import main
 from kaldi.matrix.io import FLOAT_MATRIX
@@ -43,20 +43,21 @@ def test_filterbank_agrees_with_kaldi_native_fbank(snip_edges: bool) -> None:
     reference.accept_waveform(16000, wave.samples[0].astype(np.float32).tolist())
     reference.input_finished()
     wanted = [reference.get_frame(i) for i in range(reference.num_frames_ready)]
-    found = FrontEnd(FilterbankOptions(dither=0, snip_edges=snip_edges, num_mel_bins=40)).compute(wave, 0)
+    options = FrontEndOptions(dither=0, snip_edges=snip_edges, num_mel_bins=40)
+    found = FrontEnd(options, FilterbankOptions()).compute(wave, 0)
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
 def test_long_recordings_are_the_same_in_blocks() -> None:
     wave = noise(60)
-    front_end = FrontEnd(MfccOptions(dither=0))
+    front_end = FrontEnd(FrontEndOptions(dither=0), MfccOptions())
     tail = Wave(wave.samples[:, 5000 * 160 :], 16000.0)
     np.testing.assert_allclose(front_end.compute(wave, 0)[5000:], front_end.compute(tail, 0), atol=2e-4)
 
 
 def test_dither_is_the_same_in_every_run() -> None:
     wave = noise(0.2)
-    np.testing.assert_array_equal(*(FrontEnd(MfccOptions()).compute(wave, 0) for _ in range(2)))
+    np.testing.assert_array_equal(*(FrontEnd(FrontEndOptions(), MfccOptions()).compute(wave, 0) for _ in range(2)))
 
 
 def test_resampling_keeps_a_tone() -> None:
