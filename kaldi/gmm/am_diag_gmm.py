@@ -93,7 +93,7 @@ class AmDiagGmm:
         """Raise KaldiError for features of another dimension."""
         if feats.shape[1] != self.dim:
             raise KaldiError(
-                f"{utterance or 'features'}: dimension {feats.shape[1]}, but the model has {self.dim} "
+                f"{utterance and f'{utterance}: '}features of dimension {feats.shape[1]}, but the model has {self.dim} "
                 "(were deltas, splicing or a transform left out?)"
             )
 

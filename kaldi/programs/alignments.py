@@ -12,6 +12,7 @@ from kaldi.hmm.phones import phone_list, read_phone_map
 from kaldi.hmm.posterior import POSTERIOR, Posterior
 from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
 from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_VECTOR
+from kaldi.programs.loops import counted
 from kaldi.util.io import Output, Reader
 from kaldi.util.kinds import FLOAT, INT_VECTOR, Kind
 from kaldi.util.symbols import read_names
@@ -51,12 +52,9 @@ def copy_transition_model(model_in: str, model_out: str, *, binary: bool = True)
 
 def read_alignments(model: TransitionModel, rspecifier: str) -> Vectors:
     """The alignments of a table. Raises KaldiError for one that was made with another model."""
-    count = 0
-    for utterance, alignment in read_table(rspecifier, INT_VECTOR):
+    for utterance, alignment in counted(read_table(rspecifier, INT_VECTOR), "utterances"):
         model.check_alignment(alignment, utterance)
         yield utterance, alignment
-        count += 1
-    done(count, "utterances")
 
 
 def split_alignment(model: TransitionModel, utterance: str, alignment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,11 +200,8 @@ def ali_to_post(alignments: str, out: str) -> Iterator[tuple[str, Posterior]]:
 
     Usage: ali-to-post [options] <alignments-rspecifier> <posteriors-wspecifier>
     """
-    count = 0
-    for utterance, alignment in read_table(alignments, INT_VECTOR):
+    for utterance, alignment in counted(read_table(alignments, INT_VECTOR), "utterances"):
         yield utterance, Posterior(np.arange(len(alignment) + 1), alignment, np.ones(len(alignment)))
-        count += 1
-    done(count, "utterances")
 
 
 @program(POSTERIOR)
@@ -227,8 +222,7 @@ def weight_silence_post(
         warn("no silence phones given: the posteriors are copied unchanged")
     transitions = read_transition_model(model)
     is_silence = np.isin(transitions.id2phone, phones)
-    count = 0
-    for utterance, value in read_table(posteriors, POSTERIOR):
+    for utterance, value in counted(read_table(posteriors, POSTERIOR), "posteriors"):
         posterior = Posterior.of(value)
         transitions.check_alignment(posterior.ids, utterance)
         silent = is_silence[posterior.ids]
@@ -238,8 +232,6 @@ def weight_silence_post(
         kept = factors != 0
         offsets = np.concatenate([[0], np.cumsum(kept)])[posterior.offsets]
         yield utterance, Posterior(offsets, posterior.ids[kept], (posterior.weights * factors)[kept])
-        count += 1
-    done(count, "posteriors")
 
 
 def _expected(factors: np.ndarray, posterior: Posterior) -> np.ndarray:

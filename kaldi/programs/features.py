@@ -15,6 +15,7 @@ from kaldi.feat.context import splice
 from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
+from kaldi.programs.loops import Features, counted, features_of
 from kaldi.transform import cmvn
 from kaldi.util.io import Output, read_lines, read_list, split
 from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
@@ -29,8 +30,6 @@ from kaldi.util.table import (
     read_table,
     write_file,
 )
-
-Features = Iterator[tuple[str, np.ndarray]]
 
 
 def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
@@ -185,11 +184,7 @@ def wav_copy(wavs: str, out: str) -> Iterator[tuple[str, Wave]]:
 
     Usage: wav-copy <wav-rspecifier> <wav-wspecifier>   or   wav-copy <wav-rxfilename> <wav-wxfilename>
     """
-    count = 0
-    for entry in read_table(wavs, WAVE):
-        yield entry
-        count += 1
-    done(count, "recordings")
+    yield from counted(read_table(wavs, WAVE), "recordings")
 
 
 @program(FLOAT)
@@ -461,15 +456,6 @@ def _read_weighted(feats: Features, weights: str) -> Iterator[tuple[str, np.ndar
         yield key, matrix, frame_weights
 
 
-def _features_of(utterances: list[str], table: RandomAccess) -> Features:
-    for key in utterances:
-        matrix = table.get(key)
-        if matrix is None:
-            warn(f"{key} is left out: no features")
-        else:
-            yield key, matrix
-
-
 def _global_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str = "", binary: bool = True) -> None:
     if spk2utt:
         raise KaldiError(f"--spk2utt needs a table to write to: ark:{out}")
@@ -499,7 +485,7 @@ def compute_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str 
     expected = 0
     for speaker, utterances in read_table(spk2utt, TOKEN_VECTOR):
         expected += len(utterances)
-        parts = [cmvn.statistics(m, w) for _, m, w in _read_weighted(_features_of(utterances, table), weights)]
+        parts = [cmvn.statistics(m, w) for _, m, w in _read_weighted(features_of(utterances, table), weights)]
         count += len(parts)
         if parts:
             yield speaker, np.sum(parts, axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from kaldi.gmm.am_diag_gmm import AmDiagGmm, read_model, write_model
 from kaldi.hmm.phones import phone_list, read_phone_sets
 from kaldi.hmm.posterior import POSTERIOR, Posterior
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR
+from kaldi.programs.loops import counted, labelled, sum_files
 from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.options import with_options_of
 from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
 
 
@@ -133,37 +136,15 @@ def gmm_copy(model_in: str, model_out: str, *, binary: bool = True, copy_am: boo
         raise KaldiError("nothing to copy: --copy-am and --copy-tm are both false")
 
 
-def gmm_mixup(
-    model_in: str,
-    occs: str,
-    model_out: str,
+def mixed(
+    model: AmDiagGmm,
+    counts: np.ndarray,
     *,
-    binary: bool = True,
     mix_up: int = 0,
     mix_down: int = 0,
     min_count: float = 20.0,
     power: float = 0.2,
     perturb_factor: float = 0.01,
-) -> None:
-    """Split Gaussians up to, or merge them down to, a number in all.
-
-    Usage: gmm-mixup [options] <model-in> <state-occs-in> <model-out>
-    """
-    transitions, model = read_model(model_in)
-    if mix_up or mix_down:
-        counts = read_file(occs, FLOAT_VECTOR)
-        model = mixed(model, counts, mix_up, mix_down, min_count, power, perturb_factor)
-    write_model(model_out, transitions, model, binary)
-
-
-def mixed(
-    model: AmDiagGmm,
-    counts: np.ndarray,
-    mix_up: int,
-    mix_down: int,
-    min_count: float,
-    power: float,
-    perturb_factor: float,
 ) -> AmDiagGmm:
     """The model merged down and split up to these numbers of Gaussians, as far as they are not 0."""
     from kaldi.gmm import mixtures
@@ -175,17 +156,25 @@ def mixed(
     return model
 
 
+@with_options_of(mixed)
+def gmm_mixup(model_in: str, occs: str, model_out: str, *, binary: bool = True, **mixing: Any) -> None:
+    """Split Gaussians up to, or merge them down to, a number in all.
+
+    Usage: gmm-mixup [options] <model-in> <state-occs-in> <model-out>
+    """
+    transitions, model = read_model(model_in)
+    if mixing.get("mix_up") or mixing.get("mix_down"):
+        model = mixed(model, read_file(occs, FLOAT_VECTOR), **mixing)
+    write_model(model_out, transitions, model, binary)
+
+
+@with_options_of(mixed)
 def gmm_est(
     model_in: str,
     stats_in: str,
     model_out: str,
     *,
     binary: bool = True,
-    mix_up: int = 0,
-    mix_down: int = 0,
-    min_count: float = 20.0,
-    power: float = 0.2,
-    perturb_factor: float = 0.01,
     update_flags: str = "mvwt",
     write_occs: str = "",
     transition_floor: float = 0.01,
@@ -195,6 +184,7 @@ def gmm_est(
     min_gaussian_occupancy: float = 10.0,
     min_variance: float = 0.001,
     remove_low_count_gaussians: bool = True,
+    **mixing: Any,
 ) -> None:
     """Maximum-likelihood re-estimation of a GMM system, with mixing up and down.
 
@@ -219,7 +209,7 @@ def gmm_est(
         remove_low_count_gaussians=remove_low_count_gaussians,
     )
     counts = accs.pdf_occupancy()
-    model = mixed(model, counts, mix_up, mix_down, min_count, power, perturb_factor)
+    model = mixed(model, counts, **mixing)
     if write_occs:
         write_file(write_occs, FLOAT_VECTOR, counts, binary=False)
     write_model(model_out, transitions, model, binary)
@@ -230,9 +220,7 @@ def gmm_sum_accs(stats_out: str, stats_in: str, *more_stats: str, binary: bool =
 
     Usage: gmm-sum-accs [options] <stats-out> <stats-in1> <stats-in2> ...
     """
-    total = read_file(stats_in, GMM_ACCS)
-    for name in more_stats:
-        total.add(read_file(name, GMM_ACCS), name)
+    total = sum_files((stats_in, *more_stats), GMM_ACCS)
     write_file(stats_out, GMM_ACCS, total, binary)
     log(
         f"{1 + len(more_stats)} files, {total.total_frames:.7g} frames, log-likelihood per frame "
@@ -282,13 +270,10 @@ def gmm_acc_stats_ali(model_in: str, feats_in: str, alignments: str, stats_out: 
     """
     transitions, model = read_model(model_in)
     accumulator = Accumulator(model, transitions.num_tids)
-    table = RandomAccess(alignments, INT_VECTOR)
+    utterances = labelled(read_table(feats_in, FLOAT_MATRIX), RandomAccess(alignments, INT_VECTOR), "alignment")
     count = errors = 0
-    for utterance, feats in read_table(feats_in, FLOAT_MATRIX):
-        alignment = table.get(utterance)
-        if alignment is None or len(alignment) != len(feats):
-            frames = "no alignment" if alignment is None else f"{len(alignment)} frames aligned"
-            warn(f"{utterance}: {frames} for {len(feats)} frames of features; it is left out")
+    for utterance, feats, alignment in utterances:
+        if alignment is None:
             errors += 1
             continue
         model.check_dim(feats, utterance)
@@ -351,9 +336,6 @@ def gmm_compute_likes(model_in: str, feats_in: str, likes_out: str) -> Iterator[
     Usage: gmm-compute-likes [options] <model-in> <features-rspecifier> <likes-wspecifier>
     """
     _, model = read_model(model_in)
-    count = 0
-    for utterance, feats in read_table(feats_in, FLOAT_MATRIX):
+    for utterance, feats in counted(read_table(feats_in, FLOAT_MATRIX), "utterances"):
         model.check_dim(feats, utterance)
         yield utterance, model.log_likelihoods(feats)
-        count += 1
-    done(count, "utterances")

@@ -13,6 +13,7 @@ from kaldi.hmm.posterior import POSTERIOR
 from kaldi.lat.io import COMPACT_LATTICE, LATTICE
 from kaldi.lat.lattice import Lattice, linear_lattice
 from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.programs.loops import counted
 from kaldi.util.io import Output, read_list
 from kaldi.util.kinds import FLOAT, INT, INT_VECTOR, Kind
 from kaldi.util.symbols import print_words, read_names
@@ -78,6 +79,15 @@ def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
     return lattice.with_weights(weights, lattice.final_weights)
 
 
+def _connected(lattices: str, scale: np.ndarray) -> Iterator[tuple[str, Lattice | None]]:
+    """(utterance, scaled lattice without what is on no path, or None after a warning when nothing is left)."""
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        connected = lattice.scaled(scale).connected()
+        if not connected.num_states:
+            warn(f"the lattice of {key} is empty or reaches no final state")
+        yield key, connected if connected.num_states else None
+
+
 @program(_form)
 def lattice_scale(
     lattices: str,
@@ -97,11 +107,8 @@ def lattice_scale(
     scale = np.array(
         [[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, _acoustic_scale(acoustic_scale, inv_acoustic_scale)]]
     )
-    count = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        count += 1
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
         yield key, lattice.scaled(scale)
-    done(count, "lattices")
 
 
 @program(COMPACT_LATTICE)
@@ -110,11 +117,8 @@ def lattice_add_penalty(lattices: str, out: str, *, word_ins_penalty: float = 0.
 
     Usage: lattice-add-penalty [options] <lattice-rspecifier> <lattice-wspecifier>
     """
-    count = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        count += 1
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
         yield key, _with_penalty(lattice, word_ins_penalty)
-    done(count, "lattices")
 
 
 def lattice_best_path(
@@ -286,10 +290,8 @@ def lattice_to_post(
     count = failed = frames = 0
     total = total_acoustic = 0.0
     with _Outputs((posteriors, POSTERIOR), (loglikes, FLOAT)) as outputs:
-        for key, lattice in read_table(lattices, COMPACT_LATTICE):
-            lattice = lattice.scaled(scale).connected()
-            if not lattice.num_states:
-                warn(f"the lattice of {key} is empty or reaches no final state")
+        for key, lattice in _connected(lattices, scale):
+            if lattice is None:
                 failed += 1
                 continue
             post, loglike, acoustic = frame_posteriors(lattice)
@@ -346,10 +348,8 @@ def lattice_mbr_decode(
     risk = 0.0
     tables = ((transcriptions, INT_VECTOR), (risks, FLOAT), (sausages, POSTERIOR), (times, TIMES))
     with _Outputs(*tables) as outputs:
-        for key, lattice in read_table(lattices, COMPACT_LATTICE):
-            lattice = lattice.scaled(scale).connected()
-            if not lattice.num_states:
-                warn(f"the lattice of {key} is empty or reaches no final state")
+        for key, lattice in _connected(lattices, scale):
+            if lattice is None:
                 failed += 1
                 continue
             mbr = MinimumBayesRisk(lattice)
@@ -472,12 +472,9 @@ def linear_to_nbest(alignments: str, transcriptions: str, lm_costs: str, ac_cost
     """
     words = RandomAccess(transcriptions, INT_VECTOR)
     costs = [RandomAccess(name, FLOAT) if name else None for name in (lm_costs, ac_costs)]
-    count = 0
-    for key, alignment in read_table(alignments, INT_VECTOR):
+    for key, alignment in counted(read_table(alignments, INT_VECTOR), "n-best entries"):
         graph, acoustic = (table[key] if table else 0.0 for table in costs)
-        count += 1
         yield key, linear_lattice(words[key], alignment, graph, acoustic)
-    done(count, "n-best entries")
 
 
 def nbest_to_linear(

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.base.log import KaldiError, log, warn
 from kaldi.matrix.io import FLOAT_MATRIX, FLOAT_VECTOR
+from kaldi.programs.loops import counted
 from kaldi.util.kinds import INT_VECTOR, INT_VECTOR_FILE, TOKEN, Kind
 from kaldi.util.table import RandomAccess, is_specifier, program, read_file, read_table, write_file
 
@@ -21,11 +22,8 @@ def check_one_form(source: str, out: str) -> None:
 
 def copy_table(source: str, kind: Kind, change: Any) -> Iterator[tuple[str, Any]]:
     """The entries of a table after the function `change`."""
-    count = 0
-    for key, value in read_table(source, kind):
+    for key, value in counted(read_table(source, kind), f"{kind.name} entries"):
         yield key, change(value)
-        count += 1
-    done(count, f"{kind.name} entries")
 
 
 def change_matrix(

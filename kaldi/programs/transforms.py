@@ -13,36 +13,28 @@ from kaldi.gmm.gaussian_posterior import GAUSSIAN_POSTERIOR, GaussianPosterior, 
 from kaldi.hmm.posterior import POSTERIOR, Posterior, prune_randomly
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.programs.loops import Features, features_of, labelled, sum_files
 from kaldi.transform.fmllr import UPDATE_TYPES, FmllrStats
 from kaldi.transform.lda import LDA_STATS, LdaStats, with_offset
 from kaldi.transform.mllt import MLLT_STATS, MlltStats, log_estimate
 from kaldi.util.kinds import TOKEN_VECTOR, Kind
-from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
+from kaldi.util.options import with_options_of
+from kaldi.util.table import RandomAccess, program, read_table, write_file
 
 CHUNK = 65536  # frames that are collected before they are sorted by pdf
 Utterance = tuple[str, np.ndarray, Any]  # key, features [T, D], posterior of T frames
 Chunks = Iterator[tuple[int, np.ndarray, GaussianPosterior]]  # number of utterances, features, posterior
 
 
-def matching(
-    features: Iterator[tuple[str, np.ndarray]], posteriors: RandomAccess, dimension: int = 0
-) -> Iterator[Utterance]:
+def matching(features: Features, posteriors: RandomAccess, gmm: AmDiagGmm | None = None) -> Iterator[Utterance]:
     """Utterances with their posteriors; those without, or of another length, are left out with a warning.
 
     Raises KaldiError for features of another dimension than the model's.
     """
-    for key, matrix in features:
-        posterior = posteriors.get(key)
-        if posterior is None:
-            warn(f"{key} is left out: no posteriors in {posteriors.rspecifier}")
-        elif len(posterior) != len(matrix):
-            warn(f"{key} is left out: posteriors of {len(posterior)} frames, but features of {len(matrix)}")
-        elif dimension and matrix.shape[1] != dimension:
-            raise KaldiError(
-                f"{key}: features of dimension {matrix.shape[1]}, but the model has {dimension} "
-                "(were deltas, splicing or a transform left out?)"
-            )
-        else:
+    for key, matrix, posterior in labelled(features, posteriors, "posteriors"):
+        if posterior is not None:
+            if gmm:
+                gmm.check_dim(matrix, key)
             yield key, matrix, posterior
 
 
@@ -74,6 +66,12 @@ def _join(utterances: list[Utterance]) -> tuple[int, np.ndarray, Posterior]:
     return len(utterances), np.concatenate(matrices), Posterior.joined(posteriors)
 
 
+def report_likelihood(count: int, likelihood: float, frames: float) -> None:
+    """Log how many files were done and their likelihood; fails when there were none."""
+    done(count, "files")
+    log(f"Overall avg like per frame (Gaussian only) = {likelihood / (frames or 1):.6g} over {frames:g} frames.")
+
+
 # ---- LDA ----
 
 
@@ -98,16 +96,6 @@ def acc_lda(model: str, feats: str, post: str, out: str, *, binary: bool = True,
         count += 1
     done(count, "files")
     write_file(out, LDA_STATS, stats, binary)
-
-
-def sum_files(names: tuple[str, ...], kind: Kind) -> Any:
-    """The sum of the statistics in some files."""
-    if not names:
-        raise KaldiError("no statistics are given (see --help)")
-    total = read_file(names[0], kind)
-    for name in names[1:]:
-        total.add(read_file(name, kind), name)
-    return total
 
 
 def est_lda(
@@ -147,7 +135,7 @@ def gmm_acc_mllt(model: str, feats: str, post: str, out: str, *, binary: bool = 
     stats = MlltStats(gmm.dim)
     random = np.random.default_rng(0)
     count, likelihood, frames = 0, 0.0, 0.0
-    utterances = matching(read_table(feats, FLOAT_MATRIX), RandomAccess(post, POSTERIOR), gmm.dim)
+    utterances = matching(read_table(feats, FLOAT_MATRIX), RandomAccess(post, POSTERIOR), gmm)
     for size, features, posterior in in_chunks(pdf_posteriors(utterances, transitions.id2pdf)):
         extended, entry_frames = extend(features), posterior.frames
         for pdf, entries in frames_by_pdf(posterior.ids):
@@ -159,8 +147,7 @@ def gmm_acc_mllt(model: str, feats: str, post: str, out: str, *, binary: bool = 
             likelihood += float(likelihoods @ weights)
         frames += float(posterior.weights.sum(dtype=np.float64))
         count += size
-    done(count, "files")
-    log(f"Overall avg like per frame (Gaussian only) = {likelihood / (frames or 1):.6g} over {frames:g} frames.")
+    report_likelihood(count, likelihood, frames)
     write_file(out, MLLT_STATS, stats, binary)
 
 
@@ -179,26 +166,17 @@ def est_mllt(out: str, *stats: str, binary: bool = True) -> None:
 
 
 def by_speaker(
-    feats: str, post: str, kind: Kind, spk2utt: str, dimension: int
+    feats: str, post: str, kind: Kind, spk2utt: str, gmm: AmDiagGmm
 ) -> Iterator[tuple[str, Iterator[Utterance]]]:
     """The utterances of each speaker, or each utterance as a speaker of its own when spk2utt is empty."""
     posteriors = RandomAccess(post, kind)
     if not spk2utt:
-        for utterance in matching(read_table(feats, FLOAT_MATRIX), posteriors, dimension):
+        for utterance in matching(read_table(feats, FLOAT_MATRIX), posteriors, gmm):
             yield utterance[0], iter([utterance])
         return
     features = RandomAccess(feats, FLOAT_MATRIX)
     for speaker, keys in read_table(spk2utt, TOKEN_VECTOR):
-        yield speaker, matching(_features_of(keys, features), posteriors, dimension)
-
-
-def _features_of(keys: list[str], features: RandomAccess) -> Iterator[tuple[str, np.ndarray]]:
-    for key in keys:
-        matrix = features.get(key)
-        if matrix is None:
-            warn(f"{key} is left out: no features in {features.rspecifier}")
-        else:
-            yield key, matrix
+        yield speaker, matching(features_of(keys, features), posteriors, gmm)
 
 
 def estimate_transform(
@@ -220,9 +198,10 @@ def estimate_transforms(
     gmm: AmDiagGmm,
     speakers: Iterator[tuple[str, Iterator[Utterance]]],
     chunks: Callable[[Iterator[Utterance]], Chunks],
-    fmllr_update_type: str,
-    fmllr_min_count: float,
-    fmllr_num_iters: int,
+    *,
+    fmllr_update_type: str = "full",
+    fmllr_min_count: float = 500.0,
+    fmllr_num_iters: int = 40,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What the two fMLLR programs share; `chunks` divides a speaker's utterances."""
     if fmllr_update_type not in UPDATE_TYPES:
@@ -244,16 +223,9 @@ def estimate_transforms(
 
 
 @program(FLOAT_MATRIX)
+@with_options_of(estimate_transforms)
 def gmm_est_fmllr(
-    model: str,
-    feats: str,
-    post: str,
-    out: str,
-    *,
-    spk2utt: str = "",
-    fmllr_update_type: str = "full",
-    fmllr_min_count: float = 500.0,
-    fmllr_num_iters: int = 40,
+    model: str, feats: str, post: str, out: str, *, spk2utt: str = "", **options: Any
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Estimate fMLLR transforms of utterances, or of speakers with --spk2utt, from posteriors of transition-ids.
 
@@ -265,21 +237,14 @@ def gmm_est_fmllr(
         for size, features, posterior in in_chunks(pdf_posteriors(utterances, transitions.id2pdf)):
             yield size, features, gaussian_posterior(gmm, features, posterior)[0]
 
-    speakers = by_speaker(feats, post, POSTERIOR, spk2utt, gmm.dim)
-    yield from estimate_transforms(gmm, speakers, chunks, fmllr_update_type, fmllr_min_count, fmllr_num_iters)
+    speakers = by_speaker(feats, post, POSTERIOR, spk2utt, gmm)
+    yield from estimate_transforms(gmm, speakers, chunks, **options)
 
 
 @program(FLOAT_MATRIX)
+@with_options_of(estimate_transforms)
 def gmm_est_fmllr_gpost(
-    model: str,
-    feats: str,
-    gpost: str,
-    out: str,
-    *,
-    spk2utt: str = "",
-    fmllr_update_type: str = "full",
-    fmllr_min_count: float = 500.0,
-    fmllr_num_iters: int = 40,
+    model: str, feats: str, gpost: str, out: str, *, spk2utt: str = "", **options: Any
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Estimate fMLLR transforms of utterances, or of speakers with --spk2utt, from posteriors of Gaussians.
 
@@ -292,8 +257,8 @@ def gmm_est_fmllr_gpost(
             check_gaussians(gmm, posterior, key)
             yield 1, features, posterior
 
-    speakers = by_speaker(feats, gpost, GAUSSIAN_POSTERIOR, spk2utt, gmm.dim)
-    yield from estimate_transforms(gmm, speakers, chunks, fmllr_update_type, fmllr_min_count, fmllr_num_iters)
+    speakers = by_speaker(feats, gpost, GAUSSIAN_POSTERIOR, spk2utt, gmm)
+    yield from estimate_transforms(gmm, speakers, chunks, **options)
 
 
 def check_gaussians(gmm: AmDiagGmm, posterior: GaussianPosterior, key: str) -> None:
@@ -316,7 +281,7 @@ def gmm_post_to_gpost(
     transitions, gmm = read_model(model)
     random = np.random.default_rng(0)
     count, likelihood, frames = 0, 0.0, 0.0
-    utterances = matching(read_table(feats, FLOAT_MATRIX), RandomAccess(post, POSTERIOR), gmm.dim)
+    utterances = matching(read_table(feats, FLOAT_MATRIX), RandomAccess(post, POSTERIOR), gmm)
     for key, features, posterior in pdf_posteriors(utterances, transitions.id2pdf):
         result, utterance_likelihood = gaussian_posterior(gmm, features, posterior)
         result.weights = prune_randomly(result.weights, rand_prune, random)
@@ -324,5 +289,4 @@ def gmm_post_to_gpost(
         likelihood += utterance_likelihood
         frames += float(posterior.weights.sum(dtype=np.float64))
         count += 1
-    done(count, "files")
-    log(f"Overall avg like per frame (Gaussian only) = {likelihood / (frames or 1):.6g} over {frames:g} frames.")
+    report_likelihood(count, likelihood, frames)

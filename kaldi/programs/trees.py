@@ -7,6 +7,7 @@ from kaldi.hmm.phones import phone_list, read_phone_sets
 from kaldi.hmm.topology import read_topology
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.programs.loops import labelled
 from kaldi.util.io import Output, read_lines
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.table import RandomAccess, read_file, read_table, write_file
@@ -35,13 +36,10 @@ def acc_tree_stats(
     transitions = read_transition_model(model)
     phones = phone_list(ci_phones, "--ci-phones")
     accumulator = TreeAccumulator(transitions, context_width, central_position, phones, var_floor)
-    table = RandomAccess(alignments, INT_VECTOR)
+    utterances = labelled(read_table(feats_in, FLOAT_MATRIX), RandomAccess(alignments, INT_VECTOR), "alignment")
     count = errors = 0
-    for utterance, feats in read_table(feats_in, FLOAT_MATRIX):
-        alignment = table.get(utterance)
-        if alignment is None or len(alignment) != len(feats):
-            frames = "no alignment" if alignment is None else f"{len(alignment)} frames aligned"
-            warn(f"{utterance}: {frames} for {len(feats)} frames of features; it is left out")
+    for utterance, feats, alignment in utterances:
+        if alignment is None:
             errors += 1
             continue
         transitions.check_alignment(alignment, utterance)

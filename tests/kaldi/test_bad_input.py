@@ -30,6 +30,8 @@ CASES = [
     ("compose-transforms est-lda/lda.mat est-lda/lda.mat out.ark", "do not fit together"),
     ("gmm-est-fmllr tri2b/final.mdl FEATS ali-to-post/post.ark OUT", "not an rspecifier"),
     ("gmm-est-fmllr tri2b/final.mdl FEATS ark:ali-to-post/post.ark OUT", "s1-00: features of dimension 13"),
+    ("gmm-acc-stats-ali tri2b/final.mdl FEATS ark:empty out.acc", "s1-00 is left out: no alignment in ark:empty"),
+    ("acc-tree-stats tri2b/final.mdl FEATS ark:other.ali out", "s1-00 is left out: alignment of 1 frames, .* of "),
     ("acc-lda tri2b/final.mdl FEATS ark:mono_ali/ali.ark out.ark", "ali.ark: not a posterior; entry 's1-00'"),
     (
         "latgen-faster-mapped tri2b/final.mdl GRAPH ark:nan.ark OUT",
@@ -62,6 +64,7 @@ def test_bad_input(
     Path("empty").touch()
     for name in ("truncated", "foreign", "missing"):
         Path(f"{name}.scp").write_text(f"utt {name}.wav\n")
+    Path("other.ali").write_text("s1-00 1\n")
     Path("failing.scp").write_text("utt false |\n")
     for value in ("nan", "inf"):
         pdfs = 104  # of tri2b

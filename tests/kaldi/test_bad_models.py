@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("gmm-est --update-flags=x good.mdl good.acc out", "--update-flags"),
         ("gmm-est --no-such-option good.mdl good.acc out", "--no-such-option"),
         ("gmm-sum-accs out good.acc good.mdl", "good.mdl"),
-        ("gmm-acc-stats-ali good.mdl ark:wide.ark ark:ali.ark out", "utt1: dimension 3"),
+        ("gmm-acc-stats-ali good.mdl ark:wide.ark ark:ali.ark out", "utt1: features of dimension 3"),
         ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:other.ark out", "utt1"),
         ("gmm-acc-stats-ali good.mdl ark:empty ark:ali.ark out", "no files"),
         ("gmm-acc-stats-ali good.mdl ark:feats.ark ark:empty out", "no files"),

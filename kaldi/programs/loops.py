@@ -1,0 +1,55 @@
+"""Loops over tables and files that several programs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from kaldi.base.log import KaldiError, done, warn
+from kaldi.util.kinds import Kind
+from kaldi.util.table import RandomAccess, read_file
+
+Features = Iterator[tuple[str, np.ndarray]]
+
+
+def counted(entries: Iterator[tuple[str, Any]], what: str) -> Iterator[tuple[str, Any]]:
+    """The entries of a table, which are reported at its end. Raises KaldiError when there were none."""
+    count = 0
+    for entry in entries:
+        count += 1
+        yield entry
+    done(count, what)
+
+
+def features_of(utterances: list[str], table: RandomAccess) -> Features:
+    """The features of some utterances; those that have none are left out with a warning."""
+    for key in utterances:
+        matrix = table.get(key)
+        if matrix is None:
+            warn(f"{key} is left out: no features in {table.rspecifier}")
+        else:
+            yield key, matrix
+
+
+def labelled(features: Features, labels: RandomAccess, what: str) -> Iterator[tuple[str, np.ndarray, Any]]:
+    """Utterances with their alignments or posteriors, or None after a warning: not there, or of another length."""
+    for key, matrix in features:
+        label = labels.get(key)
+        if label is None:
+            warn(f"{key} is left out: no {what} in {labels.rspecifier}")
+        elif len(label) != len(matrix):
+            warn(f"{key} is left out: {what} of {len(label)} frames, but features of {len(matrix)}")
+            label = None
+        yield key, matrix, label
+
+
+def sum_files(names: tuple[str, ...], kind: Kind) -> Any:
+    """The sum of the statistics in some files."""
+    if not names:
+        raise KaldiError("no statistics are given (see --help)")
+    total = read_file(names[0], kind)
+    for name in names[1:]:
+        total.add(read_file(name, kind), name)
+    return total
