@@ -43,7 +43,7 @@ fi
 
 mkdir -p "$dict"
 # A lexicon with probabilities left from another run would win over lexicon.txt.
-rm -f "$dict/lexiconp.txt"
+rm -f "$dict"/{lexiconp,lexiconp_silprob,silprob}.txt
 awk '$1 != "!SIL" && $1 != "<UNK>" {$1 = $1; print}' "$lexicon" | sort -u >"$dict/nonsilence_lexicon.tmp"
 echo "$phones" >"$dict/nonsilence_phones.txt"
 printf '%s\n' SIL SPN >"$dict/silence_phones.txt"

@@ -1,9 +1,9 @@
 package TextTable;
-# What the text utilities share: symbol tables, field ranges, white space.
+# What the text utilities share: symbol tables, field ranges, numbers, white space.
 use strict;
 use warnings;
 use Exporter 'import';
-our @EXPORT_OK = qw(read_symbol_table field_range has_odd_space);
+our @EXPORT_OK = qw(read_symbol_table field_range is_number has_odd_space);
 
 # Reads "<symbol> <integer>" lines; returns a list of [symbol, integer].
 sub read_symbol_table {
@@ -35,6 +35,11 @@ sub field_range {
     my $end = defined $last && $last < $number_of_fields ? $last : $number_of_fields;
     return $first - 1 .. $end - 1;
   };
+}
+
+sub is_number {
+  my ($value) = @_;
+  return $value =~ m/^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/;
 }
 
 # Is there Unicode white space that the programs take for a part of a word? Text that is not UTF-8 is bytes.

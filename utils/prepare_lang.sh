@@ -3,6 +3,8 @@
 #
 # The dictionary directory holds silence_phones.txt, nonsilence_phones.txt, optional_silence.txt, extra_questions.txt
 # (may be absent) and lexicon.txt ("word phone1 phone2 ...") or lexiconp.txt ("word probability phone1 ...", preferred).
+# With lexiconp_silprob.txt and silprob.txt (Kaldi's dict_dir_add_pronprobs.sh writes them) silence between words has a
+# probability that depends on the words.
 set -euo pipefail
 export LC_ALL=C
 
@@ -12,6 +14,7 @@ position_dependent_phones=true
 share_silence_phones=false
 sil_prob=0.5
 phone_symbol_table=
+unk_fst=
 num_extra_phone_disambig_syms=1
 help_message="Usage: $0 [options] <dict-dir> <oov-word> <tmp-dir> <lang-dir>
 e.g.: $0 data/local/dict '<UNK>' data/local/lang data/lang
@@ -19,8 +22,10 @@ e.g.: $0 data/local/dict '<UNK>' data/local/lang data/lang
   --num-nonsil-states N               HMM states of other phones (3)
   --position-dependent-phones BOOL    mark phones with _B _E _I _S for their place in the word (true)
   --share-silence-phones BOOL         all silence phones share their Gaussians (false)
-  --sil-prob P                        probability of silence between words (0.5)
+  --sil-prob P                        probability of silence between words (0.5); not with lexiconp_silprob.txt
   --phone-symbol-table FILE           number the phones as in this phones.txt
+  --unk-fst FILE                      the word for unknown words sounds like the phone language model in this text FST, as
+                                      Kaldi's make_unk_lm.sh writes it (unk_fst.txt)
   --num-extra-phone-disambig-syms N   disambiguation symbols besides those of the lexicon (1, for silence)"
 
 if [ -f path.sh ]; then . ./path.sh; fi
@@ -36,28 +41,44 @@ tmp=$3
 lang=$4
 
 utils/validate_dict_dir.pl "$dict"
+if [ -n "$unk_fst" ] && [ ! -s "$unk_fst" ]; then
+  echo "$0: $unk_fst of --unk-fst is missing or empty" >&2
+  exit 1
+fi
+if [ -f "$dict/nonterminals.txt" ]; then
+  echo "$0: $dict/nonterminals.txt: grammars with nonterminals are not supported; remove the file" >&2
+  exit 1
+fi
 mkdir -p "$tmp"
 rm -rf "$lang/phones" "$lang"/{L,L_disambig}.fst
 mkdir -p "$lang/phones"
 phones=$lang/phones
 
 ### The lexicon with probabilities and, if wanted, positions.
-if [ -f "$dict/lexiconp.txt" ]; then
-  cp "$dict/lexiconp.txt" "$tmp/lexiconp_plain.txt"
+lexicon=lexiconp
+first_phone=3    # field of a line
+sil_probs_opt=()
+if [ -f "$dict/lexiconp_silprob.txt" ]; then
+  lexicon=lexiconp_silprob
+  first_phone=6
+  sil_probs_opt=(--sil-probs)
+fi
+if [ -f "$dict/$lexicon.txt" ]; then
+  cp "$dict/$lexicon.txt" "$tmp/${lexicon}_plain.txt"
 else
-  sed -E 's/^[ \t]*([^ \t]+)[ \t]+/\1 1.0 /' "$dict/lexicon.txt" >"$tmp/lexiconp_plain.txt"
+  sed -E 's/^[ \t]*([^ \t]+)[ \t]+/\1 1.0 /' "$dict/lexicon.txt" >"$tmp/${lexicon}_plain.txt"
 fi
 # phone_map.txt: each phone and its versions. Silence also exists without a mark, between words.
 if $position_dependent_phones; then
-  awk '{
-    for (i = 3; i <= NF; i++) $i = $i (NF == 3 ? "_S" : i == 3 ? "_B" : i == NF ? "_E" : "_I")
+  awk -v first="$first_phone" '{
+    for (i = first; i <= NF; i++) $i = $i (NF == first ? "_S" : i == first ? "_B" : i == NF ? "_E" : "_I")
     print
-  }' "$tmp/lexiconp_plain.txt" >"$tmp/lexiconp.txt"
+  }' "$tmp/${lexicon}_plain.txt" >"$tmp/$lexicon.txt"
   awk 'FNR == NR { for (i = 1; i <= NF; i++) print $i, $i, $i "_B", $i "_E", $i "_I", $i "_S"; next }
     { for (i = 1; i <= NF; i++) print $i, $i "_B", $i "_E", $i "_I", $i "_S" }' \
     "$dict/silence_phones.txt" "$dict/nonsilence_phones.txt" >"$tmp/phone_map.txt"
 else
-  awk '{ $1 = $1; print }' "$tmp/lexiconp_plain.txt" >"$tmp/lexiconp.txt"
+  awk '{ $1 = $1; print }' "$tmp/${lexicon}_plain.txt" >"$tmp/$lexicon.txt"
   awk '{ for (i = 1; i <= NF; i++) print $i, $i }' "$dict/silence_phones.txt" "$dict/nonsilence_phones.txt" \
     >"$tmp/phone_map.txt"
 fi
@@ -95,10 +116,32 @@ if $position_dependent_phones; then
     if ($1 ~ /_S$/) kind = "singleton"
     print $1, kind
   }' "$phones/silence.txt" "$phones/nonsilence.txt" >"$phones/word_boundary.txt"
+elif [ -f "$dict/word_boundary.txt" ]; then # the dictionary's own phones tell their position
+  cp "$dict/word_boundary.txt" "$phones"
 fi
 
 ### Disambiguation symbols and symbol tables.
-num_disambig=$(utils/lang/add_lex_disambig.pl --pron-probs "$tmp/lexiconp.txt" "$tmp/lexiconp_disambig.txt")
+# The phone language model of unknown words takes the place of #2. #1 before and #3 behind keep it from being copied for each
+# word before it and each silence behind it; #1 also stands where it backs off.
+first_disambig=1
+unk_opts=()
+if [ -n "$unk_fst" ]; then
+  awk -v oov="$oov_word" -v first="$first_phone" '
+    $1 == oov { seen++; NF = first - 1; $0 = $0 " #1 #2 #3" }
+    { print }
+    END { exit seen != 1 }' "$tmp/$lexicon.txt" >"$tmp/lexicon_unk.txt" || {
+    echo "$0: with --unk-fst, the word $oov_word must have exactly one pronunciation in the lexicon of $dict" >&2
+    exit 1
+  }
+  mv "$tmp/lexicon_unk.txt" "$tmp/$lexicon.txt"
+  first_disambig=4
+  unk_opts=(--unk-fst "$unk_fst")
+  if ! $position_dependent_phones; then
+    echo "$0: warning: without position-dependent phones nothing tells where a word of --unk-fst begins and ends" >&2
+  fi
+fi
+num_disambig=$(utils/lang/add_lex_disambig.pl --pron-probs ${sil_probs_opt[@]+"${sil_probs_opt[@]}"} \
+  --first-allowed-disambig "$first_disambig" "$tmp/$lexicon.txt" "$tmp/${lexicon}_disambig.txt")
 num_disambig=$((num_disambig + num_extra_phone_disambig_syms))
 echo "$num_disambig" >"$tmp/lex_ndisambig"
 for ((n = 0; n <= num_disambig; n++)); do echo "#$n"; done >"$phones/disambig.txt"
@@ -117,7 +160,7 @@ else
 fi
 {
   echo "<eps>"
-  awk '{ print $1 }' "$tmp/lexiconp.txt" | sort -u
+  awk '{ print $1 }' "$tmp/$lexicon.txt" | sort -u
   printf '%s\n' '#0' '<s>' '</s>'
 } | awk '{ print $1, NR - 1 }' >"$lang/words.txt"
 
@@ -130,7 +173,11 @@ echo "$oov_word" >"$lang/oov.txt"
 ### align_lexicon: word, word, phones; <eps> stands for silence between words.
 optional_silence=$(cat "$dict/optional_silence.txt")
 {
-  awk '{ $2 = $1; print }' "$tmp/lexiconp.txt"
+  awk -v first="$first_phone" '{
+    printf "%s %s", $1, $1
+    for (i = first; i <= NF; i++) printf " %s", $i
+    print ""
+  }' "$tmp/$lexicon.txt"
   echo "<eps> <eps> $optional_silence"
 } | sort -u >"$phones/align_lexicon.txt"
 
@@ -161,15 +208,19 @@ compile_lexicon() {
 }
 silence_opts=()
 disambig_opts=()
-if [ "$(awk -v p="$sil_prob" 'BEGIN { print (p > 0) }')" = 1 ]; then
+if [ -f "$dict/lexiconp_silprob.txt" ]; then
+  silence_opts=(--silprobs "$dict/silprob.txt" --sil-phone "$optional_silence")
+  disambig_opts=(--sil-disambig "#$num_disambig")
+elif [ "$(awk -v p="$sil_prob" 'BEGIN { print (p > 0) }')" = 1 ]; then
   silence_opts=(--sil-prob "$sil_prob" --sil-phone "$optional_silence")
   disambig_opts=(--sil-disambig "#$num_disambig")
 fi
-utils/lang/make_lexicon_fst.pl ${silence_opts[@]+"${silence_opts[@]}"} "$tmp/lexiconp.txt" |
+utils/lang/make_lexicon_fst.pl ${silence_opts[@]+"${silence_opts[@]}"} ${unk_opts[@]+"${unk_opts[@]}"} \
+  "$tmp/$lexicon.txt" |
   compile_lexicon | fstarcsort --sort_type=olabel >"$lang/L.fst.tmp"
 mv "$lang/L.fst.tmp" "$lang/L.fst"
 utils/lang/make_lexicon_fst.pl ${silence_opts[@]+"${silence_opts[@]}"} ${disambig_opts[@]+"${disambig_opts[@]}"} \
-  "$tmp/lexiconp_disambig.txt" |
+  ${unk_opts[@]+"${unk_opts[@]}"} "$tmp/${lexicon}_disambig.txt" |
   compile_lexicon |
   fstaddselfloops "$phones/wdisambig_phones.int" "$phones/wdisambig_words.int" |
   fstarcsort --sort_type=olabel >"$lang/L_disambig.fst.tmp"

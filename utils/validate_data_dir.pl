@@ -7,7 +7,7 @@ use warnings;
 use Getopt::Long qw(:config no_ignore_case no_auto_abbrev require_order);
 use File::Basename;
 use lib dirname(__FILE__);
-use TextTable qw(has_odd_space);
+use TextTable qw(is_number has_odd_space);
 
 my $usage = "Usage: utils/validate_data_dir.sh [--no-feats] [--no-text] [--no-wav] [--no-spk-sort] [--non-print] <data-dir>\n"
   . "--no-feats and the like: the table may be missing. --no-spk-sort: utterance ids need not begin with the speaker id.\n"
@@ -143,11 +143,6 @@ sub read_table {
       grep { !$is_good->($table{$_}) } sort keys %table);
   }
   return \%table;
-}
-
-sub is_number {
-  my ($value) = @_;
-  return $value =~ m/^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/;
 }
 
 # Is there a character that cannot be printed? In text that is not UTF-8 only the control characters of ASCII are.

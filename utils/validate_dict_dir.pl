@@ -1,11 +1,12 @@
 #!/usr/bin/env perl
-# Checks a dictionary directory: phone lists, lexicon.txt and/or lexiconp.txt, extra_questions.txt.
+# Checks a dictionary directory: phone lists, lexicon.txt and/or lexiconp.txt, lexiconp_silprob.txt with silprob.txt,
+# extra_questions.txt.
 # Every problem is one line naming the file; exits with 1 if there is any.
 use strict;
 use warnings;
 use File::Basename;
 use lib dirname(__FILE__);
-use TextTable qw(has_odd_space);
+use TextTable qw(is_number has_odd_space);
 
 my $usage = "Usage: utils/validate_dict_dir.pl <dict-dir>\n";
 @ARGV == 1 or die $usage;
@@ -34,17 +35,17 @@ if (@optional != 1) {
   problem('optional_silence.txt', undef, "'$optional[0]' is not in silence_phones.txt");
 }
 
-my @lexicons = grep { -e "$dict/$_" } ('lexicon.txt', 'lexiconp.txt');
-problem('lexicon.txt', undef, 'is missing, and so is lexiconp.txt') unless @lexicons;
+# The numbers between word and phones: probabilities, then factors.
+my %numbers_of = ('lexicon.txt' => [], 'lexiconp.txt' => ['probability'],
+  'lexiconp_silprob.txt' => ['probability', 'probability of silence', ('factor') x 2]);
+my @lexicons = grep { -e "$dict/$_" } sort keys %numbers_of;
+problem('lexicon.txt', undef, 'is missing, and so is lexiconp.txt') unless grep { $_ ne 'lexiconp_silprob.txt' } @lexicons;
 my %entries;
 for my $lexicon (@lexicons) {
   for my $line (lines_of($lexicon, 1)) {
     my ($word, @phones) = split(' ', $line->{text});
-    if ($lexicon eq 'lexiconp.txt') {
-      my $probability = shift @phones // '';
-      if ($probability !~ m/^[\d.]+(?:[eE][-+]?\d+)?$/ || $probability <= 0 || $probability > 1) {
-        problem($lexicon, $line, "word '$word' needs a probability in (0, 1], not '$probability'");
-      }
+    for my $kind (@{$numbers_of{$lexicon}}) {
+      check_number($lexicon, $line, "word '$word'", $kind, shift @phones // '');
     }
     problem($lexicon, $line, "word '$word' has no phones") unless @phones;
     problem($lexicon, $line, "'$word' cannot be a word") if $word =~ m/^(?:<eps>|<s>|<\/s>|#\d+)$/;
@@ -55,13 +56,26 @@ for my $lexicon (@lexicons) {
     problem($lexicon, $line, "'$entry' is there twice") if $entries{$lexicon}{$entry}++;
   }
 }
-if (@lexicons == 2) {
-  for my $entry (sort keys %{{%{$entries{'lexicon.txt'}}, %{$entries{'lexiconp.txt'}}}}) {
-    next if $entries{'lexicon.txt'}{$entry} && $entries{'lexiconp.txt'}{$entry};
-    problem('lexiconp.txt', undef, "and lexicon.txt differ in '$entry' (remove the older one)");
+for my $n (1 .. $#lexicons) {
+  my ($first, $second) = @lexicons[$n - 1, $n];
+  for my $entry (sort keys %{{%{$entries{$first}}, %{$entries{$second}}}}) {
+    next if $entries{$first}{$entry} && $entries{$second}{$entry};
+    problem($second, undef, "and $first differ in '$entry' (remove the older one)");
     last;
   }
 }
+
+# The beginning and the end of an utterance: a probability of silence, factors after silence and without.
+my %kind_of = ('<s>' => 'probability', '</s>_s' => 'factor', '</s>_n' => 'factor', 'overall' => 'probability');
+my $has_silprobs = -e "$dict/lexiconp_silprob.txt";
+problem('lexiconp_silprob.txt', undef, 'is missing, but silprob.txt is there') if !$has_silprobs && -e "$dict/silprob.txt";
+for my $line (lines_of('silprob.txt', $has_silprobs)) {
+  my ($name, $value, @rest) = split(' ', $line->{text});
+  my $kind = delete $kind_of{$name};
+  if (!$kind || @rest) { problem('silprob.txt', $line, "expected one line each for <s>, </s>_s, </s>_n and overall"); }
+  else { check_number('silprob.txt', $line, $name, $kind, $value // ''); }
+}
+problem('silprob.txt', undef, "has no line for $_") for -s "$dict/silprob.txt" ? sort keys %kind_of : ();
 
 for my $line (lines_of('extra_questions.txt', 0)) {
   for my $phone (grep { !exists $kind{$_} } split(' ', $line->{text})) {
@@ -78,6 +92,13 @@ sub problem {
   my $place = defined $line ? " line $line->{number}:" : '';
   print STDERR "validate_dict_dir.pl: $dict/$file$place $message\n";
   $problems++;
+}
+
+# A probability is above 0 and at most 1, a factor is above 0.
+sub check_number {
+  my ($file, $line, $whose, $kind, $value) = @_;
+  return if is_number($value) && $value > 0 && ($kind eq 'factor' || $value <= 1);
+  problem($file, $line, "$whose needs a $kind " . ($kind eq 'factor' ? 'above 0' : 'in (0, 1]') . ", not '$value'");
 }
 
 # The lines of a file that is not empty, as {number, text}.

@@ -6,6 +6,7 @@ import pytest
 from scripts import first_fields, run, write
 
 GOLDEN = Path(__file__).parent / "golden"
+SILPROB = GOLDEN / "silprob"
 ODD_SPACES = [  # Kaldi's validate_dict_dir.pl refuses each of these
     ("lexicon.txt", "FROB AA", "\u00a0"),
     ("lexicon.txt", "FROB AA", "\u3000"),
@@ -14,6 +15,27 @@ ODD_SPACES = [  # Kaldi's validate_dict_dir.pl refuses each of these
     ("optional_silence.txt", "SPN ", "\u00a0"),
     ("extra_questions.txt", "AA SIL", "\u2003"),
 ]
+
+
+def canonical(printed: str) -> list[tuple]:
+    """The arcs and final states of a printed FST, states numbered in the order in which the arcs lead to them."""
+    arcs: dict[str, list] = {}
+    finals = {}
+    for fields in (line.split("\t") for line in printed.splitlines()):
+        if len(fields) <= 2:
+            finals[fields[0]] = float(fields[1]) if len(fields) == 2 else 0.0
+        else:
+            state, to, ilabel, olabel, *cost = fields
+            arcs.setdefault(state, []).append((int(ilabel), int(olabel), float(cost[0]) if cost else 0.0, to))
+    order, result = [next(iter(arcs))], []
+    for state in order:
+        for ilabel, olabel, cost, to in sorted(arcs.get(state, [])):
+            if to not in order:
+                order.append(to)
+            result.append((order.index(state), order.index(to), ilabel, olabel, pytest.approx(cost, abs=1e-5)))
+        if state in finals:
+            result.append((order.index(state), pytest.approx(finals[state], abs=1e-5)))
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +77,97 @@ class TestLang:
         )
         assert (tmp_path / "lang/phones/roots.txt").read_text().splitlines()[0] == "not-shared not-split SIL SPN"
         assert first_fields(tmp_path / "lang/phones.txt")[:3] == ["<eps>", "SIL", "SPN"]
+
+    @pytest.mark.parametrize(
+        ("case", "options"),
+        [
+            ("silprob", []),
+            ("silprob_unk", ["--unk-fst", SILPROB / "unk_fst.txt"]),
+            ("unk", ["--sil-prob", "0.3", "--unk-fst", SILPROB / "unk_fst.txt"]),
+        ],
+    )
+    def test_silence_of_words_and_sound_of_unknown_words(self, tmp_path: Path, case: str, options: list) -> None:
+        """Against what Kaldi's prepare_lang.sh made of the same dictionary; FSTs may number their states otherwise."""
+        run("cp", "-r", SILPROB / "dict", tmp_path)
+        if case == "unk":
+            for name in ("lexiconp_silprob.txt", "silprob.txt"):
+                (tmp_path / "dict" / name).unlink()
+        lang = tmp_path / "lang"
+        run("utils/prepare_lang.sh", *options, tmp_path / "dict", "<unk>", tmp_path / "tmp", lang)
+        for name in ("L", "L_disambig"):
+            ours = canonical(run("fstprint", lang / f"{name}.fst").stdout)
+            assert ours == canonical((SILPROB / case / f"{name}.txt").read_text())
+        assert (lang / "phones.txt").read_text() == (SILPROB / case / "phones.txt").read_text()
+        align_lexicon = (SILPROB / case / "align_lexicon.txt").read_text()
+        assert (lang / "phones/align_lexicon.txt").read_text() == align_lexicon
+
+    def test_a_word_always_followed_by_silence(self, tmp_path: Path) -> None:
+        """Kaldi takes a probability of 1 in the dictionary, and stops at the logarithm of 0 afterwards."""
+        lexicon = write(tmp_path / "lexicon", "a 1 1.0 1 1 A")
+        silprobs = write(tmp_path / "silprob.txt", "<s> 1", "</s>_s 1", "</s>_n 1", "overall 0.5")
+        options = ("--silprobs", silprobs, "--sil-phone", "SIL")
+        assert run("utils/lang/make_lexicon_fst.pl", *options, lexicon).stdout.splitlines() == [
+            "0\t2\tSIL\t<eps>\t0",
+            "1\t3\tA\ta\t0",
+            "2\t3\tA\ta\t0",
+            "3\t2\tSIL\t<eps>\t0",
+            "2\t0",
+            "1\t0",
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "old", "new", "message"),
+        [  # Kaldi's scripts refuse all of them
+            ("lexiconp_silprob.txt", "0.05", "1.05", "word 'ab' needs a probability of silence in (0, 1], not '1.05'"),
+            ("lexiconp_silprob.txt", "0.05", "0", "word 'ab' needs a probability of silence in (0, 1], not '0'"),
+            ("lexiconp_silprob.txt", "1.5", "-1.5", "word 'ab' needs a factor above 0, not '-1.5'"),
+            ("lexiconp_silprob.txt", "A B", "B A", "lexiconp_silprob.txt and lexiconp.txt differ in"),
+            ("silprob.txt", "<s> 0.99", "<s> 1.99", "<s> needs a probability in (0, 1], not '1.99'"),
+            ("silprob.txt", "</s>_s 1.7", "</s>_s 0", "</s>_s needs a factor above 0, not '0'"),
+            ("silprob.txt", "</s>_n", "</s>_x", "line 3: expected one line each for <s>, </s>_s, </s>_n and overall"),
+            ("silprob.txt", "overall 0.4\n", "", "silprob.txt has no line for overall"),
+        ],
+    )
+    def test_errors_in_silence_probabilities(self, tmp_path: Path, name: str, old: str, new: str, message: str) -> None:
+        run("cp", "-r", SILPROB / "dict", tmp_path)
+        file = tmp_path / "dict" / name
+        file.write_text(file.read_text().replace(old, new))
+        assert message in run("utils/validate_dict_dir.pl", tmp_path / "dict", fails=True).stderr
+
+    def test_one_file_of_silence_probabilities_without_the_other(self, tmp_path: Path) -> None:
+        run("cp", "-r", SILPROB / "dict", tmp_path)
+        (tmp_path / "dict/silprob.txt").rename(tmp_path / "silprob.txt")
+        errors = run("utils/validate_dict_dir.pl", tmp_path / "dict", fails=True).stderr
+        assert "silprob.txt is missing" in errors and errors.count("\n") == 1
+        (tmp_path / "silprob.txt").rename(tmp_path / "dict/silprob.txt")
+        (tmp_path / "dict/lexiconp_silprob.txt").unlink()
+        errors = run("utils/validate_dict_dir.pl", tmp_path / "dict", fails=True).stderr
+        assert "lexiconp_silprob.txt is missing, but silprob.txt is there" in errors
+
+    def test_unknown_words_that_cannot_be_made(self, tmp_path: Path) -> None:
+        run("cp", "-r", SILPROB / "dict", tmp_path)
+        for name in ("lexiconp.txt", "lexiconp_silprob.txt", "silprob.txt"):
+            (tmp_path / "dict" / name).unlink()
+        with (tmp_path / "dict/lexicon.txt").open("a") as lexicon:
+            lexicon.write("ab B\n")
+        prepare = ["utils/prepare_lang.sh", "--unk-fst", SILPROB / "unk_fst.txt"]
+        where = [tmp_path / "tmp", tmp_path / "lang"]
+        errors = run(*prepare, tmp_path / "dict", "ab", *where, fails=True).stderr
+        assert "the word ab must have exactly one pronunciation" in errors
+        prepare[-1] = tmp_path / "nosuch"
+        errors = run(*prepare, tmp_path / "dict", "<unk>", *where, fails=True).stderr
+        assert "nosuch of --unk-fst is missing" in errors
+
+    def test_input_that_only_some_dictionaries_have(self, tmp_path: Path) -> None:
+        run("cp", "-r", SILPROB / "dict", tmp_path)
+        boundaries = write(tmp_path / "dict/word_boundary.txt", "SIL nonword", "SPN nonword", "A begin", "B end")
+        prepare = ["utils/prepare_lang.sh", "--position-dependent-phones", "false"]
+        where = [tmp_path / "dict", "<unk>", tmp_path / "tmp", tmp_path / "lang"]
+        run(*prepare, *where)
+        assert (tmp_path / "lang/phones/word_boundary.txt").read_text() == boundaries.read_text()
+        assert (tmp_path / "lang/phones/word_boundary.int").read_text().split()[::2] == ["1", "2", "3", "4"]
+        write(tmp_path / "dict/nonterminals.txt", "#nonterm:name")
+        assert "grammars with nonterminals are not supported" in run(*prepare, *where, fails=True).stderr
 
     def test_phone_symbol_table(self, tmp_path: Path) -> None:
         run(
