@@ -218,21 +218,25 @@ def test_decoder_finds_every_path_within_the_lattice_beam() -> None:
     pdf_of = np.arange(-1, pdfs, dtype=np.int32)
     lattice, reached = decode_utterance(DecodingGraph(fst), loglikes, pdf_of, 0.5, options)
     assert reached
+    got = sorted((g + a, ids) for ways in paths(lattice).values() for g, a, ids in ways)
+    acoustic = -0.5 * loglikes
+    at_least = np.append(np.cumsum(acoustic.min(1)[::-1])[::-1], 0.0)  # what the frames from one on add to a cost
     costs = []
 
     def walk(state: int, frame: int, cost: float, ids: tuple) -> None:
+        """All paths but those that cannot come within the lattice beam of what was found."""
+        if cost + at_least[frame] > got[0][0] + 2:
+            return
         if frame == frames and final[state] < math.inf:
             costs.append((cost + final[state], ids))
         for arc in range(fst.offsets[state], fst.offsets[state + 1]):
-            label = int(fst.ilabel[arc])
-            if label and frame < frames and cost < 25:
-                acoustic = -0.5 * loglikes[frame, label - 1]
-                walk(int(fst.nextstate[arc]), frame + 1, cost + fst.weight[arc] + acoustic, ids + (label,))
+            label, following = int(fst.ilabel[arc]), int(fst.nextstate[arc])
+            if label and frame < frames:
+                walk(following, frame + 1, cost + fst.weight[arc] + acoustic[frame, label - 1], ids + (label,))
             elif not label:
-                walk(int(fst.nextstate[arc]), frame, cost + fst.weight[arc], ids)
+                walk(following, frame, cost + fst.weight[arc], ids)
 
     walk(0, 0, 0.0, ())
-    got = sorted((g + a, ids) for ways in paths(lattice).values() for g, a, ids in ways)
     best = min(costs)
     assert got[0] == (pytest.approx(best[0], abs=1e-4), best[1])
     want = sorted(cost for cost, _ in costs if cost < best[0] + 1.99)
