@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# All checks: shellcheck, ruff, and the tests. Options are passed on to pytest.
+# All checks: shellcheck, ruff, mypy, and the tests on all cores. With --fast, the tests marked slow are left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1:-} in --help | -h) echo "Usage: tests/run.sh [pytest options, e.g. -k segan]"; exit 0 ;; esac
+tests=(python3 -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup)
+case ${1:-} in
+  --help | -h) echo "Usage: tests/run.sh [--fast] [pytest options, e.g. -k segan]"; exit 0 ;;
+  --fast) tests+=(-m "not slow"); shift ;;
+esac
 
 requirements=requirements.txt
 if cmp -s requirements-gpu.txt .venv/installed.txt; then requirements="requirements-gpu.txt"; fi
@@ -10,13 +14,17 @@ local/install_packages.sh "$requirements"
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
 
-mapfile -t scripts < <(grep -rlE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp)
-shellcheck --external-sources path.sh cmd.sh "${scripts[@]}"
+{
+  printf '%s\0' path.sh cmd.sh
+  grep -rlZE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp
+} | xargs -0 --max-procs="$(nproc)" --max-args=12 shellcheck --external-sources
 ruff check .
 ruff format --check .
 mypy
 
+# A worker for each core, and one thread for each worker.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
 # The Li-GRU's TensorBoard does without TensorFlow, which SEGAN's needs, so they are tested in processes of their own.
 # Options such as -k may leave one of them without tests, which is pytest's status 5.
-python3 -m pytest --ignore-glob='*/test_ligru*' "$@" || [ $? -eq 5 ]
-python3 -m pytest tests/nnet/test_ligru*.py "$@" || [ $? -eq 5 ]
+"${tests[@]}" --ignore-glob='*/test_ligru*' "$@" || [ $? -eq 5 ]
+"${tests[@]}" tests/nnet/test_ligru*.py "$@" || [ $? -eq 5 ]
