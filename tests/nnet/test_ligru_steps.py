@@ -33,6 +33,8 @@ epochs = 12
 """
 DECODE = "steps/nnet/decode.sh --nj 2 --use-gpu false --skip-scoring true".split()
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ligru_steps")]
+
 
 def golden(name: str) -> bytes:
     """A golden file, which may be compressed."""

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 pytest.importorskip("tensorflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("segan_scripts")]
 
 TINY = """
 [tiny]

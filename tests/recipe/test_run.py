@@ -15,6 +15,8 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2""".split()
 
+pytestmark = pytest.mark.xdist_group("run")
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,6 +57,7 @@ def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
     done = run(recipe, *TINY)
     assert done.returncode == 0, done.stderr[-3000:]
