@@ -146,6 +146,7 @@ def write_config(path: Path, **changes) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
     """Killed after some batches of the second epoch; ends with the numbers of an unbroken training."""
     changes = {
@@ -603,6 +604,7 @@ def test_two_processes_have_the_gradients_of_one(task, tmp_path):
             torch.testing.assert_close(value, one[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_torchrun(task, tmp_path):
     config = write_config(tmp_path / "c.toml", epochs=1)
     run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
