@@ -33,18 +33,21 @@ def write_vector(out: Output, vector: np.ndarray, binary: bool) -> None:
 
 
 def read_matrix(reader: Reader, binary: bool, dtype: type = np.float32) -> np.ndarray:
-    """A matrix of any of Kaldi's storage forms (float, double, compressed), converted to `dtype`."""
+    """A matrix of any of Kaldi's storage forms (float, double, compressed), converted to `dtype`.
+
+    As in Kaldi, a matrix without rows has no columns either.
+    """
     if not binary:
         lines = _text_rows(reader, dtype)
         if len({len(line) for line in lines}) > 1:
             raise KaldiError(f"{reader.name}: the rows of a matrix have different lengths")
-        return np.array([line for line in lines if len(line)], dtype).reshape(-1, len(lines[0]))
+        return np.array(lines) if len(lines[0]) else np.zeros((0, 0), dtype)
     kind = reader.expect("FM", "DM", "CM", "CM2", "CM3")
     if kind.startswith("CM"):
         return read_compressed(reader, kind).astype(dtype, copy=False)
     rows, columns = reader.integer(True), reader.integer(True)
     data = reader.array(np.float32 if kind == "FM" else np.float64, rows * columns)
-    return data.reshape(rows, columns).astype(dtype, copy=False)
+    return data.reshape((rows, columns) if data.size else (0, 0)).astype(dtype, copy=False)
 
 
 def write_matrix(out: Output, matrix: np.ndarray, binary: bool) -> None:
@@ -52,8 +55,8 @@ def write_matrix(out: Output, matrix: np.ndarray, binary: bool) -> None:
     if binary:
         matrix = np.ascontiguousarray(matrix)
         out.token("DM" if matrix.dtype == np.float64 else "FM")
-        out.integer(matrix.shape[0], True)
-        out.integer(matrix.shape[1], True)
+        for size in matrix.shape if matrix.size else (0, 0):
+            out.integer(size, True)
         out.write(matrix.tobytes())
     elif matrix.size == 0:
         out.write(b" [ ]\n")

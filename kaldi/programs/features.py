@@ -456,13 +456,31 @@ def _read_weighted(feats: Features, weights: str) -> Iterator[tuple[str, np.ndar
         yield key, matrix, frame_weights
 
 
+def _add_statistics(
+    total: np.ndarray | None, key: str, matrix: np.ndarray, frame_weights: np.ndarray | None
+) -> np.ndarray:
+    """The CMVN statistics with those of an utterance added.
+
+    Features without frames add nothing, but the first ones tell the dimension, which these lack: KaldiError.
+    """
+    if len(matrix) == 0:
+        if total is None:
+            raise KaldiError(f"{key}: features without frames, whose dimension is not known, have no statistics")
+        return total
+    stats = cmvn.statistics(matrix, frame_weights)
+    if total is None:
+        return stats
+    if total.shape != stats.shape:
+        raise KaldiError(f"{key}: features of dimension {matrix.shape[1]}, those before have {total.shape[1] - 1}")
+    return total + stats
+
+
 def _global_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str = "", binary: bool = True) -> None:
     if spk2utt:
         raise KaldiError(f"--spk2utt needs a table to write to: ark:{out}")
     total, count = None, 0
-    for _, matrix, frame_weights in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
-        stats = cmvn.statistics(matrix, frame_weights)
-        total = stats if total is None else total + stats
+    for utterance in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
+        total = _add_statistics(total, *utterance)
         count += 1
     done(count, "utterances")
     write_file(out, FLOAT_MATRIX, total, binary)
@@ -476,8 +494,8 @@ def compute_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str 
     """
     count = 0
     if not spk2utt:
-        for key, matrix, frame_weights in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
-            yield key, cmvn.statistics(matrix, frame_weights)
+        for utterance in _read_weighted(read_table(feats, FLOAT_MATRIX), weights):
+            yield utterance[0], _add_statistics(None, *utterance)
             count += 1
         done(count, "utterances")
         return
@@ -485,10 +503,12 @@ def compute_cmvn_stats(feats: str, out: str, *, spk2utt: str = "", weights: str 
     expected = 0
     for speaker, utterances in read_table(spk2utt, TOKEN_VECTOR):
         expected += len(utterances)
-        parts = [cmvn.statistics(m, w) for _, m, w in _read_weighted(features_of(utterances, table), weights)]
-        count += len(parts)
-        if parts:
-            yield speaker, np.sum(parts, axis=0)
+        total = None
+        for utterance in _read_weighted(features_of(utterances, table), weights):
+            total = _add_statistics(total, *utterance)
+            count += 1
+        if total is not None:
+            yield speaker, total
         else:
             warn(f"no statistics for speaker {speaker}")
     done(count, "utterances", expected - count)

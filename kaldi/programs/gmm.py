@@ -58,6 +58,8 @@ def global_moments(rspecifier: str, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of all frames of a table of features."""
     count, total, squares = 0, np.zeros(dim), np.zeros(dim)
     for utterance, feats in read_table(rspecifier, DOUBLE_MATRIX):
+        if len(feats) == 0:
+            continue
         if feats.shape[1] != dim:
             raise KaldiError(f"{utterance}: features of dimension {feats.shape[1]}, expected {dim}")
         count += len(feats)

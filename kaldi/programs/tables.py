@@ -38,7 +38,7 @@ def change_matrix(
     if apply_exp:
         with np.errstate(over="ignore"):
             matrix = np.exp(matrix)
-    if apply_softmax_per_row:
+    if apply_softmax_per_row and matrix.size:
         matrix = np.exp(matrix - matrix.max(axis=1, keepdims=True))
         matrix /= matrix.sum(axis=1, keepdims=True)
     return matrix ** np.float32(apply_power) if apply_power != 1 else matrix
@@ -171,14 +171,14 @@ def compose_transforms(
     for key, matrix in read_table(a if is_specifier(a) else b, FLOAT_MATRIX):
         speaker = speakers.get(key) if speakers else key
         other = constant if second is None else None if speaker is None else second.get(speaker)
-        try:
-            if other is None:
-                raise KaldiError(f"no transform in {b}")
-            composed = compose(matrix, other, b_is_affine) if is_specifier(a) else compose(other, matrix, b_is_affine)
-        except KaldiError as error:
-            warn(f"{key} is left out: {error}")
+        if other is None:
+            warn(f"{key} is left out: no transform in {b}")
             errors += 1
             continue
+        try:
+            composed = compose(matrix, other, b_is_affine) if is_specifier(a) else compose(other, matrix, b_is_affine)
+        except KaldiError as error:
+            raise KaldiError(f"{key}: {error}") from None
         yield key, composed
         count += 1
     log(f"Composed {count} transforms, {errors} with errors.")

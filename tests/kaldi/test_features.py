@@ -126,6 +126,36 @@ def test_normalisation_and_its_reverse() -> None:
     np.testing.assert_allclose(kept[:, 1], features[:, 1])
 
 
+STATISTICS = "  [\n  4 6 2 \n  10 20 0 ]\n"  # of frames (1, 2) and (3, 4)
+
+
+@pytest.mark.parametrize("form", ["text", "binary", "binary, with columns"])
+def test_features_without_frames_have_no_statistics(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """Kaldi stops where the dimension is asked for, and passes them by where it is known."""
+    monkeypatch.chdir(tmp_path)
+    Path("feats").write_text("a [ 1 2\n 3 4 ]\nb [ ]\n")
+    if form != "text":
+        write_matrices(Path("feats"), a=np.array([[1, 2], [3, 4]]), b=np.zeros((0, 0)))
+    if form == "binary, with columns":
+        Path("feats").write_bytes(Path("feats").read_bytes()[:-4] + b"\2\0\0\0")
+    assert main("compute-cmvn-stats", ["ark:feats", "ark:o"]) == 1
+    assert "ERROR (compute-cmvn-stats[embedded]) b: features without frames" in capfd.readouterr().err
+    for lines, status in (("s a b\n", 0), ("s b a\n", 1), ("s b\n", 1)):
+        Path("spk2utt").write_text(lines)
+        assert main("compute-cmvn-stats", ["--spk2utt=ark:spk2utt", "ark:feats", "ark,t:o"]) == status
+    assert Path("o").read_text() == "s" + STATISTICS
+    assert main("compute-cmvn-stats", ["--binary=false", "ark:feats", "o"]) == 0
+    assert Path("o").read_text() == STATISTICS[1:]
+
+
+def test_statistics_of_features_that_differ_in_dimension(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    feats = write_matrices(tmp_path / "feats", a=np.ones((3, 2)), b=np.ones((3, 4)))
+    assert main("compute-cmvn-stats", [feats, str(tmp_path / "o")]) == 1
+    assert "b: features of dimension 4, those before have 2" in capfd.readouterr().err
+
+
 def test_selections() -> None:
     assert parse_selection("0,5-3,7-8", 9) == [0, 5, 4, 3, 7, 8]
 

@@ -10,6 +10,7 @@ from kaldi.gmm.accs import GMM_ACCS, Accumulator
 from kaldi.gmm.am_diag_gmm import AM_DIAG_GMM, AmDiagGmm, extend
 from kaldi.gmm.mixtures import mix_down, mix_up, split_targets
 from kaldi.gmm.update import update_gmms
+from kaldi.programs.gmm import global_moments
 from kaldi.util.table import read_file, write_file
 
 ALL = set("mvwt")
@@ -54,6 +55,12 @@ def test_log_likelihoods(model, generator):
     assert likelihoods == pytest.approx(expected[:, 1], abs=1e-4)
     with pytest.raises(KaldiError, match="dimension 5"):
         model.log_likelihoods(np.zeros((2, 5)))
+
+
+def test_moments_of_features_some_without_frames(tmp_path):
+    (tmp_path / "feats").write_text("a [ ]\nb [ 1 2\n 3 6 ]\nc [ ]\n")
+    mean, variance = global_moments(f"ark:{tmp_path}/feats", 2)
+    assert (mean.tolist(), variance.tolist()) == ([2, 4], [1, 4])
 
 
 def accumulate(model: AmDiagGmm, feats: np.ndarray, pdfs: np.ndarray) -> Accumulator:

@@ -193,6 +193,37 @@ def test_text_forms(folder: Path) -> None:
     assert POSTERIOR.read is read_posterior
 
 
+EMPTY = "a [ ]\nb [\n 1 2\n 3 4 ]\nc [\n]\nd [ ; ]\n"
+
+
+def test_matrices_without_rows(folder: Path) -> None:
+    """Kaldi's bytes, whatever the form of the input; nowhere do such matrices have columns."""
+    Path("empty.txt").write_text(EMPTY)
+    nothing = b"\0BFM \4\0\0\0\0\4\0\0\0\0"
+    matrix = b"\0BFM \4\2\0\0\0\4\2\0\0\0" + np.array([1, 2, 3, 4], "<f4").tobytes()
+    binary = b"a " + nothing + b"b " + matrix + b"c " + nothing + b"d " + nothing
+    Path("columns.ark").write_bytes(binary.replace(nothing, nothing[:-4] + b"\3\0\0\0"))
+    for command in (
+        "copy-feats ark:empty.txt ark:o",
+        "copy-feats ark:columns.ark ark:o",
+        "copy-feats ark:copy-feats_ark:empty.txt_ark,t:-_| ark:o",
+        "copy-feats ark:copy-feats_--compress=true_--compression-method=3_ark:empty.txt_ark:-_| ark:o",
+        "copy-matrix --scale=1 ark:empty.txt ark:o",
+    ):
+        assert run(command) == 0
+        assert Path("o").read_bytes() == binary
+    for command in ("copy-feats ark:empty.txt ark,t:o", "copy-matrix ark:columns.ark ark,t:o"):
+        assert run(command) == 0
+        assert Path("o").read_text() == "a  [ ]\nb  [\n  1 2 \n  3 4 ]\nc  [ ]\nd  [ ]\n"
+    assert run("copy-matrix --apply-softmax-per-row=true ark:empty.txt ark,t:o") == 0
+    assert Path("o").read_text().startswith("a  [ ]\nb  [\n  0.268941")
+    assert run("feat-to-dim ark:empty.txt ark,t:o") == 0
+    assert Path("o").read_text().split() == ["a", "0", "b", "2", "c", "0", "d", "0"]
+    Path("one.txt").write_text(" [ ]\n")
+    assert run("copy-feats one.txt o") == 0
+    assert Path("o").read_bytes() == nothing
+
+
 def test_text_is_bytes(folder: Path, capfdbinary: pytest.CaptureFixture) -> None:
     """Other bytes are other words, in whatever encoding; only spaces of ASCII separate words."""
     Path("r").write_bytes(b"\xe4 gr\xfc\xdfe x\xc2\xa0y\n")

@@ -12,6 +12,7 @@ from kaldi.base.log import KaldiError
 from kaldi.gmm.am_diag_gmm import AmDiagGmm
 from kaldi.gmm.gaussian_posterior import GAUSSIAN_POSTERIOR, gaussian_posterior
 from kaldi.hmm.posterior import POSTERIOR, Posterior, prune_randomly
+from kaldi.main import main
 from kaldi.programs.tables import compose
 from kaldi.transform.fmllr import FmllrStats
 from kaldi.transform.lda import LdaStats
@@ -154,3 +155,15 @@ def test_transforms_compose() -> None:
     linear = RANDOM.standard_normal((3, 5))
     y = RANDOM.standard_normal(5)
     np.testing.assert_allclose(apply(compose(a, linear, False), y), apply(a, linear @ y))
+
+
+def test_tables_of_transforms_compose(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """A transform that is missing leaves an entry out; one that does not fit is an error, as in Kaldi."""
+    (tmp_path / "a").write_text("s [ 1 2 ]\nt [ 3 4 ]\n")
+    (tmp_path / "b").write_text("s [ 5 6 7\n 8 9 10 ]\n")
+    (tmp_path / "c").write_text("t [ 5 6 7\n 8 9 10\n 11 12 13\n 14 15 16 ]\n")
+    out = tmp_path / "o"
+    assert main("compose-transforms", [f"ark:{tmp_path}/a", f"ark:{tmp_path}/b", f"ark,t:{out}"]) == 0
+    assert out.read_text() == "s  [\n  21 24 27 ]\n"
+    assert main("compose-transforms", [f"ark:{tmp_path}/a", f"ark:{tmp_path}/c", f"ark,t:{out}"]) == 1
+    assert "t: transforms of (1, 2) and (4, 3) do not fit together" in capfd.readouterr().err
