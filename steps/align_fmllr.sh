@@ -3,42 +3,25 @@
 # then aligns again. Leaves the alignments ali.* and the transforms trans.*. As Kaldi's align_fmllr.sh.
 set -euo pipefail
 
+# shellcheck source=steps/common_alignment.sh
+. steps/common_alignment.sh # with the options that $alignment_help names
+
 stage=0
 nj=4
 cmd=run.pl
-use_graphs=false
-scale_opts="--transition-scale=1.0 --acoustic-scale=0.1 --self-loop-scale=0.1"
-beam=10
-retry_beam=40
-careful=false
-boost_silence=1.0
 fmllr_update_type=full
 help_message="Usage: $0 [options] <data-dir> <lang-dir> <model-dir> <alignment-dir>
 e.g.: $0 --nj 2 data/train data/lang exp/tri3b exp/tri3b_ali
   --cmd CMD           how to run jobs (run.pl)
   --nj N              number of jobs (4)
   --stage N           start from here: 0 graphs, 1 first alignment, 2 fMLLR, 3 final alignment
-  --use-graphs BOOL   take the graphs fsts.*.gz of the model's training, with as many jobs (false)
-  --boost-silence F   factor on the likelihood of silence (1.0)
   --fmllr-update-type full, diag, offset or none (full)
-  --beam --retry-beam --careful --scale-opts"
+$alignment_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_gmm.sh
-. steps/common_gmm.sh
-if [ $# -ne 4 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
-lang=$2
-srcdir=$3
-dir=$4
-start_alignment
+start_alignment "$@"
 
 graphdir=$dir
 if $use_graphs; then

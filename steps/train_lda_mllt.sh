@@ -2,54 +2,31 @@
 # Trains a triphone GMM-HMM on spliced features with LDA and MLLT (semi-tied covariance). As Kaldi's train_lda_mllt.sh.
 set -euo pipefail
 
+# shellcheck source=steps/common_triphone.sh
+. steps/common_triphone.sh # with the options that $training_help names
+
 cmd=run.pl
 stage=-5
-scale_opts="--transition-scale=1.0 --acoustic-scale=0.1 --self-loop-scale=0.1"
-realign_iters="10 20 30"
 mllt_iters="2 4 6 12"
-num_iters=35
-max_iter_inc=25
 dim=40
-beam=10
-retry_beam=40
-careful=false
-boost_silence=1.0
-power=0.25
 randprune=4.0
 splice_opts=
-cluster_thresh=-1
 cmvn_opts=
-context_opts=
 help_message="Usage: $0 [options] <num-leaves> <tot-gauss> <data-dir> <lang-dir> <alignment-dir> <exp-dir>
 e.g.: $0 2500 15000 data/train data/lang exp/tri1_ali exp/tri2b
   --cmd CMD             how to run jobs (run.pl)
   --stage N             start from here: -5 LDA, -4 tree statistics, -3 tree, -2 model, -1 alignments, 0 graphs, N pass N
   --dim N               dimension after LDA (40)
   --splice-opts OPTIONS of splice-feats, such as '--left-context=3 --right-context=3'
-  --boost-silence F     factor on the likelihood of silence in alignment (1.0)
-  --cmvn-opts OPTIONS   of apply-cmvn;  --context-opts OPTIONS  of the tree
+  --cmvn-opts OPTIONS   of apply-cmvn
   --randprune F         random pruning of posteriors, about the speed-up of LDA and MLLT statistics (4.0)
-  --num-iters --max-iter-inc --realign-iters --mllt-iters --beam --retry-beam --careful --power --cluster-thresh
-  --scale-opts"
+  --mllt-iters LIST     passes that estimate MLLT ($mllt_iters)
+$training_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_gmm.sh
-. steps/common_gmm.sh
-if [ $# -ne 6 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-num_leaves=$1
-totgauss=$2
-data=$3
-lang=$4
-alidir=$5
-dir=$6
-start_from_alignments
+start_from_alignments "$@"
 
 echo "$cmvn_opts" >"$dir/cmvn_opts"
 echo "$splice_opts" >"$dir/splice_opts"
@@ -99,10 +76,7 @@ estimate_mllt() {
 
 for ((x = 1; x < num_iters; x++)); do
   if [ "$stage" -le "$x" ]; then
-    echo "$0: pass $x of $((num_iters - 1)), $num_gauss Gaussians"
-    if in_list "$x" "$realign_iters"; then
-      align "align.$x" "$dir/$x.mdl" "$features" "ark:gunzip -c $dir/fsts.JOB.gz|" "$dir/ali.JOB.gz"
-    fi
+    start_pass "$x" "$features"
     if in_list "$x" "$mllt_iters"; then
       estimate_mllt "$x" "$features"
     fi
@@ -112,10 +86,7 @@ for ((x = 1; x < num_iters; x++)); do
     features="$spliced transform-feats $dir/$transform.mat ark:- ark:- |"
   fi
   if [ "$stage" -le "$x" ]; then
-    update_model "$x" "$features" "$num_gauss"
-  fi
-  if [ "$x" -le "$max_iter_inc" ]; then
-    num_gauss=$((num_gauss + increment))
+    update_model "$x" "$features"
   fi
 done
 link_final "$num_iters" mdl occs

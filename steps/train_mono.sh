@@ -2,19 +2,18 @@
 # Trains a monophone GMM-HMM on deltas from a flat start. As Kaldi's train_mono.sh.
 set -euo pipefail
 
+# shellcheck source=steps/common_gmm.sh
+. steps/common_gmm.sh # with the options --scale-opts --retry-beam --careful --boost-silence
+
 nj=4
 cmd=run.pl
 stage=-4
-scale_opts="--transition-scale=1.0 --acoustic-scale=0.1 --self-loop-scale=0.1"
 num_iters=40
 max_iter_inc=30
 totgauss=1000
 realign_iters="1 2 3 4 5 6 7 8 9 10 12 14 16 18 20 23 26 29 32 35 38"
 initial_beam=6
 regular_beam=10
-retry_beam=40
-careful=false
-boost_silence=1.0
 power=0.25
 cmvn_opts=
 delta_opts=
@@ -24,17 +23,13 @@ e.g.: $0 --nj 2 data/train data/lang exp/mono
   --nj N                number of jobs (4)
   --stage N             start from here: -3 model, -2 graphs, -1 equal alignment, 0 first update, N pass N
   --totgauss N          number of Gaussians at the end (1000)
-  --boost-silence F     factor on the likelihood of silence in alignment (1.0)
+  --boost-silence F     factor on the likelihood of silence in alignment ($boost_silence)
   --cmvn-opts OPTIONS   of apply-cmvn;  --delta-opts OPTIONS  of add-deltas
   --num-iters --max-iter-inc --realign-iters --initial-beam --regular-beam --retry-beam --careful --power --scale-opts"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_gmm.sh
-. steps/common_gmm.sh
 if [ $# -ne 3 ]; then
   echo "$help_message" >&2
   exit 1
@@ -92,14 +87,8 @@ fi
 beam=$initial_beam
 for ((x = 1; x < num_iters; x++)); do
   if [ "$stage" -le "$x" ]; then
-    echo "$0: pass $x of $((num_iters - 1)), $num_gauss Gaussians"
-    if in_list "$x" "$realign_iters"; then
-      align "align.$x" "$dir/$x.mdl" "$features" "ark:gunzip -c $dir/fsts.JOB.gz|" "$dir/ali.JOB.gz"
-    fi
-    update_model "$x" "$features" "$num_gauss"
-  fi
-  if [ "$x" -le "$max_iter_inc" ]; then
-    num_gauss=$((num_gauss + increment))
+    start_pass "$x" "$features"
+    update_model "$x" "$features"
   fi
   beam=$regular_beam
 done

@@ -4,53 +4,31 @@
 # final.mdl is the model of adapted features; final.alimdl has the same Gaussians but of unadapted features, for first passes.
 set -euo pipefail
 
+# shellcheck source=steps/common_triphone.sh
+. steps/common_triphone.sh # with the options that $training_help names
+
 cmd=run.pl
 stage=-5
-scale_opts="--transition-scale=1.0 --acoustic-scale=0.1 --self-loop-scale=0.1"
-realign_iters="10 20 30"
+power=0.2
 fmllr_iters="2 4 6 12"
 fmllr_update_type=full
 silence_weight=0.0
-num_iters=35
-max_iter_inc=25
-beam=10
-retry_beam=40
-careful=false
-boost_silence=1.0
-power=0.2
-cluster_thresh=-1
-context_opts=
 tree_stats_opts=
 help_message="Usage: $0 [options] <num-leaves> <tot-gauss> <data-dir> <lang-dir> <alignment-dir> <exp-dir>
 e.g.: $0 2500 15000 data/train data/lang exp/tri2b_ali exp/tri3b
 Starts from the transforms trans.* of the alignment directory, or estimates them if there are none.
   --cmd CMD             how to run jobs (run.pl)
   --stage N             start from here: -5 fMLLR, -4 tree statistics, -3 tree, -2 model, -1 alignments, 0 graphs, N pass N
-  --boost-silence F     factor on the likelihood of silence in alignment (1.0)
   --silence-weight F    weight of silence in estimating fMLLR (0.0)
   --fmllr-update-type   full, diag, offset or none (full)
-  --context-opts OPTIONS   of the tree
-  --num-iters --max-iter-inc --realign-iters --fmllr-iters --beam --retry-beam --careful --power --cluster-thresh
-  --tree-stats-opts --scale-opts"
+  --fmllr-iters LIST    passes that estimate fMLLR ($fmllr_iters)
+  --tree-stats-opts OPTIONS   of acc-tree-stats
+$training_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_gmm.sh
-. steps/common_gmm.sh
-if [ $# -ne 6 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-num_leaves=$1
-totgauss=$2
-data=$3
-lang=$4
-alidir=$5
-dir=$6
-start_from_alignments
+start_from_alignments "$@"
 
 copy_feature_files "$alidir" "$dir"
 si_features=$(speaker_independent_features "$sdata" "$dir")
@@ -102,10 +80,7 @@ improve_fmllr() {
 
 for ((x = 1; x < num_iters; x++)); do
   if [ "$stage" -le "$x" ]; then
-    echo "$0: pass $x of $((num_iters - 1)), $num_gauss Gaussians"
-    if in_list "$x" "$realign_iters"; then
-      align "align.$x" "$dir/$x.mdl" "$features" "ark:gunzip -c $dir/fsts.JOB.gz|" "$dir/ali.JOB.gz"
-    fi
+    start_pass "$x" "$features"
     if in_list "$x" "$fmllr_iters"; then
       improve_fmllr "$x"
     fi
@@ -115,10 +90,7 @@ for ((x = 1; x < num_iters; x++)); do
     features=$(add_fmllr "$si_features" "$sdata" "ark:$dir/trans.JOB")
   fi
   if [ "$stage" -le "$x" ]; then
-    update_model "$x" "$features" "$num_gauss"
-  fi
-  if [ "$x" -le "$max_iter_inc" ]; then
-    num_gauss=$((num_gauss + increment))
+    update_model "$x" "$features"
   fi
 done
 

@@ -181,7 +181,7 @@ def test_failed_alignments_are_those_of_this_run(recipe: Recipe) -> None:
         log = recipe.directory / f"exp/counted/log/{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("WARNING (gmm) Did not successfully decode file x\n" * failures)
-    script = """. steps/common_features.sh; . steps/common_gmm.sh
+    script = """. steps/common_alignment.sh
         dir=exp/counted; data=d; nj=2; num_iters=7; realign_iters="1 2 7"; report_alignment align; report_training"""
     report = recipe("bash -c", script).stdout
     assert "2 utterances failed" in report and "(7 failures" in report

@@ -1,0 +1,57 @@
+# Sourced by the scripts that align with GMMs: their options, start and report.
+# shellcheck shell=bash disable=SC2034,SC2154 # options and arguments are variables of the script
+#
+# They use these variables of the script: nj help_message.
+
+# shellcheck source=steps/common_gmm.sh
+. steps/common_gmm.sh
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+
+use_graphs=false
+beam=10
+alignment_help="  --use-graphs BOOL   take the graphs fsts.*.gz of the model's training, with as many jobs (false)
+  --boost-silence F   factor on the likelihood of silence ($boost_silence)
+  --beam --retry-beam --careful --scale-opts"
+
+# start_alignment <data-dir> <lang-dir> <model-dir> <alignment-dir>: takes the arguments of the script as data, lang, srcdir
+# and dir, checks them, and copies the model to dir.
+start_alignment() {
+  if [ $# -ne 4 ]; then
+    echo "$help_message" >&2
+    exit 1
+  fi
+  data=$1
+  lang=$2
+  srcdir=$3
+  dir=$4
+  require_files "$srcdir"/{final.mdl,tree} "$data"/{feats.scp,cmvn.scp,text} "$lang"/{L.fst,oov.int}
+  utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$srcdir/phones.txt"
+  require_one_tree "$srcdir/tree" "$srcdir/final.mdl"
+  if [ -f "$srcdir/final.alimdl" ]; then require_one_tree "$srcdir/final.mdl" "$srcdir/final.alimdl"; fi
+  sdata=$data/split$nj
+  utils/split_data.sh "$data" "$nj"
+  mkdir -p "$dir/log"
+  rm -f "$dir"/{ali.*.gz,final.*}
+  echo "$nj" >"$dir/num_jobs"
+  cp "$lang/phones.txt" "$srcdir/tree" "$dir"
+  local file
+  for file in final.mdl final.alimdl final.occs; do
+    if [ -f "$srcdir/$file" ]; then cp "$srcdir/$file" "$dir"; fi
+  done
+  copy_feature_files "$srcdir" "$dir"
+}
+
+# require_graphs_of_training: for --use-graphs true.
+require_graphs_of_training() {
+  require_files "$srcdir/fsts.1.gz"
+  if [ "$nj" -ne "$(cat "$srcdir/num_jobs")" ]; then
+    echo "$0: --use-graphs needs --nj $(cat "$srcdir/num_jobs"), the number of jobs of $srcdir" >&2
+    exit 1
+  fi
+}
+
+# report_alignment <log-name>: how many utterances could not be aligned.
+report_alignment() {
+  echo "$0: aligned $data in $dir, $(failures_in "$1") utterances failed"
+}
