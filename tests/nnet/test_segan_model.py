@@ -43,6 +43,7 @@ def filled(network: Generator | Discriminator) -> Generator | Discriminator:
     return network
 
 
+@pytest.mark.slow
 def test_published_generator_has_the_shapes_of_the_paper() -> None:
     config = read_config(CONF, "published")
     generator = Generator(config)
@@ -61,6 +62,7 @@ def test_published_generator_has_the_shapes_of_the_paper() -> None:
     assert generator(tf.zeros((1, 16384)), latent(config, 1, (0, 0))).shape == (1, 16384)
 
 
+@pytest.mark.slow
 def test_published_discriminator_parameters() -> None:
     discriminator = Discriminator(read_config(CONF, "published"))
     depths = [2, 16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 1024]

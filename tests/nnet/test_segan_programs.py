@@ -293,6 +293,7 @@ def test_evaluate_prints_lines_of_results(
     assert {line[3] for line in lines} >= {"STOI", "SI-SDR"}
 
 
+@pytest.mark.slow
 def test_step_is_the_same_on_two_replicas(conf: Path) -> None:
     """A mirrored step on halves of a batch is the step on the whole: checked in a process with two CPU devices."""
     program = f"""
@@ -302,7 +303,8 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from nnet.segan.config import read_config
 from nnet.segan.game import Game, Settings
-config = read_config(Path("{conf}"), "tiny").with_overrides(z=False, d_noise_std=0.0)
+one_layer = {{"g_depths": (4,), "d_depths": (4,)}}
+config = read_config(Path("{conf}"), "tiny").with_overrides(z=False, d_noise_std=0.0, **one_layer)
 windows = tf.random.stateless_normal((2, 4, 1024), (1, 2)) * 0.1
 results = []
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
@@ -327,6 +329,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path.cwd()), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, conf: Path, records: Path) -> None:
     def command(out: str) -> list[str]:
         options = ["--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / out, "--epochs", 4]
@@ -347,6 +350,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, co
     assert whole == broken
 
 
+@pytest.mark.slow
 def test_game_of_one_step_by_hand(conf: Path) -> None:
     """The first step of RMSprop moves each variable by rate * g / sqrt(0.9 + 0.1 g^2)."""
     game = Game(read_config(conf, "tiny"))
@@ -466,6 +470,7 @@ def test_no_space_left_for_records(
 
 
 @pytest.mark.parametrize("size", [100, 10000])  # too small for losses.tsv, and for a checkpoint
+@pytest.mark.slow
 def test_no_space_left_for_a_training(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, conf: Path, records: Path, size: int
 ) -> None:

@@ -63,6 +63,7 @@ def test_not_speechocean(tmp_path: Path) -> None:
     assert_fails_in_one_line(prepare_speechocean(tmp_path, tmp_path / "data"), str(tmp_path), "is not speechocean762")
 
 
+@pytest.mark.slow
 def test_speechocean_with_bad_recordings(speechocean: Path, tmp_path: Path) -> None:
     recording = speechocean / "WAVE/SPEAKER0004/000040002.WAV"
     recording.write_bytes(recording.read_bytes()[:200])
@@ -102,6 +103,7 @@ def test_own_corpus(own: Path, tmp_path: Path) -> None:
     assert "<UNK> SPN" in (tmp_path / "data/local/dict/lexicon.txt").read_text()
 
 
+@pytest.mark.slow
 def test_own_corpus_with_segments(own: Path, tmp_path: Path) -> None:
     train = own / "train"
     (train / "wav.scp").write_text(f"rec {train}/s0-a.wav\n")
@@ -112,6 +114,7 @@ def test_own_corpus_with_segments(own: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "data/train/segments").exists()
 
 
+@pytest.mark.slow
 def test_own_corpus_with_a_segment_past_the_end(own: Path, tmp_path: Path) -> None:
     train = own / "train"
     (train / "wav.scp").write_text(f"rec {train}/s0-a.wav\n")
@@ -148,6 +151,7 @@ def test_own_corpus_with_bad_tables(own: Path, tmp_path: Path, fault: str) -> No
     assert not (tmp_path / "data/dev").exists()
 
 
+@pytest.mark.slow
 def test_own_corpus_can_skip_bad_recordings(own: Path, tmp_path: Path) -> None:
     (own / "train/s0-b.wav").write_text("no audio")
     assert_fails_in_one_line(prepare_own(own, tmp_path / "data"), "s0-b")
