@@ -2,7 +2,8 @@
 # All checks: shellcheck, ruff, mypy, and the tests on all cores. With --fast, the tests marked slow are left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tests=(python3 -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup)
+# Tests send themselves Ctrl-C, which background jobs of a shell ignore unless told otherwise.
+tests=(env --default-signal=INT python3 -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup)
 case ${1:-} in
   --help | -h) echo "Usage: tests/run.sh [--fast] [pytest options, e.g. -k segan]"; exit 0 ;;
   --fast) tests+=(-m "not slow"); shift ;;
