@@ -6,14 +6,10 @@ import lzma
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-BIN = Path(__file__).resolve().parents[2] / "kaldi" / "bin"
-GOLDEN = Path(__file__).parent / "golden"
-Run = Callable[..., subprocess.CompletedProcess]
+from embedded import BIN, GOLDEN, Run
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import kaldi_native_fbank
 import kaldi_native_io as native
 import numpy as np
 import pytest
-from conftest import Run
+from embedded import Run
 
 from kaldi.feat.context import add_deltas, splice
 from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from comparisons import assert_close, compare
-from conftest import GOLDEN, Run
+from embedded import GOLDEN, Run
 
 CASES = sorted(file.parent.name for file in GOLDEN.glob("out/*/cmd"))
 LATTICES = ("lat.ark", "1best.ark")  # compared by their best paths

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BIN, Run
+from embedded import BIN, Run
 
 from kaldi.feat.wave import WAVE, Wave
 from kaldi.hmm.posterior import POSTERIOR, read_posterior
