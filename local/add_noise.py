@@ -99,7 +99,7 @@ def make_all(tasks: list[Task], nj: int, skip_bad: bool) -> Iterator[tuple[str, 
 
 def copy_tables(source: Path, target: Path, kept: set[str]) -> None:
     """Copy the tables of the utterances and their speakers; spk2utt, which follows from utt2spk, is written anew."""
-    for name in ("text", "utt2spk", "utt2lang"):
+    for name in ("text", "utt2spk", "utt2lang", "utt2uniq", "utt2warp"):
         if (source / name).exists():
             lines = [f"{key} {value}" for key, value in read_scp(source / name).items() if key in kept]
             write_table(target / name, lines)
@@ -107,9 +107,10 @@ def copy_tables(source: Path, target: Path, kept: set[str]) -> None:
     for utterance, speaker in read_scp(target / "utt2spk").items():
         speakers.setdefault(speaker, []).append(utterance)
     write_table(target / "spk2utt", [f"{speaker} {' '.join(of)}" for speaker, of in speakers.items()])
-    if (source / "spk2gender").exists():
-        lines = [f"{key} {value}" for key, value in read_scp(source / "spk2gender").items() if key in speakers]
-        write_table(target / "spk2gender", lines)
+    for name in ("spk2gender", "spk2age", "spk2warp"):
+        if (source / name).exists():
+            lines = [f"{key} {value}" for key, value in read_scp(source / name).items() if key in speakers]
+            write_table(target / name, lines)
 
 
 def parse_arguments() -> argparse.Namespace:

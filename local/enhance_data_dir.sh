@@ -56,7 +56,7 @@ $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
 remove_tables "$dest"
-for table in text utt2spk spk2utt spk2gender utt2snr utt2dur reco2dur utt2lang segments reco2file_and_channel; do
+for table in $descriptions spk2utt utt2snr utt2dur reco2dur segments reco2file_and_channel; do
   if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi
 done
 awk -v wav="$(cd "$dest" && pwd)/wav" '{ print $1, wav "/" $1 ".wav" }' "$src/wav.scp" >"$dest/wav.scp.tmp"

@@ -6,6 +6,8 @@ utterance_tables="utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames
 speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
 recording_tables="wav.scp reco2dur reco2file_and_channel"
 other_files="frame_shift"
+# Of these, what holds of the utterances and speakers whatever is done to the recordings.
+descriptions="text utt2spk utt2lang utt2uniq utt2warp spk2gender spk2age spk2warp"
 
 # remove_tables <data-dir>: what an earlier run left there may be of other utterances. wav.scp goes first, without it a
 # directory is not finished.

@@ -13,7 +13,8 @@ help_message="Usage: egs/kaldi/prepare.sh --corpus-dir <dir> [options] <data-dir
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 <dir> holds
   train dev test        # with wav.scp, text and utt2spk each, and segments (which become
-                        # recordings of their own) or spk2gender where there are such;
+                        # recordings of their own), utt2lang, utt2uniq, utt2warp, spk2gender,
+                        # spk2age or spk2warp where there are such;
                         # recordings of any rate and channels, or commands that end in |
   dict/lexicon.txt      # lines 'WORD PHONE ...', phones without position or stress marks. Silence and <UNK> are added;
                         # where silence_phones.txt lies beside it, the folder is taken as a complete Kaldi dictionary
@@ -24,6 +25,8 @@ Options:
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
 if [ $# -ne 1 ]; then
   echo "$help_message" >&2
   exit 1
@@ -42,7 +45,7 @@ for set in train dev test; do
   dir=$data/$set.tmp
   rm -rf "$dir"
   mkdir -p "$dir"
-  for table in wav.scp text utt2spk segments spk2gender; do
+  for table in wav.scp segments $descriptions; do
     if [ -f "$corpus_dir/$set/$table" ]; then cp "$corpus_dir/$set/$table" "$dir"; fi
   done
   utils/utt2spk_to_spk2utt.pl "$dir/utt2spk" >"$dir/spk2utt"

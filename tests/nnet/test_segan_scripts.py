@@ -59,12 +59,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_augmentation_makes_copies_that_differ(model: Path) -> None:
+    (model / "clean/spk2warp").write_text("s 0.9\n")
     options = ("--model", model / "model", "--threads", 1)
     done = run("local/augment_data_dir.sh", *options, model / "clean", model / "augmented", "--copies", 2)
     assert done.returncode == 0, done.stderr
     wavs = dict(line.split() for line in (model / "augmented" / "wav.scp").read_text().splitlines())
     assert list(wavs) == ["gan1-s-u1", "gan1-s-u2", "gan2-s-u1", "gan2-s-u2"]
     assert (model / "augmented" / "spk2utt").read_text() == "gan1-s gan1-s-u1 gan1-s-u2\ngan2-s gan2-s-u1 gan2-s-u2\n"
+    assert (model / "augmented/spk2warp").read_text() == "gan1-s 0.9\ngan2-s 0.9\n"
     one, two = (soundfile.read(wavs[name])[0] for name in ("gan1-s-u1", "gan2-s-u1"))
     assert len(one) == 8000
     assert np.abs(one - two).max() > 0

@@ -95,10 +95,13 @@ def prepare_own(corpus: Path, data: Path, *options: str):
 
 
 def test_own_corpus(own: Path, tmp_path: Path) -> None:
+    (own / "train/spk2warp").write_text("s0 0.9\n")
+    (own / "train/utt2uniq").write_text("s0-a a\ns0-b b\n")
     done = prepare_own(own, tmp_path / "data")
     assert done.returncode == 0, done.stderr
     for name in ("train", "dev", "test"):
-        for table in ("text", "utt2spk", "spk2utt", "wav.scp"):
+        of_train = ("spk2warp", "utt2uniq") if name == "train" else ()
+        for table in ("text", "utt2spk", "spk2utt", "wav.scp", *of_train):
             assert (tmp_path / "data" / name / table).read_text() == (own / name / table).read_text()
     assert "<UNK> SPN" in (tmp_path / "data/local/dict/lexicon.txt").read_text()
 

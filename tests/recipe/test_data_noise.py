@@ -56,12 +56,14 @@ def test_sum_is_scaled_instead_of_clipped() -> None:
 
 
 def test_noisy_copy(data: Path, noises: Path, tmp_path: Path) -> None:
+    (data / "spk2warp").write_text("s1 0.9\n")
+    (data / "utt2uniq").write_text("s1-a a\ns1-b b\ns1-c c\n")
     for target, nj in (("noisy", "1"), ("again", "2")):
         done = run("local/add_noise.py", "--nj", nj, "--snr-low", "0", "--snr-high", "5", data, noises / "test.list",
                    tmp_path / target)  # fmt: skip
         assert done.returncode == 0, done.stderr
     noisy = tmp_path / "noisy"
-    for table in ("text", "utt2spk", "spk2utt"):
+    for table in ("text", "utt2spk", "spk2utt", "spk2warp", "utt2uniq"):
         assert (noisy / table).read_text() == (data / table).read_text()
     ratios = [float(line.split()[1]) for line in (noisy / "utt2snr").read_text().splitlines()]
     assert len(set(ratios)) == 3
