@@ -1,10 +1,20 @@
-# Sourced by the decoding scripts: checks before and scoring after.
-# shellcheck shell=bash disable=SC2154,SC2086,SC2046 # uses the script's variables; option strings and lists are split
+# Sourced by the decoding scripts: their options, checks before and scoring after.
+# shellcheck shell=bash disable=SC2034,SC2154,SC2086 # options are variables of the script; option strings are split
 #
-# They use these variables of the script: cmd nj data dir graphdir num_threads skip_scoring scoring_opts.
+# They use these variables of the script: cmd nj data dir graphdir acwt lattice_beam.
 
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
+
+max_active=7000
+beam=13.0
+num_threads=1
+skip_scoring=false
+scoring_opts=
+decoding_help="  --beam --lattice-beam --max-active --num-threads
+  --skip-scoring BOOL    no local/score.sh (false);  --scoring-opts OPTIONS  for it"
 
 # start_decoding <model> ...: checks data, graph and the models that decode with it, splits the data, makes the directory.
 start_decoding() {
@@ -29,6 +39,12 @@ threads_of() {
   else
     echo "$1"
   fi
+}
+
+# lattice_generator <program>: the program with the options of the search.
+lattice_generator() {
+  echo "$(threads_of "$1") --max-active=$max_active --beam=$beam --lattice-beam=$lattice_beam --acoustic-scale=$acwt" \
+    "--allow-partial=true"
 }
 
 # score: runs local/score.sh on the lattices, unless --skip-scoring true.

@@ -77,6 +77,13 @@ files_of_jobs() {
   for ((job = 1; job <= $2; job++)); do echo -n "${1//JOB/$job} "; done
 }
 
+# join_jobs <name-with-JOB> <nj> <table>: the tables of the jobs one after the other.
+join_jobs() {
+  # shellcheck disable=SC2046 # one name a job
+  cat $(files_of_jobs "$1" "$2") >"$3.tmp"
+  mv "$3.tmp" "$3"
+}
+
 # require_files <file> ...: one line and an exit for the first that is missing or empty.
 require_files() {
   local file

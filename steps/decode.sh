@@ -2,20 +2,18 @@
 # Decodes a data directory into lattices with a GMM; the model is in the directory above <decode-dir>. As Kaldi's decode.sh.
 set -euo pipefail
 
+# shellcheck source=steps/common_decoding.sh
+. steps/common_decoding.sh # with the options that $decoding_help names
+
 nj=4
 cmd=run.pl
 stage=0
 iter=
 model=
 transform_dir=
-max_active=7000
-beam=13.0
 lattice_beam=6.0
 acwt=0.083333
-num_threads=1
 decode_extra_opts=
-skip_scoring=false
-scoring_opts=
 help_message="Usage: $0 [options] <graph-dir> <data-dir> <decode-dir>
 e.g.: $0 --nj 2 exp/tri1/graph data/dev exp/tri1/decode_dev
   --cmd CMD              how to run jobs (run.pl)
@@ -23,17 +21,13 @@ e.g.: $0 --nj 2 exp/tri1/graph data/dev exp/tri1/decode_dev
   --stage N              0 decoding, 1 scoring
   --model FILE           instead of final.mdl;  --iter N  for N.mdl
   --transform-dir DIR    fMLLR transforms trans.* to apply
-  --acwt F               acoustic scale while decoding (0.083333); scoring sweeps it anew
-  --beam --lattice-beam --max-active --num-threads --decode-extra-opts
-  --skip-scoring BOOL    no local/score.sh (false);  --scoring-opts OPTIONS  for it"
+  --acwt F               acoustic scale while decoding ($acwt); scoring sweeps it anew
+  --decode-extra-opts OPTIONS   of gmm-latgen-faster
+$decoding_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_decoding.sh
-. steps/common_decoding.sh
 if [ $# -ne 3 ]; then
   echo "$help_message" >&2
   exit 1
@@ -64,8 +58,7 @@ if [ "$stage" -le 0 ]; then
   rm -f "$dir"/lat.*.gz
   # shellcheck disable=SC2046,SC2086 # options are split into words
   $cmd --num-threads "$num_threads" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
-    $(threads_of gmm-latgen-faster) --max-active="$max_active" --beam="$beam" --lattice-beam="$lattice_beam" \
-    --acoustic-scale="$acwt" --allow-partial=true --word-symbol-table="$graphdir/words.txt" $decode_extra_opts \
+    $(lattice_generator gmm-latgen-faster) --word-symbol-table="$graphdir/words.txt" $decode_extra_opts \
     "$model" "$graphdir/HCLG.fst" "$features" "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 score

@@ -3,6 +3,9 @@
 # transform for each speaker from its lattices, a second pass, a second transform, and rescoring. As Kaldi's decode_fmllr.sh.
 set -euo pipefail
 
+# shellcheck source=steps/common_decoding.sh
+. steps/common_decoding.sh # with the options that $decoding_help names
+
 nj=4
 cmd=run.pl
 stage=0
@@ -12,15 +15,10 @@ final_model=
 si_dir=
 first_beam=10.0
 first_max_active=2000
-max_active=7000
-beam=13.0
 lattice_beam=6.0
 acwt=0.083333
 silence_weight=0.01
 fmllr_update_type=full
-num_threads=1
-skip_scoring=false
-scoring_opts=
 max_fmllr_jobs=25
 help_message="Usage: $0 [options] <graph-dir> <data-dir> <decode-dir>
 e.g.: $0 --nj 2 exp/tri3b/graph data/dev exp/tri3b/decode_dev
@@ -30,19 +28,15 @@ e.g.: $0 --nj 2 exp/tri3b/graph data/dev exp/tri3b/decode_dev
   --si-dir DIR           lattices of a first pass that was run already, with the same tree and number of jobs
   --alignment-model FILE of the first pass (final.alimdl, or final.mdl)
   --adapt-model FILE     to estimate transforms with (final.mdl);  --final-model FILE  to rescore with (final.mdl)
-  --acwt F               acoustic scale while decoding (0.083333); scoring sweeps it anew
-  --first-beam --first-max-active --beam --lattice-beam --max-active --num-threads
+  --acwt F               acoustic scale while decoding ($acwt); scoring sweeps it anew
+  --first-beam --first-max-active   of the first pass
   --silence-weight F     weight of silence in estimating fMLLR (0.01);  --fmllr-update-type  full, diag, offset or none
   --max-fmllr-jobs N     jobs that estimate transforms at a time (25)
-  --skip-scoring BOOL    no local/score.sh (false);  --scoring-opts OPTIONS  for it"
+$decoding_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_decoding.sh
-. steps/common_decoding.sh
 if [ $# -ne 3 ]; then
   echo "$help_message" >&2
   exit 1
@@ -101,9 +95,7 @@ if [ "$stage" -le 2 ]; then
   rm -f "$dir"/lat.*.gz
   # shellcheck disable=SC2046
   $cmd --num-threads "$num_threads" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
-    $(threads_of gmm-latgen-faster) --max-active="$max_active" --beam="$beam" --lattice-beam="$lattice_beam" \
-    --acoustic-scale="$acwt" --determinize-lattice=false --allow-partial=true \
-    --word-symbol-table="$graphdir/words.txt" \
+    $(lattice_generator gmm-latgen-faster) --determinize-lattice=false --word-symbol-table="$graphdir/words.txt" \
     "$adapt_model" "$graphdir/HCLG.fst" "$pass1_features" "ark:|gzip -c >$dir/lat.tmp.JOB.gz"
 fi
 

@@ -44,9 +44,7 @@ $cmd JOB=1:"$nj" "$logdir/make_fmllr_feats_$name.JOB.log" \
   copy-feats "$features" "ark,scp:$feature_dir/feats_fmllr_$name.JOB.ark,$feature_dir/feats_fmllr_$name.JOB.scp"
 utils/copy_data_dir.sh "$source" "$dest"
 rm -f "$dest/cmvn.scp"
-# shellcheck disable=SC2046 # one name a job
-cat $(files_of_jobs "$feature_dir/feats_fmllr_$name.JOB.scp" "$nj") >"$dest/feats.scp.tmp"
-mv "$dest/feats.scp.tmp" "$dest/feats.scp"
+join_jobs "$feature_dir/feats_fmllr_$name.JOB.scp" "$nj" "$dest/feats.scp"
 if [ "$(wc -l <"$dest/feats.scp")" -ne "$(wc -l <"$dest/utt2spk")" ]; then
   utils/fix_data_dir.sh "$dest"
 fi

@@ -67,17 +67,9 @@ $cmd JOB=1:"$nj" "$logdir/make_mfcc_$name.JOB.log" \
   "ark:compute-mfcc-feats --verbose=2 --config=$mfcc_config $vtln_opts $dur_opts '$waves' ark:- |" \
   "ark,scp:$mfccdir/raw_mfcc_$name.JOB.ark,$mfccdir/raw_mfcc_$name.JOB.scp"
 
-# join <name-with-JOB> <table>: the tables of the jobs one after the other; the parts are removed.
-join() {
-  local parts
-  parts=$(files_of_jobs "$1" "$nj")
-  # shellcheck disable=SC2086
-  cat $parts >"$data/$2.tmp"
-  mv "$data/$2.tmp" "$data/$2"
-}
-if $write_utt2num_frames; then join "$logdir/utt2num_frames_$name.JOB" utt2num_frames; fi
-if $write_utt2dur; then join "$logdir/utt2dur_$name.JOB" utt2dur; fi
-join "$mfccdir/raw_mfcc_$name.JOB.scp" feats.scp
+if $write_utt2num_frames; then join_jobs "$logdir/utt2num_frames_$name.JOB" "$nj" "$data/utt2num_frames"; fi
+if $write_utt2dur; then join_jobs "$logdir/utt2dur_$name.JOB" "$nj" "$data/utt2dur"; fi
+join_jobs "$mfccdir/raw_mfcc_$name.JOB.scp" "$nj" "$data/feats.scp"
 rm -f "$logdir"/{wav,segments,utt2num_frames,utt2dur}_"$name".*
 shift_ms=$(sed -n 's/^--frame-shift=\([0-9.]*\).*/\1/p' "$mfcc_config")
 awk -v ms="${shift_ms:-10}" 'BEGIN { print ms / 1000 }' >"$data/frame_shift"

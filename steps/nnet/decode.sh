@@ -7,6 +7,9 @@
 # The forward program is called as: <forward-cmd> --use-gpu X --prior-scale F <nnet-dir> ... <features-rspecifier> ark:-
 set -euo pipefail
 
+# shellcheck source=steps/common_decoding.sh
+. steps/common_decoding.sh # with the options that $decoding_help names
+
 nj=4
 cmd=run.pl
 stage=0
@@ -15,14 +18,9 @@ use_gpu=auto
 acwt=0.10
 prior_scale=1.0
 length_tolerance=5
-beam=13.0
 lattice_beam=8.0
 min_active=200
-max_active=7000
 max_mem=50000000
-num_threads=1
-skip_scoring=false
-scoring_opts=
 help_message="Usage: $0 [options] <graph-dir> <data-dir> <nnet-dir> <decode-dir>
 e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --cmd CMD            how to run jobs (run.pl)
@@ -30,21 +28,17 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --stage N            0 decoding, 1 scoring
   --forward-cmd CMD    writes an archive of log-likelihoods (python3 -m nnet.ligru.forward)
   --use-gpu X          auto, true or false, for the forward program (auto)
-  --acwt F             acoustic scale while decoding (0.10); scoring sweeps it anew
+  --acwt F             acoustic scale while decoding ($acwt); scoring sweeps it anew
   --prior-scale F      weight of the log priors that the network's log posteriors are reduced by (1.0)
   --length-tolerance N frames by which the features of several directories may differ; cut to the shortest (5)
-  --beam --lattice-beam --min-active --max-active --max-mem --num-threads
-  --skip-scoring BOOL  no local/score.sh (false);  --scoring-opts OPTIONS  for it
+  --min-active N --max-mem N   of latgen-faster-mapped
+$decoding_help
 <data-dir> may be several with a comma between, as in training: their features are pasted together, the first is scored.
 <nnet-dir> may be several networks of the same alignments with a comma between: their mean decodes."
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_decoding.sh
-. steps/common_decoding.sh
 if [ $# -ne 4 ]; then
   echo "$help_message" >&2
   exit 1
@@ -90,8 +84,7 @@ if [ "$stage" -le 0 ]; then
   rm -f "$dir"/lat.*.gz
   # shellcheck disable=SC2046
   $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} --num-threads "$num_threads" JOB=1:"$nj" "$dir/log/decode.JOB.log" \
-    $(threads_of latgen-faster-mapped) --min-active="$min_active" --max-active="$max_active" --max-mem="$max_mem" \
-    --beam="$beam" --lattice-beam="$lattice_beam" --acoustic-scale="$acwt" --allow-partial=true \
+    $(lattice_generator latgen-faster-mapped) --min-active="$min_active" --max-mem="$max_mem" \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
     "ark:$forward_cmd $forward_opts $nnet_dirs '$features' ark:- |" \
     "ark:|gzip -c >$dir/lat.JOB.gz"
