@@ -275,6 +275,7 @@ def test_terminated_programs_leave_no_file(folder: Path) -> None:
     deadline = time.monotonic() + 30
     while not list(folder.glob("o.tmp*")) and time.monotonic() < deadline:
         time.sleep(0.02)
+    time.sleep(0.3)  # until it waits for its input
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) != 0
     process.stdin.close()
