@@ -100,7 +100,10 @@ def write_packed(out: Output, matrix: np.ndarray, binary: bool) -> None:
 
 
 def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
-    """The rows between `[` and `]`, which a newline or `;` ends; blank rows are dropped, but one is always there."""
+    """The rows between `[` and `]`, which a newline or `;` ends; blank rows are dropped, but one is always there.
+
+    Raises KaldiError for what is no number, or beyond the range of the dtype.
+    """
     reader.skip_space()
     if reader.take(1) != b"[":
         raise KaldiError(f"{reader.name}: expected '[' of a vector or matrix in text form (a foreign or damaged file)")
@@ -110,9 +113,12 @@ def _text_rows(reader: Reader, dtype: type) -> list[np.ndarray]:
         reader.take(1)
     try:
         lines = text.decode().replace(";", "\n").split("\n")
-        rows: list[np.ndarray] = [np.array(line.split(), dtype) for line in lines if line.strip()]
-    except (ValueError, UnicodeDecodeError):
-        raise KaldiError(f"{reader.name}: a vector or matrix in text form holds what is not a number") from None
+        with np.errstate(over="raise"):
+            rows: list[np.ndarray] = [np.array(line.split(), dtype) for line in lines if line.strip()]
+    except (ValueError, FloatingPointError):
+        raise KaldiError(
+            f"{reader.name}: a vector or matrix in text form holds what is not a number, or too large a one"
+        ) from None
     return rows or [np.zeros(0, dtype)]
 
 

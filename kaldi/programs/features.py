@@ -541,7 +541,7 @@ def apply_cmvn(
     if norm_vars and not norm_means:
         raise KaldiError("--norm-vars=true needs --norm-means=true")
     if not norm_means:
-        yield from read_table(feats, FLOAT_MATRIX)
+        yield from counted(read_table(feats, FLOAT_MATRIX), "utterances")
         return
     if utt2spk and not is_specifier(stats):
         raise KaldiError(f"--utt2spk needs a table of statistics: ark:{stats} or scp:{stats}")

@@ -166,6 +166,9 @@ def _script_lines(file: str) -> list[tuple[str, str]]:
     entries = []
     for number, line in enumerate(read_lines(file), 1):
         words = split(line)
+        if not words:
+            warn(f"{file}: line {number} is blank")
+            continue
         if len(words) < 2:
             raise KaldiError(f"{file}: line {number} is not 'key rxfilename': {line[:60]!r}")
         entries.append((words[0], line.strip(ASCII_SPACE)[len(words[0]) :].strip(ASCII_SPACE)))
@@ -274,6 +277,7 @@ class RandomAccess:
         self.sorted, self.forget = "s" in spec.options, {"s", "cs"} <= spec.options
         self.once, self.permissive = "o" in spec.options, "p" in spec.options
         self.seen: dict[str, Any] = {}
+        self.taken: set[str] = set()
         self.last = self.requested = ""
         self.script: dict[str, str] | None = None
         if spec.script:
@@ -298,6 +302,8 @@ class RandomAccess:
             self.requested = key
         if key in self.seen:
             return True
+        if key in self.taken:
+            raise KaldiError(f"{self.rspecifier}: {key!r} is looked up again, but option o (once) is given")
         if self.sorted and encode(key) < encode(self.last):
             return False
         for found, value in self.stream:
@@ -326,8 +332,11 @@ class RandomAccess:
     def __getitem__(self, key: str) -> Any:
         if key not in (self if self.script is None else self.script):
             raise KaldiError(f"{self.rspecifier} has no entry {key!r}")
+        if self.script is None and self.once:
+            self.taken.add(key)
+            return self.seen.pop(key)
         if self.script is None:
-            return self.seen.pop(key) if self.once else self.seen[key]
+            return self.seen[key]
         if key not in self.seen:
             self.seen = {key: self.objects.read(key, self.script[key])}
         return self.seen[key]

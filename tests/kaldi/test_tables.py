@@ -44,9 +44,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("twice.scp").write_text("".join(lines + lines[1:2]))
     Path("gap.scp").write_text("".join(lines).replace("b m.ark", "b missing.ark"))
     Path("more.scp").write_text("".join(lines) + lines[0].replace("a ", "d ", 1))
+    Path("bad.scp").write_text(lines[0] + "b \n" + lines[2])
     Path("empty").touch()
     Path("cut.txt").write_text("a 1\nb ")
     Path("large.txt").write_text("a 3000000000\n")
+    Path("range.txt").write_text("a [ 1e38 ]\nb [ 1e39 ]\n")
     Path("matrix.txt").write_text("a [ 1 2\n 3 4 ]\n")
     Path("rows.txt").write_text("a [ 1 2 ; 3 4 ]\n")
     Path("posterior.txt").write_text("a [ 1 0.5 ] [ 2 0.5\n")
@@ -74,6 +76,10 @@ REFUSED = [
     ("paste-feats scp:m.scp scp:twice.scp ark:o", "twice.scp: 'b' is there more than once"),
     ("paste-feats scp:more.scp ark:twice.ark ark:o", "twice.ark: 'a' is there more than once"),
     ("paste-feats scp:more.scp ark,s:twice.ark ark:o", "twice.ark: 'a' is there more than once"),
+    ("paste-feats ark:twice.ark ark,o:m.ark ark:o", "ark,o:m.ark: 'a' is looked up again, but option o"),
+    ("copy-vector ark:range.txt ark:o", "range.txt: a vector .* holds what is not a number.*; entry 'b'"),
+    ("apply-cmvn --norm-means=false ark:m.ark ark:empty ark:o", "no utterances were processed"),
+    ("copy-feats scp:bad.scp ark:o", "bad.scp: line 2 is not 'key rxfilename': 'b '"),
     ("copy-vector ark:matrix.txt ark:o", "matrix.txt: a matrix .* where a vector was expected; entry 'a'"),
     ("copy-int-vector ark:large.txt ark:o", "large.txt: 3000000000 does not fit .*; entry 'a'"),
     ("copy-int-vector ark:cut.txt ark:o", "cut.txt: the file ends .*; entry 'b'"),
@@ -191,6 +197,26 @@ def test_text_forms(folder: Path) -> None:
     assert list(entries["a"]) == [[(1, 0.5), (2, 0.25)], [], [(3, 1.0)]]
     assert len(entries["b"]) == 0
     assert POSTERIOR.read is read_posterior
+
+
+def test_numbers_in_text(folder: Path) -> None:
+    """Kaldi's results for powers of ten, what is not a number or infinite, nothing, and lines of other systems."""
+    Path("v").write_text("a [ 1e-3 -2.5E+2 NaN Inf 1e-50 ]\r\nb [ ]\n")
+    assert run("copy-vector ark:v ark,t:o") == 0
+    assert Path("o").read_text() == "a  [ 0.001 -250 nan inf 0 ]\nb  [ ]\n"
+    Path("i").write_text("a +1 007 -3\r\nb \nc\nd 5")
+    assert run("copy-int-vector ark:copy-int-vector_ark:i_ark:-_| ark,t:o") == 0
+    assert Path("o").read_text() == "a 1 7 -3 \nb \nc \nd 5 \n"
+
+
+def test_blanks_in_scripts(folder: Path, capfd: pytest.CaptureFixture) -> None:
+    """Kaldi takes them as well, but ends at the first blank line."""
+    a, b, c = Path("m.scp").read_text().splitlines()
+    Path("blanks.scp").write_text(f"  {a}  \n\n{b.replace(' ', chr(9))}\t\r\n{c}\n\n")
+    for command in ("copy-feats scp:blanks.scp ark:o", "paste-feats scp:blanks.scp ark:o"):
+        assert run(command.replace("paste-feats", "paste-feats scp:m.scp")) == 0
+        assert "".join(key for key, _ in read_table("ark:o", FLOAT_MATRIX)) == "abc"
+        assert "blanks.scp: line 2 is blank" in capfd.readouterr().err
 
 
 EMPTY = "a [ ]\nb [\n 1 2\n 3 4 ]\nc [\n]\nd [ ; ]\n"
