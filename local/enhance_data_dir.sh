@@ -40,10 +40,9 @@ if [ ! -s "$src/wav.scp" ]; then
   exit 1
 fi
 
-if [ "$src" -ef "$dest" ]; then
-  echo "$0: source and destination are both $src" >&2
-  exit 1
-fi
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+require_two_directories "$src" "$dest"
 
 mkdir -p "$dest/log" "$dest/wav"
 scps=()
@@ -53,8 +52,6 @@ $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
-# shellcheck source=utils/data_tables.sh
-. utils/data_tables.sh
 remove_tables "$dest"
 for table in $descriptions spk2utt utt2snr utt2dur reco2dur segments reco2file_and_channel; do
   if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi

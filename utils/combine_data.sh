@@ -19,12 +19,7 @@ shift
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
 
-for source in "$@"; do
-  if [ ! -s "$source/utt2spk" ]; then
-    echo "$0: $source/utt2spk is missing or empty" >&2
-    exit 1
-  fi
-done
+for source in "$@"; do require_utterances "$source"; done
 twice=$(cat "${@/%//utt2spk}" | cut -d ' ' -f 1 | sort | uniq -d | awk 'NR == 1')
 if [ -n "$twice" ]; then
   echo "$0: utterance $twice is in more than one of $* (give one a prefix with utils/copy_data_dir.sh --utt-prefix)" >&2

@@ -19,17 +19,11 @@ if [ $# -ne 2 ]; then
 fi
 source=$1
 dest=$2
-if [ ! -s "$source/utt2spk" ]; then
-  echo "$0: $source/utt2spk is missing or empty" >&2
-  exit 1
-fi
-if [ "$source" -ef "$dest" ]; then
-  echo "$0: source and destination are both $source" >&2
-  exit 1
-fi
 
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
+require_utterances "$source"
+require_two_directories "$source" "$dest"
 
 # renamed <prefix> <suffix> <table>: the lines of the table with both around their first field.
 renamed() {

@@ -9,6 +9,22 @@ other_files="frame_shift"
 # Of these, what holds of the utterances and speakers whatever is done to the recordings.
 descriptions="text utt2spk utt2lang utt2uniq utt2warp spk2gender spk2age spk2warp"
 
+# require_utterances <data-dir>: one line and an exit if it has none.
+require_utterances() {
+  if [ ! -s "$1/utt2spk" ]; then
+    echo "$0: $1/utt2spk is missing or empty" >&2
+    exit 1
+  fi
+}
+
+# require_two_directories <source> <destination>: one line and an exit if they are one, whose tables would be lost.
+require_two_directories() {
+  if [ "$1" -ef "$2" ]; then
+    echo "$0: source and destination are both $1" >&2
+    exit 1
+  fi
+}
+
 # remove_tables <data-dir>: what an earlier run left there may be of other utterances. wav.scp goes first, without it a
 # directory is not finished.
 remove_tables() {

@@ -21,10 +21,7 @@ data=$1
 if [ ! -s "$data/utt2spk" ] && [ -s "$data/spk2utt" ]; then
   utils/spk2utt_to_utt2spk.pl "$data/spk2utt" | sort >"$data/utt2spk"
 fi
-if [ ! -s "$data/utt2spk" ]; then
-  echo "$0: $data/utt2spk is missing or empty" >&2
-  exit 1
-fi
+require_utterances "$data"
 
 work=$(mktemp -d -p "$data")
 trap 'rm -rf "$work"' EXIT

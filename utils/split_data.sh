@@ -27,10 +27,7 @@ split=$data/split$parts$suffix
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
 
-if [ ! -s "$data/utt2spk" ]; then
-  echo "$0: $data/utt2spk is missing or empty" >&2
-  exit 1
-fi
+require_utterances "$data"
 
 is_up_to_date() {
   local table

@@ -36,14 +36,14 @@ else
   number=$2
   dest=$3
 fi
-[ -s "$source/utt2spk" ] || fail "$source/utt2spk is missing or empty"
-if [ "$source" -ef "$dest" ]; then fail "source and destination are both $source"; fi
-if [ -n "${number:-}" ] && [ "$mode" != per-spk ] && [ "$number" -gt "$(wc -l <"$source/utt2spk")" ]; then
-  fail "$source has only $(wc -l <"$source/utt2spk") utterances, not $number"
-fi
 
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
+require_utterances "$source"
+require_two_directories "$source" "$dest"
+if [ -n "${number:-}" ] && [ "$mode" != per-spk ] && [ "$number" -gt "$(wc -l <"$source/utt2spk")" ]; then
+  fail "$source has only $(wc -l <"$source/utt2spk") utterances, not $number"
+fi
 
 # evenly <n>: n of the lines on stdin, spread evenly.
 evenly() {

@@ -2,8 +2,8 @@
 # Makes Kaldi data directories and the dictionary from CMU Kids (LDC97S63), sentences read by children of 6 to 11 years.
 set -euo pipefail
 
-nj=2
-corpus_dir=
+# shellcheck source=local/common_corpus.sh
+. local/common_corpus.sh # with the options --nj and --corpus-dir
 
 # shellcheck source=egs/cmu_kids/corpus.conf
 . egs/cmu_kids/corpus.conf
@@ -20,13 +20,7 @@ Options:
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
-
-fail() { echo "prepare.sh: $1" >&2; exit 1; }
+start_corpus "$@"
 
 [ -n "$corpus_dir" ] || fail "the corpus 'cmu_kids' needs --corpus-dir, the folder of LDC97S63"
 [ ! -d "$corpus_dir/cmu_kids" ] || corpus_dir=$corpus_dir/cmu_kids
@@ -37,10 +31,5 @@ done
 
 egs/cmu_kids/prepare_data.py --dev-speakers "$cmu_kids_dev_speakers" --test-speakers "$cmu_kids_test_speakers" \
   "$corpus_dir" "$data"
-local/select_lexicon.sh "$cmu_kids_lexicon" "$data/train/text" "$data/local/lexicon.txt"
-local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
-for set in train dev test; do
-  local/prepare_recordings.py --nj "$nj" "$data/$set" "$data/local/wav/$set"
-  utils/validate_data_dir.sh --no-feats "$data/$set"
-  local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"
-done
+prepare_dict_of_cmudict "$cmu_kids_lexicon"
+prepare_sets false

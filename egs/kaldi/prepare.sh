@@ -2,8 +2,8 @@
 # Takes over a user's own corpus: Kaldi data directories train, dev and test, and a lexicon.
 set -euo pipefail
 
-nj=2
-corpus_dir=
+# shellcheck source=local/common_corpus.sh
+. local/common_corpus.sh # with the options --nj and --corpus-dir
 
 # shellcheck source=egs/kaldi/corpus.conf
 . egs/kaldi/corpus.conf
@@ -27,13 +27,7 @@ Options:
 . utils/parse_options.sh
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
-
-fail() { echo "prepare.sh: $1" >&2; exit 1; }
+start_corpus "$@"
 
 [ -n "$corpus_dir" ] || fail "the corpus 'kaldi' needs --corpus-dir, a folder with train, dev, test and dict"
 for file in {train,dev,test}/{wav.scp,text,utt2spk} dict/lexicon.txt; do

@@ -2,8 +2,8 @@
 # Makes the mini corpus (synthetic children, spoken by espeak-ng) as Kaldi data directories, with its dictionary.
 set -euo pipefail
 
-nj=2
-corpus_dir=
+# shellcheck source=local/common_corpus.sh
+. local/common_corpus.sh # with the options --nj and --corpus-dir
 
 # shellcheck source=egs/mini/corpus.conf
 . egs/mini/corpus.conf
@@ -20,11 +20,7 @@ Options:
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
 
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
+start_corpus "$@"
 [ -n "$corpus_dir" ] || corpus_dir=$data/local/mini
 
 python3 egs/mini/make_corpus.py --nj "$nj" --seed "$mini_seed" \

@@ -2,8 +2,8 @@
 # Makes Kaldi data directories and the dictionary from MyST (LDC2021S05), children talking with a virtual tutor.
 set -euo pipefail
 
-nj=2
-corpus_dir=
+# shellcheck source=local/common_corpus.sh
+. local/common_corpus.sh # with the options --nj and --corpus-dir
 
 # shellcheck source=egs/myst/corpus.conf
 . egs/myst/corpus.conf
@@ -20,13 +20,7 @@ Options:
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
-
-fail() { echo "prepare.sh: $1" >&2; exit 1; }
+start_corpus "$@"
 
 [ -n "$corpus_dir" ] || fail "the corpus 'myst' needs --corpus-dir, the folder of LDC2021S05"
 [ ! -d "$corpus_dir/myst_child_conv_speech" ] || corpus_dir=$corpus_dir/myst_child_conv_speech
@@ -36,11 +30,5 @@ done
 [ -f "$myst_lexicon" ] || fail "no lexicon '$myst_lexicon': set myst_lexicon to a file like CMUdict"
 
 egs/myst/prepare_data.py "$corpus_dir" "$data"
-local/select_lexicon.sh "$myst_lexicon" "$data/train/text" "$data/local/lexicon.txt"
-local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
-for set in train dev test; do
-  local/prepare_recordings.py --nj "$nj" --skip-bad "$myst_skip_bad" "$data/$set" "$data/local/wav/$set"
-  utils/fix_data_dir.sh "$data/$set"
-  utils/validate_data_dir.sh --no-feats "$data/$set"
-  local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"
-done
+prepare_dict_of_cmudict "$myst_lexicon"
+prepare_sets "$myst_skip_bad"

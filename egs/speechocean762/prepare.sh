@@ -2,8 +2,9 @@
 # Makes Kaldi data directories and the dictionary from speechocean762, read English of Chinese children and adults.
 set -euo pipefail
 
-nj=2
-corpus_dir=
+# shellcheck source=local/common_corpus.sh
+. local/common_corpus.sh # with the options --nj and --corpus-dir
+
 url=https://www.openslr.org/resources/101/speechocean762.tar.gz
 archive_bytes=520810923
 
@@ -21,11 +22,7 @@ Options:
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
-data=$1
+start_corpus "$@"
 
 if [ -z "$corpus_dir" ]; then
   corpus_dir=$data/local/speechocean762
@@ -41,10 +38,8 @@ elif [ -d "$corpus_dir/speechocean762" ]; then
   corpus_dir=$corpus_dir/speechocean762
 fi
 for file in WAVE train/wav.scp test/wav.scp resource/lexicon.txt; do
-  if [ ! -e "$corpus_dir/$file" ]; then
-    echo "prepare.sh: $corpus_dir is not speechocean762, it has no $file: --corpus-dir wants the unpacked archive" >&2
-    exit 1
-  fi
+  [ -e "$corpus_dir/$file" ] ||
+    fail "$corpus_dir is not speechocean762, it has no $file: --corpus-dir wants the unpacked archive"
 done
 
 egs/speechocean762/prepare_data.py --dev-speakers "$so762_dev_speakers" --oldest-child "$so762_oldest_child" \
@@ -56,8 +51,4 @@ awk '{for (i = 2; i <= NF; i++) gsub(/[0-9]/, "", $i); print}' "$corpus_dir/reso
   >"$data/local/lexicon.txt"
 local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
 
-for set in train dev test; do
-  local/prepare_recordings.py --nj "$nj" "$data/$set" "$data/local/wav/$set"
-  utils/validate_data_dir.sh --no-feats "$data/$set"
-  local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"
-done
+prepare_sets false

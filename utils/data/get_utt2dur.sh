@@ -23,10 +23,9 @@ if [ $# -ne 1 ]; then
 fi
 data=$1
 
-if [ ! -s "$data/utt2spk" ]; then
-  echo "$0: $data/utt2spk is missing or empty" >&2
-  exit 1
-fi
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
+require_utterances "$data"
 if [ -s "$data/utt2dur" ] && [ "$(wc -l <"$data/utt2dur")" -eq "$(wc -l <"$data/utt2spk")" ]; then
   echo "$0: $data/utt2dur is there already"
   exit 0

@@ -1,0 +1,34 @@
+# Sourced by egs/<corpus>/prepare.sh: what the corpora have in common.
+# shellcheck shell=bash disable=SC2034,SC2154 # options and arguments are variables of the script
+
+nj=2
+corpus_dir=
+
+fail() { echo "prepare.sh: $1" >&2; exit 1; }
+
+# start_corpus <data-dir>: takes the argument of the script as data.
+start_corpus() {
+  if [ $# -ne 1 ]; then
+    echo "$help_message" >&2
+    exit 1
+  fi
+  data=$1
+}
+
+# prepare_dict_of_cmudict <lexicon>: the dictionary from a lexicon like CMUdict, of the words of the training set.
+prepare_dict_of_cmudict() {
+  local/select_lexicon.sh "$1" "$data/train/text" "$data/local/lexicon.txt"
+  local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
+}
+
+# prepare_sets <skip-bad>: brings the recordings of the sets to the recipe's form (true: goes without those that cannot be
+# read), checks the sets, and counts their words outside the dictionary.
+prepare_sets() {
+  local set
+  for set in train dev test; do
+    local/prepare_recordings.py --nj "$nj" --skip-bad "$1" "$data/$set" "$data/local/wav/$set"
+    if [ "$1" = true ]; then utils/fix_data_dir.sh "$data/$set"; fi
+    utils/validate_data_dir.sh --no-feats "$data/$set"
+    local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"
+  done
+}
