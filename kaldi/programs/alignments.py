@@ -268,7 +268,7 @@ def analyze_counts(
             warn(f"{utterance}: weights are missing or of another length, or an integer is negative; it is left out")
             errors += 1
             continue
-        added = np.bincount(values, weights * scale, len(counts))
+        added = np.bincount(values, weights * scale, len(counts)).astype(np.float64)  # integers where there are none
         added[: len(counts)] += counts
         counts = added
         count += 1

@@ -299,6 +299,8 @@ def subset_feats(feats: str, out: str, *, n: int = 10, include: str = "", exclud
     """
     if include and exclude:
         raise KaldiError("--include and --exclude are given: choose one")
+    if n < 0:
+        raise KaldiError(f"--n={n}: expected 0 or more")
     wanted = read_list(include) if include else None
     unwanted = read_list(exclude) if exclude else set()
     count = 0

@@ -127,3 +127,11 @@ def test_bad_files(system, tmp_path, capfd):
     assert len(errors) == 2 and "final.mdl" in errors[0] and "topo" in errors[1]
     assert not (tmp_path / "0.mdl").exists()
     assert not any("Traceback" in line for line in lines)
+
+
+def test_counts_of_an_utterance_without_frames(tmp_path):
+    """Kaldi's numbers."""
+    (tmp_path / "ali").write_text("a \nb 1 2 2\n")
+    for options, counts in (([], "0.5 1.5 2.5"), (["--counts-dim=5"], "0.5 1.5 2.5 0.5 0.5")):
+        assert main("analyze-counts", [*options, f"ark:{tmp_path}/ali", str(tmp_path / "counts")]) == 0
+        assert (tmp_path / "counts").read_text() == f" [ {counts} ]\n"

@@ -80,6 +80,7 @@ REFUSED = [
     ("copy-vector ark:range.txt ark:o", "range.txt: a vector .* holds what is not a number.*; entry 'b'"),
     ("apply-cmvn --norm-means=false ark:m.ark ark:empty ark:o", "no utterances were processed"),
     ("copy-feats scp:bad.scp ark:o", "bad.scp: line 2 is not 'key rxfilename': 'b '"),
+    ("subset-feats --n=-1 ark:m.ark ark:o", "--n=-1"),
     ("copy-vector ark:matrix.txt ark:o", "matrix.txt: a matrix .* where a vector was expected; entry 'a'"),
     ("copy-int-vector ark:large.txt ark:o", "large.txt: 3000000000 does not fit .*; entry 'a'"),
     ("copy-int-vector ark:cut.txt ark:o", "cut.txt: the file ends .*; entry 'b'"),
