@@ -15,7 +15,7 @@ ratio embedded / real, and both word error rates. Needs GNU time as /usr/bin/tim
   --leaves N    of tri1, tri2b and tri3b (1500);  --gauss N  Gaussians of them (12000)"
 
 . utils/parse_options.sh
-[ $# -eq 5 ] || { echo "$help_message" >&2; exit 1; }
+[ $# -eq 5 ] || usage_error
 train=$1 test=$2 lang=$3 lang_test=$4 work=$5
 [ -n "${KALDI_ROOT:-}" ] || { echo "$0: set KALDI_ROOT to a compiled Kaldi" >&2; exit 1; }
 [ -x /usr/bin/time ] || { echo "$0: GNU time is needed as /usr/bin/time" >&2; exit 1; }

@@ -20,7 +20,7 @@ networks are not run again.
 # shellcheck disable=SC1091
 . ./path.sh
 . utils/parse_options.sh
-[ $# -eq 1 ] || { echo "$help_message" >&2; exit 1; }
+[ $# -eq 1 ] || usage_error
 work=$1
 
 printf 'network\tparameters\ttraining s\tWER dev\tWER test\n'

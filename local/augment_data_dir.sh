@@ -36,10 +36,7 @@ set -- ${options[@]+"${options[@]}"} ${directories[@]+"${directories[@]}"}
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
 
-if [ $# -ne 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 2 ]; then usage_error; fi
 if ! [[ $copies =~ ^[1-9][0-9]*$ ]]; then
   echo "$0: --copies takes a number of at least 1, not '$copies'" >&2
   exit 1

@@ -20,10 +20,7 @@ Options:
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
 
-if [ $# -lt 1 ] || [ $# -gt 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then usage_error; fi
 
 python3 -m nnet.segan --init_noise_std 0. --save_path "$save_path" --batch_size 100 --g_nl "$g_nl" --weights "$weights" \
   --preemph 0.95 --bias_deconv True --bias_downconv True --bias_D_conv True \

@@ -8,10 +8,7 @@ fail() { echo "prepare.sh: $1" >&2; exit 1; }
 
 # start_corpus <data-dir>: takes the argument of the script as data.
 start_corpus() {
-  if [ $# -ne 1 ]; then
-    echo "$help_message" >&2
-    exit 1
-  fi
+  if [ $# -ne 1 ]; then usage_error; fi
   data=$1
 }
 

@@ -6,10 +6,7 @@ help_message="Usage: local/count_oov.sh <data-dir> <lexicon>
  e.g.: local/count_oov.sh data/test data/local/dict/lexicon.txt"
 
 . utils/parse_options.sh
-if [ $# -ne 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 2 ]; then usage_error; fi
 for file in "$1/text" "$2"; do
   [ -s "$file" ] || { echo "count_oov.sh: no file $file" >&2; exit 1; }
 done

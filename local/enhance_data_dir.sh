@@ -28,10 +28,7 @@ Options:
 if [ $# -eq 2 ]; then
   set -- exp/segan "$@"
 fi
-if [ $# -ne 3 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 3 ]; then usage_error; fi
 model=$1
 src=$2
 dest=$3

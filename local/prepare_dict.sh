@@ -7,10 +7,7 @@ help_message="Usage: local/prepare_dict.sh <lexicon> <dict-dir>
  e.g.: local/prepare_dict.sh egs/mini/lexicon.txt data/local/dict"
 
 . utils/parse_options.sh
-if [ $# -ne 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 2 ]; then usage_error; fi
 lexicon=$1
 dict=$2
 export LC_ALL=C

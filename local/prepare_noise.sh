@@ -17,10 +17,7 @@ Options:
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
 . utils/parse_options.sh
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 1 ]; then usage_error; fi
 
 if [ -z "$noise_dir" ]; then
   noise_dir=$1/wav

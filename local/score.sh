@@ -24,10 +24,7 @@ e.g.: $0 data/dev exp/tri3b/graph exp/tri3b/decode_dev
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 3 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 3 ]; then usage_error; fi
 data=$1
 words=$2/words.txt
 dir=${3%/}

@@ -41,10 +41,7 @@ Options:
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
 
-if [ $# -ne 3 ] && [ $# -ne 5 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 3 ] && [ $# -ne 5 ]; then usage_error; fi
 clean=${1%/}
 noisy=${2%/}
 dir=${!#}

@@ -31,10 +31,7 @@ channel, start and duration in seconds, word) and everything in between are kept
 . ./path.sh
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -lt 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -lt 2 ]; then usage_error; fi
 fail() { echo "$0: $1" >&2; exit 1; }
 
 nnet_dir=${1%/}

@@ -17,10 +17,7 @@ alignment_help="  --use-graphs BOOL   take the graphs fsts.*.gz of the model's t
 # start_alignment <data-dir> <lang-dir> <model-dir> <alignment-dir>: takes the arguments of the script as data, lang, srcdir
 # and dir, checks them, and copies the model to dir.
 start_alignment() {
-  if [ $# -ne 4 ]; then
-    echo "$help_message" >&2
-    exit 1
-  fi
+  if [ $# -ne 4 ]; then usage_error; fi
   data=$1
   lang=$2
   srcdir=$3

@@ -22,10 +22,7 @@ training_help="  --boost-silence F     factor on the likelihood of silence in al
 # start_from_alignments <num-leaves> <tot-gauss> <data-dir> <lang-dir> <alignment-dir> <exp-dir>: takes the arguments of the
 # script as num_leaves, totgauss, data, lang, alidir and dir, checks them, and sets nj, sdata, num_gauss and increment.
 start_from_alignments() {
-  if [ $# -ne 6 ]; then
-    echo "$help_message" >&2
-    exit 1
-  fi
+  if [ $# -ne 6 ]; then usage_error; fi
   num_leaves=$1
   totgauss=$2
   data=$3

@@ -28,10 +28,7 @@ $decoding_help"
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 3 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 3 ]; then usage_error; fi
 graphdir=$1
 data=$2
 dir=${3%/}

@@ -17,10 +17,7 @@ if [ -f path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 # shellcheck source=steps/common_features.sh
 . steps/common_features.sh
-if [ $# -ne 5 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 5 ]; then usage_error; fi
 dest=$1
 source=$2
 gmmdir=$3

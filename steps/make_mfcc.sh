@@ -24,10 +24,7 @@ if [ -f path.sh ]; then . ./path.sh; fi
 . utils/parse_options.sh
 # shellcheck source=steps/common_features.sh
 . steps/common_features.sh
-if [ $# -lt 1 ] || [ $# -gt 3 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -lt 1 ] || [ $# -gt 3 ]; then usage_error; fi
 data=${1%/}
 logdir=${2:-$data/log}
 mfccdir=${3:-$data/data}

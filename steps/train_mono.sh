@@ -30,10 +30,7 @@ e.g.: $0 --nj 2 data/train data/lang exp/mono
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 3 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 3 ]; then usage_error; fi
 data=$1
 lang=$2
 dir=$3

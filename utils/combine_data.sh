@@ -9,10 +9,7 @@ help_message="Usage: $0 [--extra-files 'FILE ...'] [--skip-fix false] <dest-data
 
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -lt 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -lt 2 ]; then usage_error; fi
 dest=$1
 shift
 

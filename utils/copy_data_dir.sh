@@ -13,10 +13,7 @@ help_message="Usage: $0 [--utt-prefix P] [--utt-suffix S] [--spk-prefix P] [--sp
 
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 2 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 2 ]; then usage_error; fi
 source=$1
 dest=$2
 

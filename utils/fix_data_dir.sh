@@ -9,10 +9,7 @@ help_message="Usage: $0 <data-dir>"
 
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 1 ] || [ ! -d "$1" ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then usage_error; fi
 data=$1
 
 # shellcheck source=utils/data_tables.sh

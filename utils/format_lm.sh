@@ -7,10 +7,7 @@ e.g.: $0 data/lang data/local/lm/lm.arpa.gz data/local/dict/lexicon.txt data/lan
 
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 4 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 4 ]; then usage_error; fi
 lang=$1
 arpa=$2
 lexicon=$3

@@ -1,10 +1,16 @@
 # Sourced by the recipe's scripts: turns "--some-option value" into the shell variable some_option=value.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # help_message is a variable of the script
 #
 # The script sets its defaults first; an option without such a variable is an error. A variable whose default is true or
 # false accepts nothing else. --config FILE is sourced before the command line is read, so the command line wins.
 # The number of jobs, nj, and the way to run them, cmd, are checked here, before a script changes anything.
-# --help prints $help_message. What is left in "$@" are the positional arguments.
+# --help prints $help_message. What is left in "$@" are the positional arguments, whose number the script checks.
+
+# usage_error: the help text and an exit, for a wrong number of arguments.
+usage_error() {
+  echo "$help_message" >&2
+  exit 1
+}
 
 _options_fail() {
   echo "$0: $1" >&2

@@ -31,10 +31,7 @@ e.g.: $0 data/local/dict '<UNK>' data/local/lang data/lang
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 4 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 4 ]; then usage_error; fi
 dict=$1
 oov_word=$2
 tmp=$3

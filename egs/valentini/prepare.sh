@@ -22,10 +22,7 @@ Options:
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
 
-if [ $# -ne 1 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 1 ]; then usage_error; fi
 dest=$1
 mkdir -p "$dest/download"
 

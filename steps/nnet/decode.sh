@@ -39,10 +39,7 @@ $decoding_help
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-if [ $# -ne 4 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 4 ]; then usage_error; fi
 graphdir=$1
 data_dirs=${2//,/ }
 data=${data_dirs%% *}

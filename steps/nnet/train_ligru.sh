@@ -30,10 +30,7 @@ if [ -f path.sh ]; then . ./path.sh; fi
 . steps/common_features.sh
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
-if [ $# -ne 5 ]; then
-  echo "$help_message" >&2
-  exit 1
-fi
+if [ $# -ne 5 ]; then usage_error; fi
 train_data=$1
 dev_data=$2
 train_ali=$3
