@@ -337,7 +337,7 @@ class Output:
             failure: KaldiError | None = KaldiError(f"cannot write {self.name}: {error.strerror}")
         else:
             failure = None
-        if self.process and self.process.wait() and kind is None:
+        if self.process and self.process.wait() and kind is None:  # what it was to store may be lost; Kaldi only warns
             raise KaldiError(f"the command failed with status {self.process.returncode}: {self.name}")
         if self.file:
             self.file.__exit__(kind, None, None)

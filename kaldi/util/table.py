@@ -354,11 +354,8 @@ class BySpeaker:
         self.utt2spk = RandomAccess(utt2spk, TOKEN) if utt2spk else None
 
     def get(self, utterance: str) -> Any:
-        """The object of the utterance's speaker, or None."""
-        if self.utt2spk is None:
-            return self.table.get(utterance)
-        speaker = self.utt2spk.get(utterance)
-        return None if speaker is None else self.table.get(speaker)
+        """The object of the utterance's speaker, or None. Raises KaldiError for an utterance without a speaker."""
+        return self.table.get(utterance if self.utt2spk is None else self.utt2spk[utterance])
 
 
 # ---- writing ----

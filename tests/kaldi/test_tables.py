@@ -46,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("more.scp").write_text("".join(lines) + lines[0].replace("a ", "d ", 1))
     Path("bad.scp").write_text(lines[0] + "b \n" + lines[2])
     Path("empty").touch()
+    Path("u2s").write_text("a a\n")
     Path("cut.txt").write_text("a 1\nb ")
     Path("large.txt").write_text("a 3000000000\n")
     Path("range.txt").write_text("a [ 1e38 ]\nb [ 1e39 ]\n")
@@ -81,6 +82,7 @@ REFUSED = [
     ("apply-cmvn --norm-means=false ark:m.ark ark:empty ark:o", "no utterances were processed"),
     ("copy-feats scp:bad.scp ark:o", "bad.scp: line 2 is not 'key rxfilename': 'b '"),
     ("subset-feats --n=-1 ark:m.ark ark:o", "--n=-1"),
+    ("transform-feats --utt2spk=ark:u2s ark:m.ark ark:m.ark ark:o", "ark:u2s has no entry 'b'"),
     ("copy-vector ark:matrix.txt ark:o", "matrix.txt: a matrix .* where a vector was expected; entry 'a'"),
     ("copy-int-vector ark:large.txt ark:o", "large.txt: 3000000000 does not fit .*; entry 'a'"),
     ("copy-int-vector ark:cut.txt ark:o", "cut.txt: the file ends .*; entry 'b'"),
