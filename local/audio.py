@@ -6,18 +6,24 @@ that says which and why; programs print that line and stop (or skip the utteranc
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import io
 import logging
 import math
+import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from kaldi.base.whole_file import WholeFile
 from local.whole_file import read_lines, write_file
 
 log = logging.getLogger("audio.py")
@@ -27,6 +33,8 @@ RATE = 16000
 LARGEST_OVERSHOOT = 0.5
 # Sizes that programs write into a WAV header when they stream and do not know the length.
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
+LARGEST_WAV = 0xFFFFFFFF - 0x10000  # bytes of samples, with room for a header
+SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
 class AudioError(Exception):
@@ -40,32 +48,91 @@ def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None)
     command that writes one to its output, ending in "|". Channels are averaged, unless one of them (from 0) is given.
     Raises AudioError.
     """
-    content = _read_bytes(source)
-    if not content:
-        raise AudioError(f"recording is empty: {source}")
-    if _is_truncated_wav(content):
-        raise AudioError(f"recording is truncated, its header promises more samples: {source}")
-    try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            promised, original_rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
-    check_samples(samples, source)
-    if len(samples) < promised:
-        raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+    with open_audio(source) as file:
+        original_rate = file.samplerate
+        samples = np.concatenate(list(read_blocks(file, source)))
     if channel is not None and not 0 <= channel < samples.shape[1]:
         raise AudioError(f"recording has {samples.shape[1]} channels, channel {channel} is not there: {source}")
     mono = samples.mean(axis=1) if channel is None else samples[:, channel]
     return resample(mono, original_rate, rate)
 
 
+@contextlib.contextmanager
+def open_audio(source: str | Path) -> Iterator[soundfile.SoundFile]:
+    """Open a recording, given as to read_audio, to be read by read_blocks. Raises AudioError."""
+    with _open(source) as content:
+        if not content.seek(0, os.SEEK_END):
+            raise AudioError(f"recording is empty: {source}")
+        if _is_truncated_wav(content):
+            raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+        content.seek(0)
+        try:
+            file = soundfile.SoundFile(content)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
+        with file:
+            yield file
+
+
+def read_blocks(file: soundfile.SoundFile, source: str | Path, frames: int = -1) -> Iterator[np.ndarray]:
+    """All samples of an open recording as float32 (samples, channels), so many frames at a time. Raises AudioError."""
+    promised, found = file.frames, 0
+    while True:
+        try:
+            block = file.read(frames, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
+        if found and not len(block):
+            break
+        check_samples(block, source)
+        found += len(block)
+        yield block
+    if found < promised:
+        raise AudioError(f"recording is truncated, its header promises more samples: {source}")
+
+
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Samples [samples] at a rate, as float32 at the wanted one."""
+    """Samples [samples], or [samples, channels], at a rate, as float32 at the wanted one."""
     if rate != wanted:
         divisor = math.gcd(rate, wanted)
         samples = resample_poly(samples, wanted // divisor, rate // divisor)
     return samples.astype(np.float32)
+
+
+class Resampler:
+    """resample of a signal that comes in blocks [samples, channels]: the same samples, wherever the blocks end."""
+
+    def __init__(self, rate: int, wanted: int, channels: int) -> None:
+        divisor = math.gcd(rate, wanted)
+        self._rates, self._up, self._down = (rate, wanted), wanted // divisor, rate // divisor
+        # How far resample_poly's filter reaches: ten zero crossings, and to where a sample out is one in.
+        reach = 10 * max(self._up, self._down) // self._up + 1
+        self._margin = math.ceil(reach / self._down) * self._down
+        self._kept: np.ndarray = np.zeros((0, channels), np.float32)
+        self._start = self._done = 0  # samples in before the kept ones, and that were made out of
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """The samples that no later block changes."""
+        if self._up == self._down:
+            return block.astype(np.float32)
+        self._kept = np.concatenate([self._kept, block])
+        ready = (self._start + len(self._kept) - self._margin) // self._down * self._down
+        if ready <= self._done:
+            return self._kept[:0]
+        made = self._made()[: self._out(ready - self._done)]
+        start = max(0, ready - self._margin)
+        self._kept, self._start, self._done = self._kept[start - self._start :], start, ready
+        return made
+
+    def finish(self) -> np.ndarray:
+        """The samples after those."""
+        return self._made() if len(self._kept) else self._kept
+
+    def _made(self) -> np.ndarray:
+        return resample(self._kept, *self._rates)[self._out(self._done - self._start) :]
+
+    def _out(self, samples: int) -> int:
+        return samples * self._up // self._down
 
 
 def check_samples(samples: np.ndarray, source: str | Path) -> None:
@@ -86,6 +153,50 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
     content = io.BytesIO()
     soundfile.write(content, np.round(samples * 32767).astype(np.int16), rate, format="WAV", subtype="PCM_16")
     write_file(path, content.getvalue())
+
+
+class WavWriter:
+    """A WAV file that is written in blocks, complete or not there at all; of 4 GB or more, in the form RF64.
+
+    subtype is how a sample is kept; what a WAV file does not do well becomes 16 bits. Raises OSError.
+    """
+
+    def __init__(self, path: Path, rate: int, channels: int, frames: int, subtype: str = "PCM_16") -> None:
+        self.subtype = subtype if subtype in SAMPLE_BYTES else "PCM_16"
+        self._path, self._frame_bytes, self._frames = path, channels * SAMPLE_BYTES[self.subtype], 0
+        kind = "RF64" if frames * self._frame_bytes > LARGEST_WAV else "WAV"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._whole = WholeFile(path)
+        with self._naming_errors():
+            self._file = soundfile.SoundFile(self._whole.path, "w", rate, channels, self.subtype, format=kind)
+
+    def write(self, samples: np.ndarray) -> None:
+        """Append float samples [samples, channels], which for integer formats are within [-1, 1]."""
+        with self._naming_errors():
+            self._file.write(samples)
+        self._frames += len(samples)
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        with self._naming_errors():
+            self._file.close()
+        if self._whole.renamed and self._whole.path.stat().st_size < self._frames * self._frame_bytes:
+            self.abandon()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self._whole.__exit__(None, None, None)
+
+    def abandon(self) -> None:
+        """Remove what was written so far; of no effect on a finished file."""
+        self._file.close()
+        self._whole.__exit__(OSError, None, None)
+
+    @contextlib.contextmanager
+    def _naming_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (soundfile.SoundFileError, AssertionError) as error:  # AssertionError: fewer samples than given
+            self._whole.__exit__(OSError, None, None)
+            raise OSError(errno.EIO, f"cannot be written ({error}), is the disk full?", str(self._path)) from None
 
 
 @functools.lru_cache(maxsize=2)
@@ -152,29 +263,37 @@ def read_scp(path: Path) -> dict[str, str]:
     return table
 
 
-def _read_bytes(source: str | Path) -> bytes:
+def _open(source: str | Path) -> BinaryIO:
+    """The bytes of a recording; those of a command lie in a nameless file, as they may be more than memory holds."""
     command = str(source).strip()
     if command.endswith("|"):
-        done = subprocess.run(["bash", "-c", command[:-1]], stdout=subprocess.PIPE, check=False)
-        if done.returncode != 0 and not done.stdout:
+        output = tempfile.TemporaryFile()
+        done = subprocess.run(["bash", "-c", command[:-1]], stdout=output, check=False)
+        if done.returncode != 0 and not output.seek(0, os.SEEK_END):
+            output.close()
             raise AudioError(f"command ended with status {done.returncode}: {source}")
         if done.returncode != 0:  # the recording can be whole all the same; Kaldi's programs use it too
             log.warning("command ended with status %d, its output is used: %s", done.returncode, source)
-        return done.stdout
+        return output
     try:
-        return Path(source).read_bytes()
+        return Path(source).open("rb")
     except OSError as error:
         raise AudioError(f"recording cannot be read ({error.strerror}): {source}") from error
 
 
-def _is_truncated_wav(content: bytes) -> bool:
+def _is_truncated_wav(content: BinaryIO) -> bool:
     """Whether the data chunk of a RIFF file is shorter than its header says; libsndfile does not tell."""
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+    length = content.seek(0, os.SEEK_END)
+    content.seek(0)
+    head = content.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return False
     position = 12
-    while position + 8 <= len(content):
-        size = int.from_bytes(content[position + 4 : position + 8], "little")
-        if content[position : position + 4] == b"data":
-            return size not in STREAMED_SIZES and position + 8 + size > len(content)
+    while position + 8 <= length:
+        content.seek(position)
+        chunk = content.read(8)
+        size = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"data":
+            return size not in STREAMED_SIZES and position + 8 + size > length
         position += 8 + size + size % 2
     return True

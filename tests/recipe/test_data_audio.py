@@ -1,5 +1,6 @@
 """local/audio.py and local/prepare_recordings.py: recordings of any kind become 16 kHz mono, bad ones are named."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
 
-from local.audio import AudioError, Segment, list_utterances, read_audio, write_audio
+from local.audio import AudioError, Resampler, Segment, WavWriter, list_utterances, read_audio, resample, write_audio
 
 
 @pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 16000, 1), ("flac", 44100, 2), ("wav", 8000, 3)])
@@ -20,6 +21,29 @@ def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, suffix: str, r
     assert samples.shape == (16000,)
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert np.abs(samples - expected)[500:-500].max() < 2e-3
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(44100, 16000), (16000, 44100), (8000, 16000), (16000, 16000)])
+@pytest.mark.parametrize("length", [1, 100, 50001])
+def test_blocks_are_resampled_as_the_whole(rate: int, wanted: int, length: int) -> None:
+    random = np.random.default_rng(length)
+    samples = random.normal(size=(length, 2)).astype(np.float32)
+    resampler = Resampler(rate, wanted, 2)
+    parts = [resampler.push(block) for block in np.split(samples, sorted(random.integers(0, length, 9)))]
+    found = np.concatenate([*parts, resampler.finish()])
+    np.testing.assert_array_equal(found, resample(samples, rate, wanted))
+
+
+def test_a_wav_file_of_more_than_4_gb_is_rf64(tmp_path: Path) -> None:
+    """16 hours of two channels; only the header of it is written here."""
+    for frames, kind in ((16 * 3600 * 48000, "RF64"), (3600 * 48000, "WAV")):
+        path = tmp_path / f"{kind}.wav"
+        writer = WavWriter(path, 48000, 2, frames)
+        writer.write(np.full((10, 2), 0.5))
+        assert not path.exists()
+        writer.finish()
+        info = soundfile.info(path)
+        assert (info.format, info.frames, info.channels) == (kind, 10, 2)
 
 
 def test_command_of_wav_scp(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -112,7 +136,7 @@ def test_write_audio_is_exact_and_refuses_clipping(tmp_path: Path) -> None:
 def test_full_disk_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         # The temporary name of this file is a device that is always full.
-        (tmp_path / "a.wav.tmp").symlink_to("/dev/full")
+        (tmp_path / f"a.wav.tmp{os.getpid()}").symlink_to("/dev/full")
         write_audio(tmp_path / "a.wav", np.zeros(100))
     assert not list(tmp_path.iterdir())
 
