@@ -11,9 +11,12 @@ epochs=                 # default: as the configuration says
 d_pretrain_epochs=
 batch_size=
 direction=              # enhance or add-noise
+g_learning_rate=
+d_learning_rate=
 seed=
 shards=1
 compress=false
+cut=false               # pairs of different length
 keep=3                  # checkpoints
 dev_utts=20             # validate on so many utterances
 use_gpu=auto
@@ -27,8 +30,10 @@ Options:
   --model <name>                    # a table of --conf: small, plus, published (default $model)
   --conf <file>                     # configurations (default $conf)
   --epochs <n> --batch-size <n> --seed <n> --d-pretrain-epochs <n> --direction enhance|add-noise
+  --g-learning-rate <x> --d-learning-rate <x>
                                     # instead of what the configuration says
   --shards <n> --compress true      # files of records, gzipped
+  --cut true                        # cut pairs of different length to the shorter one
   --keep <n>                        # checkpoints to keep (default $keep)
   --dev-utts <n>                    # utterances to validate on after each epoch (default $dev_utts)
   --use-gpu auto|true|false         # (default $use_gpu)
@@ -49,11 +54,27 @@ dev=()
 if [ $# -eq 5 ]; then
   dev=(--dev-clean "$3" --dev-noisy "$4" --dev-utts "$dev_utts")
 fi
+for folder in "$clean" "$noisy"; do
+  if [ ! -d "$folder" ]; then
+    echo "$0: $folder: no such directory" >&2
+    exit 1
+  fi
+done
 mkdir -p "$dir/log"
+python3 -m nnet.lock "$dir" # before a log of the training that works there is overwritten
 
 cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "$clean" "$noisy")
+anew=true
 if [ -z "$stage" ]; then
   stage=0
+  if compgen -G "$dir/checkpoints/ckpt-*.index" >/dev/null; then
+    anew=false # and if the records are made again, the training sees whether they are the same
+    if [ -f "$dir/records.cfg" ] && [ "$cfg" != "$(cat "$dir/records.cfg")" ]; then
+      echo "$0: $dir was trained on other data (see $dir/records.cfg):" \
+        "--stage 0 begins anew with these, or train into another directory" >&2
+      exit 1
+    fi
+  fi
   if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ] && compgen -G "$dir/train*.tfrecords" >/dev/null &&
     [ "$dir/records.cfg" -nt "$clean/wav.scp" ] && [ "$dir/records.cfg" -nt "$noisy/wav.scp" ]; then
     stage=1
@@ -62,12 +83,15 @@ fi
 
 if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   echo "$cfg" >"$dir/records.cfg.tmp"
-  if [ "$compress" = true ]; then zip=(--compress); else zip=(); fi
+  options=()
+  if [ "$compress" = true ]; then options+=(--compress); fi
+  if [ "$cut" = true ]; then options+=(--cut); fi
   $cmd "$dir/log/make_tfrecords.log" \
     python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg.tmp" --save_path "$dir" --out_file train.tfrecords \
-    --conf "$conf" --model "$model" --shards "$shards" ${zip[@]+"${zip[@]}"}
-  # New records: a new training.
-  rm -rf "$dir/records.cfg" "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
+    --conf "$conf" --model "$model" --shards "$shards" ${options[@]+"${options[@]}"}
+  if [ "$anew" = true ]; then
+    rm -rf "$dir/records.cfg" "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
+  fi
   mv "$dir/records.cfg.tmp" "$dir/records.cfg"
 fi
 
@@ -77,6 +101,8 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   [ -z "$d_pretrain_epochs" ] || options+=(--d-pretrain-epochs "$d_pretrain_epochs")
   [ -z "$batch_size" ] || options+=(--batch-size "$batch_size")
   [ -z "$direction" ] || options+=(--direction "$direction")
+  [ -z "$g_learning_rate" ] || options+=(--g-learning-rate "$g_learning_rate")
+  [ -z "$d_learning_rate" ] || options+=(--d-learning-rate "$d_learning_rate")
   [ -z "$seed" ] || options+=(--seed "$seed")
   $cmd "$dir/log/train.log" \
     python3 -m nnet.segan.train "${options[@]}" ${dev[@]+"${dev[@]}"} --records "$dir/train.tfrecords" --out "$dir"

@@ -1,4 +1,4 @@
-"""One training at a time in a directory."""
+"""One training at a time in a directory; `python3 -m nnet.lock DIR` says whether one is at work there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,17 @@ def locked(directory: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def main() -> int:
+    """End with status 1 and a line on stderr if the directory is locked."""
+    try:
+        with locked(Path(sys.argv[1])):
+            return 0
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

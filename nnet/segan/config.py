@@ -133,4 +133,8 @@ def load_config(directory: Path) -> Config:
     path = directory / "config.json"
     if not path.is_file():
         raise ValueError(f"{directory}: no config.json, so no SEGAN was trained there")
-    return _build(json.loads(path.read_text()), path)
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged ({error})") from None
+    return _build(values, path)

@@ -1,4 +1,4 @@
-"""Messages of the programs: plain lines on stderr, and one line without a traceback where bad input ends a program."""
+"""Messages of the programs: plain lines on stderr, and one without a traceback where bad input or Ctrl-C ends one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from nnet.signals import Stopped
+
 # TensorFlow greets with a dozen lines otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -16,7 +18,10 @@ log = logging.getLogger("segan")
 
 
 def stop_on_errors(*errors: type[Exception]) -> Callable:
-    """Decorate a program's main: any of the errors is printed as one line and ends it with status 1."""
+    """Decorate a program's main: any of the errors is printed as one line and ends it with status 1.
+
+    What stopped because of a signal ends as shells report it, with 130 or 143.
+    """
 
     def decorate(main: Callable[[], None]) -> Callable[[], int]:
         @functools.wraps(main)
@@ -28,6 +33,12 @@ def stop_on_errors(*errors: type[Exception]) -> Callable:
             except errors as error:
                 print(f"{sys.argv[0]}: error: {error}", file=sys.stderr)
                 return 1
+            except Stopped as stopped:
+                print(f"{sys.argv[0]}: {stopped}", file=sys.stderr)
+                return stopped.status
+            except KeyboardInterrupt:
+                print(f"{sys.argv[0]}: stopped", file=sys.stderr)
+                return 130
             return 0
 
         return run

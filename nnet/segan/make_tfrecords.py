@@ -1,4 +1,7 @@
-"""Cut pairs of clean and noisy recordings into windows and write them as records for the training of SEGAN."""
+"""Cut pairs of clean and noisy recordings into windows and write them as records for the training of SEGAN.
+
+The windows are written in random order, so that every part of an epoch has all speakers.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from local.audio import AudioError, Segment
-from nnet.segan.config import read_config, read_toml
+from nnet.segan.config import Config, read_config, read_toml
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.recordings import pair_recordings, read_pair
+from nnet.segan.shuffle import shuffle_pairs
 from nnet.segan.signal import cut_windows
 
 CLIPPED_PART = 0.001  # of the samples at full scale, from which on a recording is reported as clipped
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make_tfrecords", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make_tfrecords", description=__doc__.partition("\n")[0])
     parser.add_argument("--cfg", type=Path, default=Path("conf/e2e_maker.cfg"), help="sets, each with clean and noisy")
     parser.add_argument("--save_path", type=Path, default=Path("data"), help="directory to write into")
     parser.add_argument("--out_file", default="segan.tfrecords", help="name of the records")
@@ -42,7 +46,8 @@ def read_sets(cfg: Path) -> dict[str, tuple[Segment, Segment]]:
     for name, table in read_toml(cfg).items():
         if not isinstance(table, dict) or not {"clean", "noisy"} <= table.keys():
             raise ValueError(f"{cfg}: set '{name}' needs a clean and a noisy directory")
-        for recording, pair in pair_recordings(Path(table["clean"]), Path(table["noisy"])).items():
+        folders = (Path(table[side]).expanduser() for side in ("clean", "noisy"))
+        for recording, pair in pair_recordings(*folders).items():
             pairs[f"{name}/{recording}"] = pair
     if not pairs:
         raise ValueError(f"{cfg}: names no set")
@@ -65,11 +70,12 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def window_pairs(arguments: argparse.Namespace) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def window_pairs(
+    pairs: dict[str, tuple[Segment, Segment]], config: Config, cut: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All windows of all pairs, int16."""
-    config = read_config(arguments.conf, arguments.model)
-    for name, pair in read_sets(arguments.cfg).items():
-        clean, noisy = read_pair(name, pair, config.rate, arguments.cut)
+    for name, pair in pairs.items():
+        clean, noisy = read_pair(name, pair, config.rate, cut)
         if complain(name, clean, noisy):
             both = (cut_windows(to_int16(samples), config.window, config.hop) for samples in (clean, noisy))
             yield from zip(*both, strict=True)
@@ -81,6 +87,8 @@ def write_records(arguments: argparse.Namespace) -> int:
 
     from nnet.segan.records import encode_pair
 
+    config = read_config(arguments.conf, arguments.model)
+    pairs = read_sets(arguments.cfg)
     stem = arguments.out_file.removesuffix(".tfrecords")
     names = [f"{stem}-{shard:05d}-of-{arguments.shards:05d}" for shard in range(arguments.shards)]
     paths = [arguments.save_path / f"{name}.tfrecords" for name in (names if arguments.shards > 1 else [stem])]
@@ -94,7 +102,9 @@ def write_records(arguments: argparse.Namespace) -> int:
     writers = [tf.io.TFRecordWriter(str(path), options) for path in partial]
     count = 0
     try:
-        for count, (clean, noisy) in enumerate(window_pairs(arguments), 1):
+        windows = window_pairs(pairs, config, arguments.cut)
+        shuffled = shuffle_pairs(windows, config.window, arguments.save_path, config.seed)
+        for count, (clean, noisy) in enumerate(shuffled, 1):
             writers[count % len(writers)].write(encode_pair(clean, noisy))
         for writer in writers:
             writer.close()
@@ -104,8 +114,9 @@ def write_records(arguments: argparse.Namespace) -> int:
             path.unlink()
         for source, target in zip(partial, paths, strict=True):
             source.replace(target)
-    except tf.errors.OpError as error:
-        raise OSError(f"{arguments.save_path}: the records cannot be written: {error.message}") from None
+    except (tf.errors.OpError, OSError) as error:
+        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
+        raise OSError(f"{arguments.save_path}: the records cannot be written: {reason}") from None
     finally:
         for path in partial:
             path.unlink(missing_ok=True)

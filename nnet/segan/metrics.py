@@ -7,7 +7,11 @@ import warnings
 
 import numpy as np
 
+from local.audio import resample
+from nnet.segan.log import log
+
 METRICS = ("PESQ", "STOI", "SI-SDR")
+PESQ_RATE = 16000  # Hz
 
 
 def si_sdr(clean: np.ndarray, degraded: np.ndarray) -> float:
@@ -37,12 +41,16 @@ def has_pesq() -> bool:
 
 
 def pesq(clean: np.ndarray, degraded: np.ndarray, rate: int) -> float:
-    """Wide-band PESQ (ITU-T P.862.2), about 1 to 4.6; NaN where no speech is found. Needs the package pesq."""
-    import pesq as itu
+    """Wide-band PESQ (ITU-T P.862.2), about 1 to 4.6, of signals brought to the 16 kHz that it is defined for.
 
+    NaN where no speech is found, and where the package cannot measure: an optional one ends no training.
+    """
     try:
-        return float(itu.pesq(rate, clean, degraded, "wb"))
-    except itu.PesqError:
+        import pesq as itu
+
+        return float(itu.pesq(PESQ_RATE, *(resample(signal, rate, PESQ_RATE) for signal in (clean, degraded)), "wb"))
+    except Exception as error:  # whatever a compiled package may raise, on import too
+        log.debug("PESQ: %s", error)
         return float("nan")
 
 

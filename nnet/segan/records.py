@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -45,21 +46,34 @@ def _serialized(records: Path) -> tf.data.Dataset:
     return tf.data.TFRecordDataset([str(path) for path in paths], _compression(paths[0]))
 
 
-def count_pairs(records: Path, window: int) -> int:
-    """How many pairs there are; ValueError if the file is damaged or its windows have another size."""
+class Contents(NamedTuple):
+    """What records hold, whatever their order: the number of pairs and a hash of all samples."""
+
+    pairs: int
+    fingerprint: int
+
+
+def read_contents(records: Path, window: int) -> Contents:
+    """Count and hash the pairs; ValueError if a file is damaged or its windows have another size."""
     dataset = _serialized(records)
+
+    def add(total: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
+        fields = tf.io.parse_example(serialized, FEATURES)
+        hashes = tf.strings.to_hash_bucket_fast(tf.strings.join([fields[name] for name in FEATURES]), 2**62)
+        return total + tf.stack([tf.size(hashes, tf.int64), tf.reduce_sum(hashes)])
+
     try:
         for first in dataset.take(1).as_numpy_iterator():
             features = tf.train.Example.FromString(first).features.feature
             found = len(features["wav_raw"].bytes_list.value[0]) // 2
             if found != window:
                 raise ValueError(f"{records}: windows of {found} samples, but the configuration has {window}")
-        pairs = int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
+        contents = Contents(*dataset.batch(64).reduce(np.zeros(2, np.int64), add).numpy().tolist())
     except tf.errors.DataLossError as error:
         raise ValueError(f"{records}: damaged ({error.message}); make the records again") from None
-    if not pairs:
+    if not contents.pairs:
         raise ValueError(f"{records}: no pairs in it")
-    return pairs
+    return contents
 
 
 def _windows(raw: tf.Tensor, config: Config) -> tf.Tensor:
@@ -68,8 +82,8 @@ def _windows(raw: tf.Tensor, config: Config) -> tf.Tensor:
     return tf.concat([x[:, :1], x[:, 1:] - config.preemphasis * x[:, :-1]], 1)
 
 
-def training_batches(records: Path, config: Config, epoch: int, batch: int) -> tf.data.Dataset:
-    """Shuffled batches (clean, noisy) of one epoch, pre-emphasised float32 (batch, window).
+def training_batches(records: Path, config: Config, epoch: int, batch: int, done: int = 0) -> tf.data.Dataset:
+    """Shuffled batches (clean, noisy) of an epoch after its first `done` pairs, pre-emphasised float32 (batch, window).
 
     The order depends on the seed and the epoch alone. The last batch is left out if it is not full.
     """
@@ -79,4 +93,4 @@ def training_batches(records: Path, config: Config, epoch: int, batch: int) -> t
         return _windows(fields["wav_raw"], config), _windows(fields["noisy_raw"], config)
 
     dataset = _serialized(records).shuffle(SHUFFLE_BUFFER, seed=config.seed + epoch, reshuffle_each_iteration=False)
-    return dataset.batch(batch, drop_remainder=True).map(decode).prefetch(2)
+    return dataset.skip(done).batch(batch, drop_remainder=True).map(decode).prefetch(2)

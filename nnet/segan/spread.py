@@ -15,7 +15,7 @@ import numpy as np
 
 from local.audio import AudioError
 from nnet.segan.log import stop_on_errors
-from nnet.segan.recordings import pair_recordings
+from nnet.segan.recordings import pair_recordings, read_pair
 
 RATE = 16000
 
@@ -36,12 +36,12 @@ def main() -> None:
     )
     parser.add_argument("clean", type=Path, help="Kaldi data directory or folder of the clean recordings")
     parser.add_argument("copies", type=Path, nargs="+", help="the same recordings with noise, one for each z")
+    parser.add_argument("--cut", action="store_true", help="cut pairs of different length to the shorter one")
     arguments = parser.parse_args()
     noises = []
     for copy in arguments.copies:
-        pairs = [
-            (clean.read(RATE), noisy.read(RATE)) for clean, noisy in pair_recordings(arguments.clean, copy).values()
-        ]
+        found = pair_recordings(arguments.clean, copy)
+        pairs = [read_pair(name, pair, RATE, arguments.cut) for name, pair in found.items()]
         noises.append([noisy - clean for clean, noisy in pairs])
         snrs = [snr(clean, noisy - clean) for clean, noisy in pairs]
         print(f"{copy}\tSNR {np.mean(snrs):.2f} dB, standard deviation {np.std(snrs):.2f}")

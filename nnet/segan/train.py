@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-from local.audio import AudioError
-from nnet.segan.config import DIRECTIONS, read_config
+from local.audio import AudioError, Segment
+from nnet.lock import locked
+from nnet.segan.config import DIRECTIONS, Config, read_config
 from nnet.segan.evaluate import choose
 from nnet.segan.log import stop_on_errors
 from nnet.segan.recordings import pair_recordings
@@ -28,15 +30,41 @@ def parse_arguments() -> argparse.Namespace:
         "--d-pretrain-epochs", type=int, help="epochs of the discriminator as a classifier, before the game"
     )
     parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--g-learning-rate", type=float, help="of the generator")
+    parser.add_argument("--d-learning-rate", type=float, help="of the discriminator")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--keep", type=int, default=3, help="checkpoints kept (default: %(default)s)")
     parser.add_argument("--save-every", type=int, default=200, help="steps between checkpoints (default: %(default)s)")
+    parser.add_argument(
+        "--save-minutes",
+        type=float,
+        default=10.0,
+        help="minutes between them, if that is sooner (default: %(default)s)",
+    )
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     if (arguments.dev_clean is None) != (arguments.dev_noisy is None):
         parser.error("--dev-clean and --dev-noisy go together")
     return arguments
+
+
+def train(
+    config: Config,
+    records: Path,
+    out: Path,
+    dev: dict[str, tuple[Segment, Segment]],
+    use_gpu: str = "auto",
+    threads: int = 0,
+    **saving: Any,
+) -> None:
+    """Train into `out`, validating on `dev`; saving as in training.Places. Raises ValueError, OSError, Stopped."""
+    with locked(out):
+        from nnet.segan.device import choose_strategy
+        from nnet.segan.training import Places, Training
+
+        strategy = choose_strategy(use_gpu, threads)
+        Training(config, Places(records, out, dev, **saving), strategy).run()
 
 
 @stop_on_errors(ValueError, AudioError, OSError)
@@ -47,19 +75,15 @@ def main() -> None:
         epochs=arguments.epochs,
         d_pretrain_epochs=arguments.d_pretrain_epochs,
         batch_size=arguments.batch_size,
+        g_learning_rate=arguments.g_learning_rate,
+        d_learning_rate=arguments.d_learning_rate,
         seed=arguments.seed,
     )
     dev = pair_recordings(arguments.dev_clean, arguments.dev_noisy) if arguments.dev_clean else {}
     dev = {name: dev[name] for name in choose(list(dev), arguments.dev_utts)}
 
-    from nnet.segan.device import choose_strategy
-    from nnet.segan.training import Places, Training
-
-    strategy = choose_strategy(arguments.use_gpu, arguments.threads)
-    places = Places(arguments.records, arguments.out, dev, arguments.keep, arguments.save_every)
-    training = Training(config, places, strategy)
-    training.pretrain_discriminator()
-    training.run()
+    saving = {"keep": arguments.keep, "save_every": arguments.save_every, "save_minutes": arguments.save_minutes}
+    train(config, arguments.records, arguments.out, dev, arguments.use_gpu, arguments.threads, **saving)
 
 
 if __name__ == "__main__":

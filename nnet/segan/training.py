@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
 import math
@@ -15,30 +14,66 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from local.audio import Segment
+from nnet.segan.checkpoints import Checkpoints, checkpoint_prefixes
 from nnet.segan.classifier import Classifier, save_classifier
 from nnet.segan.config import Config, load_config
 from nnet.segan.enhancer import Enhancer
 from nnet.segan.game import LOSSES, Game, Settings, in_pairs
+from nnet.segan.history import LossLog, append_validation, drop_validations, read_validations
 from nnet.segan.log import log
 from nnet.segan.metrics import measure, si_sdr
 from nnet.segan.pictures import draw_losses, draw_spectrograms
 from nnet.segan.recordings import read_pair
-from nnet.segan.records import count_pairs, training_batches
-from nnet.segan.weights import save_weights, writing
+from nnet.segan.records import read_contents, training_batches
+from nnet.segan.weights import DivergenceError, save_weights
+from nnet.signals import Stopped, StopSignals
 
-RESUMABLE = ("dry", "epochs", "d_pretrain_epochs", "l1_remove_epoch")  # may differ from the run that is gone on with
+# What may differ from the run that is gone on with.
+RESUMABLE = (
+    "dry",
+    "epochs",
+    "d_pretrain_epochs",
+    "l1_remove_epoch",
+    "batch_size",
+    "g_learning_rate",
+    "d_learning_rate",
+    "learning_rate_decay",
+)
 SCALARS_EVERY = 10  # steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """What a training reads and where it writes."""
+    """What a training reads, where it writes and how often."""
 
     records: Path
     out: Path
     dev: dict[str, tuple[Segment, Segment]]
     keep: int = 3
-    save_every: int = 200
+    save_every: int = 200  # steps
+    save_minutes: float = 10.0
+
+
+class Position(tf.Module):
+    """Epochs that are done, and pairs of the one that is not; neither depends on the size of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.pairs = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def set(self, epoch: int, pairs: int = 0) -> None:
+        self.epoch.assign(epoch)
+        self.pairs.assign(pairs)
+
+
+class Progress(tf.Module):
+    """Where a training stands: in the pretraining, in the game, and in which data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pretraining, self.training = Position(), Position()
+        self.contents = tf.Variable([0, 0], dtype=tf.int64, trainable=False)
 
 
 class Training:
@@ -46,37 +81,54 @@ class Training:
 
     def __init__(self, config: Config, places: Places, strategy: tf.distribute.Strategy) -> None:
         self.config, self.places, self.strategy = config, places, strategy
-        pairs = count_pairs(places.records, config.window)
-        self.steps_per_epoch = pairs // config.batch_size
+        self._contents = read_contents(places.records, config.window)
+        self._pairs = self._contents.pairs
         needed = max(config.batch_size, config.reference_batch)
-        if pairs < needed:
-            raise ValueError(f"{places.records}: {pairs} pairs do not fill a batch of {needed}")
+        if self._pairs < needed:
+            raise ValueError(f"{places.records}: {self._pairs} pairs do not fill a batch of {needed}")
         with strategy.scope():
             self.game = Game(config)
-        self._best = tf.Variable(-math.inf, trainable=False)
-        checkpoint = tf.train.Checkpoint(game=self.game, best=self._best)
-        self._manager = tf.train.CheckpointManager(checkpoint, str(places.out / "checkpoints"), places.keep)
-        self._start(checkpoint)
+        self._progress = Progress()
+        self._checkpoints = Checkpoints(
+            places.out / "checkpoints", places.keep, game=self.game, progress=self._progress
+        )
+        self._start()
+        self._signals = StopSignals()
+        self._unsaved, self._saved = 0, time.monotonic()
         self._enhancer = Enhancer(self.game.generator)
         self._train_step = tf.function(self._replicated_train_step)
         self._classifier_step = tf.function(self._replicated_classifier_step)
 
-    def _start(self, checkpoint: tf.train.Checkpoint) -> None:
+    def _start(self) -> None:
         """Go on from the newest checkpoint, or begin: choose the reference batch and write the configuration."""
-        out = self.places.out
-        out.mkdir(parents=True, exist_ok=True)
-        newest = self._manager.latest_checkpoint
-        if newest:
-            _check_same(load_config(out), self.config, out)
-            checkpoint.restore(newest).assert_consumed()
-            log.info("going on from %s, step %d", newest, self.game.step.numpy())
+        out, contents = self.places.out, self._progress.contents
+        old = load_config(out) if checkpoint_prefixes(out / "checkpoints") else self.config
+        _check_same(old, self.config, out)
+        self._newest = self._checkpoints.restore()
+        if self._newest:
+            if not contents.numpy().any():  # a checkpoint of the time before there was a Progress
+                self._count_old_steps(old.batch_size)
+            elif contents.numpy().tolist() != list(self._contents):
+                raise ValueError(
+                    f"{out}: was trained on other data ({contents[0].numpy()} pairs of windows) than "
+                    f"{self.places.records} holds ({self._pairs}): go on with the old, or train into another directory"
+                )
+            log.info("going on from %s, step %d", self._newest, self.game.step.numpy())
         else:
             batches = training_batches(self.places.records, self.config, -1, self.config.reference_batch)
             for clean, noisy in batches.take(1):
                 self.game.reference.assign(in_pairs(clean, noisy))
+        contents.assign(self._contents)
         self.config.save(out)
         self._losses = LossLog(out / "losses.tsv", int(self.game.step))
+        drop_validations(out / "validation.tsv", int(self._progress.training.epoch))
         self._board = tf.summary.create_file_writer(str(out / "tensorboard"))
+
+    def _count_old_steps(self, batch: int) -> None:
+        progress, game = self._progress, self.game
+        for position, step in ((progress.pretraining, game.pretrain_step), (progress.training, game.step)):
+            epoch, done = divmod(int(step), self._pairs // batch)
+            position.set(epoch, done * batch)
 
     def _replicated_train_step(
         self, clean: tf.Tensor, noisy: tf.Tensor, step: tf.Tensor, settings: Settings
@@ -89,30 +141,51 @@ class Training:
         losses = self.strategy.run(self.game.classifier_step, (clean, noisy))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, losses, axis=None)
 
-    def _batches(self, steps_done: int, epoch_offset: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        """What is left of the epoch in which `steps_done` falls.
+    def _batches(self, position: Position, epoch_offset: int = 0) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """What is left of the epoch.
 
         Its end is counted, not asked for: TensorFlow can wait for ever at the end of a data set of several replicas.
         """
-        epoch, done = divmod(steps_done, self.steps_per_epoch)
-        batches = training_batches(self.places.records, self.config, epoch + epoch_offset, self.config.batch_size)
-        left = iter(self.strategy.experimental_distribute_dataset(batches.skip(done)))
-        return itertools.islice(left, self.steps_per_epoch - done)
+        epoch, done, size = int(position.epoch), int(position.pairs), self.config.batch_size
+        batches = training_batches(self.places.records, self.config, epoch + epoch_offset, size, done)
+        left = iter(self.strategy.experimental_distribute_dataset(batches))
+        return itertools.islice(left, (self._pairs - done) // size)
 
-    def pretrain_discriminator(self) -> None:
+    def _steps_left(self, position: Position, epochs: int) -> int:
+        size = self.config.batch_size
+        whole = (epochs - int(position.epoch) - 1) * (self._pairs // size)
+        return max(0, whole + (self._pairs - int(position.pairs)) // size)
+
+    def run(self) -> None:
+        """Train until the last epoch. Raises Stopped; ValueError with the remedy if the training diverges."""
+        try:
+            with self._signals:
+                self._pretrain_discriminator()
+                self._play()
+        except DivergenceError as error:
+            rates = f"--g-learning-rate (now {self.config.g_learning_rate}) and --d-learning-rate"
+            where = f"it goes on from {self._newest}, which is from before" if self._newest else "it begins anew"
+            raise ValueError(
+                f"{self.places.out}: the training diverged at step {self.game.step.numpy()} ({error}); start it again "
+                f"with a lower {rates} (now {self.config.d_learning_rate}): {where}"
+            ) from None
+
+    def _pretrain_discriminator(self) -> None:
         """Let the discriminator learn clean against noisy; its weights are kept as `classifier` for classify."""
-        total = self.config.d_pretrain_epochs * self.steps_per_epoch
-        if int(self.game.pretrain_step) >= total:
+        position, step = self._progress.pretraining, self.game.pretrain_step
+        if int(position.epoch) >= self.config.d_pretrain_epochs:
             return
-        with _bar(total, int(self.game.pretrain_step), "pretraining") as bar:
-            while (done := int(self.game.pretrain_step)) < total:
-                for clean, noisy in self._batches(done, epoch_offset=1_000_000):
-                    loss = self._classifier_step(clean, noisy)
-                    self.game.pretrain_step.assign_add(1)
-                    bar.set_postfix(loss=f"{float(loss):.3f}", refresh=False)
+        with _bar(int(step), self._steps_left(position, self.config.d_pretrain_epochs), "pretraining") as bar:
+            while int(position.epoch) < self.config.d_pretrain_epochs:
+                for clean, noisy in self._batches(position, epoch_offset=1_000_000):
+                    loss = float(self._classifier_step(clean, noisy))
+                    if not math.isfinite(loss):
+                        raise DivergenceError(f"the loss of the discriminator is {loss}")
+                    step.assign_add(1)
+                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                     bar.update()
-                    if int(self.game.pretrain_step) % self.places.save_every == 0:
-                        self._save()
+                    self._after_step(position)
+                position.set(int(position.epoch) + 1)
         reference = self.game.classifier_reference()
         save_classifier(self.places.out, self.game.discriminator, reference)
         self._save()
@@ -121,30 +194,31 @@ class Training:
             accuracy = Classifier(self.game.discriminator, reference).accuracy(*zip(*read, strict=True))
             log.info("the discriminator tells clean from noisy in %.1f %% of the validation recordings", 100 * accuracy)
 
-    def run(self) -> None:
+    def _play(self) -> None:
         """Play the remaining epochs."""
-        total = self.config.epochs * self.steps_per_epoch
-        done = int(self.game.step)
-        if done >= total:
-            log.info("nothing to do, %d epochs are done", self.config.epochs)
-        with _bar(total, done, "training") as bar:
-            while done < total:
-                done = self._run_epoch(done // self.steps_per_epoch, bar, total)
-                self._end_epoch(done // self.steps_per_epoch)
+        position, epochs = self._progress.training, self.config.epochs
+        if int(position.epoch) >= epochs:
+            log.info("nothing to do, %d epochs are done", epochs)
+        if int(position.epoch) and not int(position.pairs):
+            self._validate()  # unless that was done before the training was stopped
+        with _bar(int(self.game.step), self._steps_left(position, epochs), "training") as bar:
+            while int(position.epoch) < epochs:
+                self._run_epoch(bar)
+                self._end_epoch()
         if not (self.places.out / "generator.index").is_file():
-            self._end_epoch(done // self.steps_per_epoch)
+            save_weights(self.game.generator, self.places.out / "generator")
         self._losses.close()
         draw_losses(self.places.out)
 
-    def _run_epoch(self, epoch: int, bar: tqdm, total: int) -> int:
-        first = int(self.game.step)
-        step = first
-        for clean, noisy in self._batches(first):
-            settings = choose_settings(self.config, epoch, step / total)
-            losses = self._train_step(clean, noisy, tf.constant(step, tf.int64), settings).numpy()
+    def _run_epoch(self, bar: tqdm) -> None:
+        position, first = self._progress.training, int(self.game.step)
+        epoch, per_epoch = int(position.epoch), self._pairs // self.config.batch_size
+        for step, (clean, noisy) in enumerate(self._batches(position), first + 1):
+            part_done = (epoch + int(position.pairs) / (per_epoch * self.config.batch_size)) / self.config.epochs
+            settings = choose_settings(self.config, epoch, part_done)
+            losses = self._train_step(clean, noisy, tf.constant(step - 1, tf.int64), settings).numpy()
             if not np.isfinite(losses).all():
-                raise ValueError(f"training diverged at step {step}: the losses are {losses}; lower the learning rates")
-            step += 1
+                raise DivergenceError(f"the losses are {losses}")
             self.game.step.assign(step)
             self._losses.write(step, epoch, losses)
             if step % SCALARS_EVERY == 0:
@@ -155,10 +229,9 @@ class Training:
             if step == first + 1:  # the first step includes the building of the graph
                 began = time.monotonic()
             if step == first + 1 + SCALARS_EVERY:
-                self._estimate((time.monotonic() - began) / SCALARS_EVERY, total - step)
-            if step % self.places.save_every == 0 and step % self.steps_per_epoch:
-                self._save()
-        return step
+                self._estimate((time.monotonic() - began) / SCALARS_EVERY, bar.total - step)
+            self._after_step(position)
+        position.set(epoch + 1)
 
     def _estimate(self, seconds: float, steps: int) -> None:
         windows = self.config.batch_size / seconds
@@ -171,41 +244,77 @@ class Training:
 
     def _save(self) -> None:
         self._losses.flush()
-        with writing(self.places.out / "checkpoints"):
-            self._manager.save()
+        self._newest = self._checkpoints.save()
+        self._unsaved, self._saved = 0, time.monotonic()
 
-    def _end_epoch(self, epoch: int) -> None:
-        """Validate, keep the generator if it is the best so far, save."""
-        score = self._validate(epoch) if self.places.dev else epoch
-        if score > float(self._best) or not (self.places.out / "generator.index").is_file():
-            self._best.assign(score)
+    def _after_step(self, position: Position) -> None:
+        """Save by steps, by time, or because a signal wants the training to stop."""
+        position.pairs.assign_add(self.config.batch_size)
+        self._unsaved += 1
+        seconds = time.monotonic() - self._saved
+        stopping = self._signals.received
+        if stopping or self._unsaved >= self.places.save_every or seconds >= 60 * self.places.save_minutes:
+            self._save()
+        if stopping:
+            self._stop()
+
+    def _stop(self) -> None:
+        where = f"{self.places.out}: stopped, and saved at step {self.game.step.numpy()}"
+        raise Stopped(self._signals.received, f"{where}; the same command goes on from there")
+
+    def _end_epoch(self) -> None:
+        """Save, validate, keep the generator if it is the best so far."""
+        if not self.places.dev:
             save_weights(self.game.generator, self.places.out / "generator")
-        self._save()
+        if self._unsaved:
+            self._save()
+        self._validate()
 
-    def _validate(self, epoch: int) -> float:
-        """Mean metrics of the validation pairs, into TensorBoard and validation.tsv; returns how good the epoch is.
+    def _validate(self) -> None:
+        """Measure the validation pairs unless that was done; keep the generator if it is the best so far."""
+        epoch, path = int(self._progress.training.epoch), self.places.out / "validation.tsv"
+        scores = {int(row["epoch"]): self._score(row) for row in read_validations(path)}
+        if not self.places.dev or epoch in scores:
+            return
+        means, heard = self._measure()
+        score = self._score(means)
+        if not math.isfinite(score):
+            raise DivergenceError(f"epoch {epoch} enhances to {means}")
+        if score > max(scores.values(), default=-math.inf):
+            save_weights(self.game.generator, self.places.out / "generator")
+        self._write_validation(epoch, means, heard)
+        log.info("epoch %d: %s", epoch, ", ".join(f"{metric} {value:.3f}" for metric, value in means.items()))
 
-        That is the SI-SDR, or, for noise, which cannot be predicted, how near its level comes to that of the real one.
-        """
-        rate, order = self.config.rate, 1 if self.config.direction == "enhance" else -1
-        read = {name: read_pair(name, pair[::order], rate, cut=True) for name, pair in self.places.dev.items()}
+    def _score(self, means: dict[str, float]) -> float:
+        """How good an epoch is: its SI-SDR, or, for noise, which cannot be predicted, how near its level is to real."""
+        if self.config.direction == "enhance":
+            return means["SI-SDR"]
+        return -abs(means["SNR"] - means["real SNR"])
+
+    def _measure(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Mean metrics of the validation pairs, and the signals of the last of them."""
+        rate, enhancing = self.config.rate, self.config.direction == "enhance"
+        both = {name: read_pair(name, pair, rate, cut=True) for name, pair in self.places.dev.items()}
+        read = {name: (clean, noisy) if enhancing else (noisy, clean) for name, (clean, noisy) in both.items()}
         rows = []
         for name, generated in self._enhancer((name, given) for name, (_, given) in read.items()):
+            if self._signals.received:
+                self._stop()
             target, given = read[name]
             generated = (1 - self.config.dry) * generated + self.config.dry * given
             row = measure(target, generated, rate)
             row["L1"] = float(np.mean(np.abs(target - generated)))
-            if order < 0:
+            if not enhancing:
                 row["SNR"], row["real SNR"] = si_sdr(given, generated), si_sdr(given, target)
             rows.append(row)
-            heard = {"given": given, "generated": generated, "target": target}
-        means = {metric: float(np.nanmean([row[metric] for row in rows])) for metric in rows[0]}
-        self._write_validation(epoch, means, heard)
-        log.info("epoch %d: %s", epoch, ", ".join(f"{metric} {value:.3f}" for metric, value in means.items()))
-        return means["SI-SDR"] if order > 0 else -abs(means["SNR"] - means["real SNR"])
+        means = {}
+        for metric in rows[0]:
+            values = [row[metric] for row in rows if not math.isnan(row[metric])]
+            means[metric] = round(float(np.mean(values)), 5) if values else math.nan
+        return means, {"given": given, "generated": generated, "target": target}
 
     def _write_validation(self, epoch: int, means: dict[str, float], heard: dict[str, np.ndarray]) -> None:
-        with self._board.as_default(step=epoch * self.steps_per_epoch):
+        with self._board.as_default(step=int(self.game.step)):
             for metric, value in means.items():
                 tf.summary.scalar(f"validation/{metric}", value)
             for name, variable in self.game.generator.named.items():
@@ -231,26 +340,6 @@ def discriminator_noise(config: Config, epoch: int) -> float:
     return std if decays == 0 or std >= config.d_noise_floor else 0.0
 
 
-class LossLog:
-    """losses.tsv, one line a step; lines after the step that training goes on from are dropped."""
-
-    def __init__(self, path: Path, steps: int) -> None:
-        kept = path.read_text().splitlines(keepends=True)[: steps + 1] if path.is_file() and steps else []
-        partial = path.with_suffix(".tmp")
-        partial.write_text("".join(kept) or "\t".join(("step", "epoch", *LOSSES)) + "\n")
-        partial.replace(path)
-        self._file = path.open("a")
-
-    def write(self, step: int, epoch: int, losses: np.ndarray) -> None:
-        self._file.write("\t".join([str(step), str(epoch), *(f"{loss:.9g}" for loss in losses)]) + "\n")
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def _check_same(old: Config, new: Config, out: Path) -> None:
     for field in dataclasses.fields(Config):
         before, now = getattr(old, field.name), getattr(new, field.name)
@@ -261,21 +350,5 @@ def _check_same(old: Config, new: Config, out: Path) -> None:
             )
 
 
-def append_validation(path: Path, epoch: int, means: dict[str, float]) -> None:
-    """Add the line of an epoch in place of it and of later ones; metrics may have come or gone since the others."""
-    rows = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file, delimiter="\t") if int(row["epoch"]) < epoch]
-    rows.append({"epoch": str(epoch)} | {metric: f"{value:.5f}" for metric, value in means.items()})
-    columns = dict.fromkeys(column for row in reversed(rows) for column in row)
-    partial = path.with_suffix(".tmp")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), restval="nan", delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
-
-
-def _bar(total: int, done: int, what: str) -> tqdm:
-    return tqdm(total=total, initial=done, desc=what, unit="batch", disable=None)
+def _bar(done: int, left: int, what: str) -> tqdm:
+    return tqdm(total=done + left, initial=done, desc=what, unit="batch", disable=None)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from nnet.lock import locked
+
 pytest.importorskip("tensorflow")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("segan_scripts")]
 
@@ -97,6 +99,33 @@ def test_training_again_goes_on(model: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "nothing to do, 1 epochs are done" in (model / "model/log/train.log").read_text()
     assert (model / "model/generator.index").stat().st_mtime_ns == before
+
+
+def test_other_data_or_a_second_training_harm_nothing(model: Path) -> None:
+    options = ("--conf", model / "segan.toml", "--model", "tiny", "--direction", "add-noise", "--threads", 1)
+    files = {path: path.stat().st_mtime_ns for path in (model / "model").rglob("*") if path.is_file()}
+    done = run("local/train_segan.sh", *options, model / "noisy", model / "clean", model / "model")
+    assert done.returncode == 1
+    assert f"{model}/model was trained on other data" in done.stderr and "--stage 0 begins anew" in done.stderr
+    with locked(model / "model"):
+        done = run("local/train_segan.sh", *options, model / "clean", model / "noisy", model / "model")
+    assert done.returncode == 1
+    assert "works in it: wait for its end" in done.stderr
+    changed = {path.name for path, time in files.items() if path.stat().st_mtime_ns != time}
+    assert changed == {".lock"}
+
+
+def test_pairs_of_different_length_are_cut_as_advised(tmp_path: Path) -> None:
+    clean, noisy = make_data_dir(tmp_path / "clean", 0.0), make_data_dir(tmp_path / "noisy", 0.1)
+    soundfile.write(noisy / "s-u2.wav", soundfile.read(noisy / "s-u2.wav")[0][:-7], 16000)
+    (tmp_path / "segan.toml").write_text(Path("conf/segan.toml").read_text() + TINY)
+    command = ("local/train_segan.sh", "--conf", tmp_path / "segan.toml", "--model", "tiny", "--stop-stage", 0)
+    done = run(*command, clean, noisy, tmp_path / "out")
+    assert done.returncode != 0
+    assert "s-u2: clean has 8000 samples and noisy 7993; --cut (for a shell script --cut true) cuts" in done.stderr
+    done = run(*command, "--cut", "true", clean, noisy, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/train.tfrecords").is_file()
 
 
 def test_one_recording(model: Path) -> None:

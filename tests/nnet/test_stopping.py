@@ -21,6 +21,8 @@ def test_a_directory_is_locked_once_and_again_after_it(tmp_path: Path) -> None:
             locked(tmp_path / "exp"),
         ):
             pass
+        done = subprocess.run([sys.executable, "-m", "nnet.lock", tmp_path / "exp"], capture_output=True, check=False)
+        assert done.returncode == 1 and b"exp: process" in done.stderr and done.stderr.count(b"\n") == 1
     with locked(tmp_path / "exp"):
         pass
 
