@@ -46,7 +46,7 @@ scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
 $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
-  python3 -m nnet.segan.enhance --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
+  python3 -m nnet.segan.enhance --strict --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
 remove_tables "$dest"

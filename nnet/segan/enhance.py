@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import io
+import contextlib
+import math
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
-from local.audio import AudioError, check_samples, read_audio, read_scp, resample, write_audio
-from local.whole_file import write_file
+from local.audio import AudioError, Resampler, WavWriter, open_audio, read_blocks, read_scp
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
-from nnet.segan.recordings import find_recordings
+from nnet.segan.recordings import find_recordings, is_data_dir
 
 if TYPE_CHECKING:
     from nnet.segan.enhancer import Enhancer
+
+BLOCK = 1 << 18  # samples of a recording that are read at once
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("target", type=Path, help="directory to write into")
     parser.add_argument("--dry", type=float, help="part of the input mixed in, 0 to 1 (default: as trained)")
     parser.add_argument("--draw", type=int, default=0, help="another number draws another z (default 0)")
+    parser.add_argument("--strict", action="store_true", help="status 1 if a recording cannot be read, not only if all")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
@@ -38,68 +41,104 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-class Files:
-    """Audio files, whatever their rate and channels: each channel is one signal, and the files come back alike."""
+class Recording:
+    """A recording that is read, enhanced and written block by block.
 
-    def __init__(self, source: Path, target: Path, rate: int) -> None:
-        self._rate = rate
-        if source.is_file():
-            self._paths = {source.name: source}
+    One `as_given` comes back with its rate, its channels, each a signal of its own, and its sample format; otherwise it
+    is brought to the model's rate and one channel, as everywhere in the recipe.
+    """
+
+    def __init__(self, name: str, source: str | Path, target: Path, rate: int, dry: float, as_given: bool) -> None:
+        self.name, self._source, self._target, self._rate, self._dry = name, source, target, rate, dry
+        self._as_given = as_given
+        self.names: list[str] = [name]
+        self._given: deque[np.ndarray] = deque()  # samples that were read and whose enhanced ones are to come
+        self._stack = contextlib.ExitStack()
+        self.error: AudioError | None = None
+        self.seconds = 0.0
+
+    def open(self) -> Recording:
+        """Read the header. Raises OSError if the result cannot be written; a fault of the recording is its `error`."""
+        try:
+            self._file = self._stack.enter_context(open_audio(self._source))
+        except AudioError as error:
+            self.error = error
         else:
-            self._paths = {name: Path(recording.recording) for name, recording in find_recordings(source).items()}
-        self._targets = {name: (target / name).with_suffix(".wav") for name in self._paths}
-        check_targets(self._targets, self._paths)
-        self._open: dict[str, tuple[np.ndarray, int]] = {}
-        self._channels: dict[str, list[np.ndarray]] = {}
+            own = self._file.samplerate
+            self._out_rate = own if self._as_given else self._rate
+            if self._as_given:
+                self.names = [f"{self.name}#{channel}" for channel in range(self._file.channels)]
+            self._back = Resampler(self._rate, self._out_rate, len(self.names))
+            frames = math.ceil(self._file.frames * self._out_rate / own)
+            subtype = self._file.subtype if self._as_given else "PCM_16"
+            self._writer = WavWriter(self._target, self._out_rate, len(self.names), frames, subtype)
+            self._stack.callback(self._writer.abandon)
+        return self
 
-    def signals(self) -> Iterator[tuple[str, np.ndarray]]:
-        for name, path in self._paths.items():
-            try:
-                samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-            except (soundfile.SoundFileError, OSError) as error:
-                raise AudioError(f"recording is not audio that soundfile reads: {path} ({error})") from None
-            check_samples(samples, path)
-            self._open[name] = samples, rate
-            for channel in range(samples.shape[1]):
-                yield f"{name}#{channel}", resample(samples[:, channel], rate, self._rate)
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Samples at the model's rate, (samples, channels). What cannot be read ends them and stands in `error`."""
+        if self.error:
+            return
+        first = Resampler(self._file.samplerate, self._out_rate, len(self.names))
+        second = Resampler(self._out_rate, self._rate, len(self.names))
+        try:
+            for block in read_blocks(self._file, self._source, BLOCK):
+                yield second.push(self._keep(first.push(block if self._as_given else block.mean(1, keepdims=True))))
+            yield second.push(self._keep(first.finish()))
+            yield second.finish()
+        except AudioError as error:
+            self.error = error
 
-    def write(self, key: str, enhanced: np.ndarray, dry: float) -> float:
-        """Collect the channels of a file and write it with the last one; returns the seconds written."""
-        name = key.rsplit("#", 1)[0]
-        samples, rate = self._open[name]
-        done = self._channels.setdefault(name, [])
-        done.append(resample(enhanced, self._rate, rate)[: len(samples)])
-        if len(done) < samples.shape[1]:
-            return 0.0
-        mixed = np.clip((1 - dry) * np.stack(done, 1) + dry * samples, -1.0, 1.0)
-        path = self._targets[name]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        soundfile.write(content, mixed, rate, format="WAV", subtype="PCM_16")
-        write_file(path, content.getvalue())
-        del self._open[name], self._channels[name]
-        return len(samples) / rate
+    def _keep(self, samples: np.ndarray) -> np.ndarray:
+        self._given.append(samples)
+        return samples
+
+    def write(self, enhanced: np.ndarray, last: bool) -> None:
+        """Mix enhanced samples with the given ones and write them. Raises OSError; with the last, the `error`."""
+        if not self.error:
+            self._write(self._back.push(enhanced))
+        if not last:
+            return
+        if not self.error:
+            self._write(self._back.finish())
+            self._writer.finish()
+        self.close()
+        if self.error:
+            raise self.error
+
+    def _write(self, enhanced: np.ndarray) -> None:
+        while len(enhanced) and self._given:  # resampling there and back may end in some more samples
+            given = self._given.popleft()
+            count = min(len(given), len(enhanced))
+            if count < len(given):
+                self._given.appendleft(given[count:])
+            mixed = (1 - self._dry) * enhanced[:count] + self._dry * given[:count]
+            self._writer.write(mixed if self._writer.subtype in ("FLOAT", "DOUBLE") else np.clip(mixed, -1.0, 1.0))
+            self.seconds += count / self._out_rate
+            enhanced = enhanced[count:]
+
+    def close(self) -> None:
+        """Close what is open; what is not finished is not kept."""
+        self._stack.close()
 
 
-class Scp:
-    """The recordings of a wav.scp, brought to the model's rate and one channel as everywhere in the recipe."""
+def find_files(source: Path, target: Path, rate: int, dry: float) -> list[Recording]:
+    """An audio file, or those of a folder, whose tree is kept."""
+    if source.is_file():
+        sources = {source.name: source}
+    else:
+        sources = {name: Path(recording.recording) for name, recording in find_recordings(source).items()}
+    targets = {name: (target / name).with_suffix(".wav") for name in sources}
+    check_targets(targets, sources)
+    return [Recording(name, sources[name], targets[name], rate, dry, as_given=True) for name in sources]
 
-    def __init__(self, scp: Path, target: Path, rate: int) -> None:
-        self._sources, self._rate = read_scp(scp), rate
-        self._targets = {name: target / f"{name}.wav" for name in self._sources}
-        check_targets(self._targets, self._sources)
-        self._given: dict[str, np.ndarray] = {}
 
-    def signals(self) -> Iterator[tuple[str, np.ndarray]]:
-        for name, source in self._sources.items():
-            self._given[name] = read_audio(source, self._rate)
-            yield name, self._given[name]
-
-    def write(self, name: str, enhanced: np.ndarray, dry: float) -> float:
-        path, given = self._targets[name], self._given.pop(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_audio(path, np.clip((1 - dry) * enhanced + dry * given, -1.0, 1.0), self._rate)
-        return len(given) / self._rate
+def find_in_scp(scp: Path, target: Path, rate: int, dry: float) -> list[Recording]:
+    """The recordings of a wav.scp."""
+    sources = read_scp(scp)
+    targets = {name: target / f"{name}.wav" for name in sources}
+    check_targets(targets, sources)
+    return [Recording(name, sources[name], targets[name], rate, dry, as_given=False) for name in sources]
 
 
 def check_targets(targets: Mapping[str, Path], sources: Mapping[str, str | Path]) -> None:
@@ -114,22 +153,35 @@ def check_targets(targets: Mapping[str, Path], sources: Mapping[str, str | Path]
         written[path] = name
 
 
-def open_source(source: Path, target: Path, rate: int) -> Files | Scp:
+def find_source(source: Path, target: Path, rate: int, dry: float) -> list[Recording]:
+    """What is to be enhanced. Raises ValueError."""
     if source.name.endswith(".scp"):
-        return Scp(source, target, rate)
-    if (source / "wav.scp").is_file():
-        return Scp(source / "wav.scp", target, rate)
+        return find_in_scp(source, target, rate, dry)
+    if is_data_dir(source):
+        return find_in_scp(source / "wav.scp", target, rate, dry)
     if not source.exists():
         raise ValueError(f"{source}: no such file or directory")
-    return Files(source, target, rate)
+    return find_files(source, target, rate, dry)
 
 
-def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float, draw: int = 0) -> None:
-    """Enhance and write all recordings, and log the real-time factor."""
-    began, seconds = time.monotonic(), 0.0
-    for name, enhanced in enhancer(recordings.signals(), draw):
-        seconds += recordings.write(name, enhanced, dry)
-    spent = time.monotonic() - began
+def enhance(enhancer: Enhancer, recordings: list[Recording], draw: int = 0, strict: bool = False) -> None:
+    """Enhance and write all recordings, and log the real-time factor.
+
+    One that cannot be read is named and left out; AudioError at the end if all are such, or one where that is too many.
+    """
+    began, bad = time.monotonic(), []
+    with contextlib.ExitStack() as stack:
+        for recording in recordings:
+            stack.callback(recording.close)
+        for recording, enhanced, last in enhancer.stream((recording.open() for recording in recordings), draw):
+            try:
+                recording.write(enhanced, last)
+            except AudioError as error:
+                bad.append(str(error))
+                log.warning("left out: %s", error)
+    if len(bad) == len(recordings) or (strict and bad):
+        raise AudioError(f"{len(bad)} of {len(recordings)} recordings cannot be enhanced: {'; '.join(bad[:3])}")
+    spent, seconds = time.monotonic() - began, sum(recording.seconds for recording in recordings)
     log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))
 
 
@@ -137,14 +189,14 @@ def enhance(enhancer: Enhancer, recordings: Files | Scp, dry: float, draw: int =
 def main() -> None:
     arguments = parse_arguments()
     config = load_config(arguments.model)
-    recordings = open_source(arguments.source, arguments.target, config.rate)
+    dry = config.dry if arguments.dry is None else arguments.dry
+    recordings = find_source(arguments.source, arguments.target, config.rate, dry)
 
     from nnet.segan.device import choose_strategy
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy(arguments.use_gpu, arguments.threads)
-    dry = config.dry if arguments.dry is None else arguments.dry
-    enhance(load_enhancer(config, arguments.model / "generator"), recordings, dry, arguments.draw)
+    enhance(load_enhancer(config, arguments.model / "generator"), recordings, arguments.draw, arguments.strict)
 
 
 if __name__ == "__main__":

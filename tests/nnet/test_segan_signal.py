@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,21 @@ from local.audio import AudioError, Segment
 from nnet.segan.config import load_config, read_config
 from nnet.segan.evaluate import choose, result_lines, snr_band
 from nnet.segan.make_tfrecords import read_sets
-from nnet.segan.metrics import si_sdr, stoi
+from nnet.segan.metrics import measure, si_sdr, stoi
 from nnet.segan.pictures import smooth
 from nnet.segan.recordings import find_recordings, pair_recordings, read_pair
-from nnet.segan.signal import cut_windows, deemphasise, overlap_add, preemphasise, window_starts
+from nnet.segan.shuffle import shuffle_pairs
+from nnet.segan.signal import (
+    Deemphasis,
+    Emphasis,
+    OverlapAdd,
+    Windows,
+    cut_windows,
+    deemphasise,
+    overlap_add,
+    preemphasise,
+    window_starts,
+)
 
 CONF = Path("conf/segan.toml")
 
@@ -34,6 +47,26 @@ def test_windows_cover_everything_once_or_twice() -> None:
 def test_overlap_add_gives_a_ramp_back(length: int, hop: int) -> None:
     ramp = np.arange(length, dtype=np.float32)
     np.testing.assert_array_equal(overlap_add(cut_windows(ramp, 16, hop), hop, length), ramp)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 100, 1000])
+@pytest.mark.parametrize("hop", [4, 12, 16])
+def test_blocks_of_two_channels_are_windowed_and_joined_as_the_whole(length: int, hop: int) -> None:
+    random = np.random.default_rng(length)
+    signal = random.normal(size=(length, 2)).astype(np.float32)
+    emphasis, windows, deemphasis = Emphasis(0.9), Windows(16, hop, 2), Deemphasis(0.9, 2)
+    joined = OverlapAdd(16, hop, 2)
+    cut, out = [], []
+    for block in np.split(signal, sorted(random.integers(0, length, 9))):
+        cut.append(windows.push(emphasis(block)))
+        out.append(deemphasis(joined.push(cut[-1])))
+    cut.append(windows.finish())
+    out += [deemphasis(joined.push(cut[-1])), deemphasis(joined.finish())]
+    for channel in range(2):
+        whole = cut_windows(preemphasise(signal[:, channel], 0.9), 16, hop)
+        np.testing.assert_array_equal(np.concatenate(cut)[:, channel], whole)
+        rejoined = deemphasise(overlap_add(whole, hop, length), 0.9)
+        np.testing.assert_array_equal(np.concatenate(out)[:length, channel], rejoined)
 
 
 def test_overlap_add_fades_between_windows_that_differ() -> None:
@@ -65,6 +98,27 @@ def test_pesq_of_a_recording_itself_is_the_best_there_is() -> None:
 
     speech = np.random.default_rng(0).normal(size=16000) * (1 + np.sin(np.arange(16000) / 800)) * 0.05
     assert pesq(speech, speech, 16000) > 4.5
+
+
+@pytest.mark.parametrize("fault", ["raise RuntimeError('no speech')", "import a_compiler"])
+def test_a_faulty_optional_package_costs_its_metric_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str
+) -> None:
+    (tmp_path / "pesq.py").write_text(f"def pesq(*_):\n    {fault}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pesq", raising=False)
+    speech = np.random.default_rng(0).normal(size=8000) * 0.05
+    found = measure(speech, speech, 8000)
+    assert np.isnan(found["PESQ"]) and found["SI-SDR"] > 100
+
+
+def test_pesq_of_another_rate_is_measured_at_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pesq(rate: int, clean: np.ndarray, degraded: np.ndarray, mode: str) -> float:
+        assert (rate, len(clean), len(degraded), mode) == (16000, 16000, 16000, "wb")
+        return 3.5
+
+    monkeypatch.setitem(sys.modules, "pesq", SimpleNamespace(pesq=pesq, __spec__=object()))
+    assert measure(np.ones(8000), np.ones(8000), 8000)["PESQ"] == 3.5
 
 
 def test_result_lines_leave_out_what_could_not_be_measured() -> None:
@@ -120,6 +174,51 @@ def test_data_directories_and_folders_pair_up_or_say_what_is_lonely(tmp_path: Pa
         find_recordings(tmp_path / "empty")
 
 
+def test_folders_with_all_that_libsndfile_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples = np.linspace(-0.5, 0.5, 4800)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for name, kind, subtype in (
+        ("a.w64", "W64", "PCM_24"),
+        ("b.caf", "CAF", "PCM_16"),
+        ("c.oga", "OGG", "VORBIS"),
+        ("d.opus", "OGG", "OPUS"),
+        ("e.WAV", "WAV", "PCM_16"),
+        ("f.voc", "VOC", "PCM_16"),
+        ("recording_7", "FLAC", "PCM_16"),
+    ):
+        soundfile.write(tmp_path / "set" / name, samples, 48000, subtype, format=kind)
+    soundfile.write(tmp_path / "elsewhere" / "g.wav", samples, 48000)
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
+    for name in ("notes.txt", "._e.WAV", "data.raw"):
+        (tmp_path / "set" / name).write_bytes(b"\0\5\x16\7 not audio")
+    found = find_recordings(tmp_path / "set")
+    names = ["a.w64", "b.caf", "c.oga", "d.opus", "e.WAV", "f.voc", "linked/g.wav", "recording_7"]
+    assert list(found) == names
+    assert all(len(recording.read(16000)) == 1600 for recording in found.values())
+    assert "left out 3 files that are not audio: ._e.WAV, data.raw, notes.txt" in caplog.text
+
+
+def test_pairs_are_found_by_their_names_without_the_ending(tmp_path: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, 100)
+    for name in ("clean/a.flac", "clean/b.wav", "clean/deep/c.wav", "noisy/a.wav", "noisy/b.WAV", "noisy/deep/c.wav"):
+        write_wav(tmp_path / name, samples)
+    pairs = pair_recordings(tmp_path / "clean", tmp_path / "noisy")
+    assert {name: Path(noisy.recording).name for name, (_, noisy) in pairs.items()} == {
+        "a.flac": "a.wav",
+        "b.wav": "b.WAV",
+        "deep/c.wav": "c.wav",
+    }
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text("".join(f"{name} {tmp_path}/noisy/a.wav\n" for name in ("a", "b", "deep/c")))
+    assert list(pair_recordings(data, tmp_path / "clean")) == ["a", "b", "deep/c"]
+    write_wav(tmp_path / "noisy/a.aiff", samples)
+    with pytest.raises(ValueError, match="noisy: a.aiff and a.wav are both a: rename one of them"):
+        pair_recordings(tmp_path / "clean", tmp_path / "noisy")
+
+
 def test_pairs_of_different_length_and_samples_that_are_no_numbers(tmp_path: Path) -> None:
     write_wav(tmp_path / "long.wav", np.zeros(200))
     write_wav(tmp_path / "short.wav", np.zeros(150))
@@ -132,12 +231,27 @@ def test_pairs_of_different_length_and_samples_that_are_no_numbers(tmp_path: Pat
         Segment(str(tmp_path / "nan.wav")).read(16000)
 
 
-def test_a_cfg_of_several_sets(tmp_path: Path) -> None:
+def test_a_cfg_of_several_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("c1/a.wav", "n1/a.wav", "c2/a.wav", "n2/a.wav"):
         write_wav(tmp_path / name, np.zeros(100))
     cfg = tmp_path / "sets.cfg"
     cfg.write_text("".join(f'[set{n}]\nclean = "{tmp_path}/c{n}"\nnoisy = "{tmp_path}/n{n}"\n' for n in (1, 2)))
     assert list(read_sets(cfg)) == ["set1/a.wav", "set2/a.wav"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cfg.write_text('[home]\nclean = "~/c1"\nnoisy = "~/n1"\n')
+    assert read_sets(cfg)["home/a.wav"][0].recording == f"{tmp_path}/c1/a.wav"
     cfg.write_text('[set]\nclean = "x"\n')
     with pytest.raises(ValueError, match="set 'set' needs a clean and a noisy directory"):
         read_sets(cfg)
+
+
+def test_pairs_are_shuffled_as_a_whole(tmp_path: Path) -> None:
+    """Speakers that lie one after the other come evenly in every part."""
+    given = [(np.full(8, number, np.int16), np.full(8, -number, np.int16)) for number in range(4000)]
+    found = [(clean.tolist(), noisy.tolist()) for clean, noisy in shuffle_pairs(given, 8, tmp_path, seed=3)]
+    assert sorted(found) == [(clean.tolist(), noisy.tolist()) for clean, noisy in given]
+    speakers = np.array([clean[0] // 1000 for clean, _ in found])
+    for part in np.split(speakers, 10):
+        assert np.bincount(part, minlength=4).min() > 70  # of 400, 100 of each on the average
+    assert found[:9] == [(clean.tolist(), noisy.tolist()) for clean, noisy in shuffle_pairs(given, 8, tmp_path, 3)][:9]
+    assert not list(tmp_path.iterdir())
