@@ -75,6 +75,7 @@ def test_a_validation_that_is_no_number_is_not_the_best(
     assert (model / "generator.data-00000-of-00001").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_training_that_diverged_goes_on_as_its_error_advises(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, conf: Path, records: Path, model: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_damaged_generator_gives_way_to_a_checkpoint(
     assert "generator: not a TensorFlow checkpoint, or damaged" in one_error(capsys)
 
 
+@pytest.mark.slow
 def test_signals_save_and_the_training_goes_on_as_if_nothing_had_happened(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
@@ -247,6 +249,7 @@ def test_a_second_training_in_a_directory_is_one_line(
     assert "works in it: wait for its end, or take another directory" in one_error(capsys)
 
 
+@pytest.mark.slow
 def test_a_validation_that_fails_costs_no_training(
     monkeypatch: pytest.MonkeyPatch, corpus: Path, tmp_path: Path, conf: Path, records: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from segan_task import write_reference_checkpoint
 
 from nnet.segan.config import Config, read_config
 
@@ -183,18 +184,6 @@ def test_reference_checkpoint_loads_and_gives_each_layer_of_an_independent_forwa
     dec_1 = numpy_deconv(joined, flat["g_ae/dec_1/W"], flat["g_ae/dec_1/b"])
     for found, wanted in zip(layers, (enc_0, enc_1, dec_0, dec_1, np.tanh(dec_1[:, 0])), strict=True):
         np.testing.assert_allclose(found[0], wanted, atol=2e-4)
-
-
-def write_reference_checkpoint(values: dict[str, np.ndarray], prefix: Path) -> None:
-    """Save variables by name, as TensorFlow 1 does."""
-    graph = tf.Graph()
-    with graph.as_default():
-        for name, value in values.items():
-            tf.compat.v1.get_variable(name, initializer=value.astype(np.float32))
-        saver = tf.compat.v1.train.Saver()
-        with tf.compat.v1.Session() as session:
-            session.run(tf.compat.v1.global_variables_initializer())
-            saver.save(session, str(prefix), write_meta_graph=False)
 
 
 def test_weights_round_trip_and_complaints(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,82 +16,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from segan_task import run, write_reference_checkpoint
 
 tf = pytest.importorskip("tensorflow")
 
 from nnet.segan import __main__ as published  # noqa: E402
-from nnet.segan import classify, device, enhance, evaluate, make_tfrecords, train  # noqa: E402
-from nnet.segan.config import read_config  # noqa: E402
+from nnet.segan import classify, enhance, evaluate, make_tfrecords, train  # noqa: E402
+from nnet.segan.config import load_config, read_config  # noqa: E402
+from nnet.segan.enhancer import Enhancer  # noqa: E402
 from nnet.segan.game import Game, Settings  # noqa: E402
-from nnet.segan.records import count_pairs, training_batches  # noqa: E402
-from nnet.segan.training import append_validation  # noqa: E402
+from nnet.segan.history import append_validation  # noqa: E402
+from nnet.segan.model import Generator  # noqa: E402
+from nnet.segan.records import read_contents, training_batches  # noqa: E402
+from nnet.segan.weights import load_weights  # noqa: E402
 
-TINY = """
-[tiny]
-window = 1024
-stride = 4
-g_depths = [4, 6]
-d_depths = [4, 6]
-input_skip = true
-reference_batch = 2
-batch_size = 4
-epochs = 2
-d_noise_std = 0.1
-"""
-
-
-@pytest.fixture(scope="module")
-def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("conf") / "segan.toml"
-    path.write_text(Path("conf/segan.toml").read_text() + TINY)
-    return path
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders and Kaldi data directories of four clean and noisy recordings of half a second."""
-    root = tmp_path_factory.mktemp("corpus")
-    random = np.random.default_rng(0)
-    for name in ("clean", "noisy"):
-        (root / name).mkdir()
-        (root / f"data_{name}").mkdir()
-    for number in range(4):
-        clean = 0.3 * np.sin(np.arange(8000 + 300 * number) * 0.05 * (1 + number))
-        for name, samples in (("clean", clean), ("noisy", clean + random.normal(0, 0.05, len(clean)))):
-            path = root / name / f"u{number}.wav"
-            soundfile.write(path, samples, 16000)
-            with (root / f"data_{name}" / "wav.scp").open("a") as scp:
-                scp.write(f"u{number} {path}\n")
-    (root / "sets.cfg").write_text(f'[set]\nclean = "{root}/clean"\nnoisy = "{root}/data_noisy"\n')
-    (root / "folders.cfg").write_text(f'[set]\nclean = "{root}/clean"\nnoisy = "{root}/noisy"\n')
-    return root
-
-
-@pytest.fixture(autouse=True)
-def default_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads and determinism can only be set before TensorFlow first computes."""
-    monkeypatch.setattr(device, "choose_strategy", lambda *_: tf.distribute.get_strategy())
-
-
-def run(monkeypatch: pytest.MonkeyPatch, program: object, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])
-    return program.main()
-
-
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path) -> Path:
-    options = ("--cfg", corpus / "folders.cfg", "--save_path", tmp_path, "--out_file", "r", "--conf", conf)
-    assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny") == 0
-    return tmp_path / "r.tfrecords"
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path, records: Path) -> Path:
-    """A SEGAN trained for an epoch, with a classifier, validated on its training data."""
-    dev = ("--dev-clean", corpus / "clean", "--dev-noisy", corpus / "noisy", "--dev-utts", 2)
-    options = ("--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / "model", "--epochs", 1)
-    assert run(monkeypatch, train, *options, *dev, "--d-pretrain-epochs", 1) == 0
-    return tmp_path / "model"
+pytestmark = [pytest.mark.usefixtures("default_strategy"), pytest.mark.xdist_group("segan_programs")]
 
 
 @pytest.mark.parametrize("options", [(), ("--shards", 3), ("--compress",), ("--shards", 2, "--compress")])
@@ -100,12 +40,22 @@ def test_records_round_trip(
     arguments = ("--cfg", corpus / "folders.cfg", "--save_path", tmp_path, "--out_file", "r", "--conf", conf)
     assert run(monkeypatch, make_tfrecords, *arguments, "--model", "tiny", *options) == 0
     config = read_config(conf, "tiny").with_overrides(preemphasis=0.0)
-    count = count_pairs(tmp_path / "r.tfrecords", config.window)
+    count = read_contents(tmp_path / "r.tfrecords", config.window).pairs
     lengths = [soundfile.info(path).frames for path in sorted((corpus / "clean").iterdir())]
     assert count == sum(-(-(length - 512) // 512) for length in lengths)
     found = np.concatenate([clean for clean, _ in training_batches(tmp_path / "r.tfrecords", config, 0, 1)])
     first = soundfile.read(corpus / "clean" / "u2.wav", dtype="float32")[0][512:1536]
     assert np.abs(found - first).max(1).min() == 0
+
+
+def test_every_part_of_an_epoch_has_all_recordings(monkeypatch: pytest.MonkeyPatch, conf: Path, records: Path) -> None:
+    """However few pairs are shuffled in memory: they lie in random order in the records."""
+    monkeypatch.setattr("nnet.segan.records.SHUFFLE_BUFFER", 1)
+    config = read_config(conf, "tiny").with_overrides(preemphasis=0.0)
+    clean = np.concatenate([clean for clean, _ in training_batches(records, config, 0, 4)])
+    # a recording is a sine of a frequency of its own
+    frequencies = np.abs(np.fft.rfft(clean[:, :256] * np.hanning(256))).argmax(1)
+    assert [len(set(part)) for part in np.split(frequencies, 4)] == [4, 4, 4, 4]
 
 
 def test_records_are_not_overwritten_unasked(
@@ -125,8 +75,12 @@ def test_broken_sets_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path, conf: Path
 ) -> None:
     options = ("--save_path", tmp_path, "--conf", conf, "--model", "tiny")
-    assert run(monkeypatch, make_tfrecords, "--cfg", corpus / "sets.cfg", *options) == 1
-    assert "do not pair up" in capsys.readouterr().err  # a folder's names end in .wav, utterance-ids do not
+    lonely = tmp_path / "lonely"
+    shutil.copytree(corpus / "noisy", lonely)
+    (lonely / "u0.wav").rename(lonely / "u9.wav")
+    (tmp_path / "lonely.cfg").write_text(f'[set]\nclean = "{corpus}/data_clean"\nnoisy = "{lonely}"\n')
+    assert run(monkeypatch, make_tfrecords, "--cfg", tmp_path / "lonely.cfg", *options) == 1
+    assert f"do not pair up: u0 (only in {corpus}/data_clean), u9.wav (only in {lonely})" in capsys.readouterr().err
     broken = tmp_path / "broken"
     broken.mkdir()
     for name in ("u0", "u1", "u2", "u3"):
@@ -142,12 +96,12 @@ def test_broken_sets_leave_nothing_behind(
 
 def test_records_of_another_window_or_damaged(records: Path) -> None:
     with pytest.raises(ValueError, match="windows of 1024 samples, but the configuration has 16384"):
-        count_pairs(records, 16384)
+        read_contents(records, 16384)
     records.write_bytes(records.read_bytes()[:-100])
     with pytest.raises(ValueError, match="damaged"):
-        count_pairs(records, 1024)
+        read_contents(records, 1024)
     with pytest.raises(ValueError, match="no such records"):
-        count_pairs(records.with_name("none.tfrecords"), 1024)
+        read_contents(records.with_name("none.tfrecords"), 1024)
 
 
 def test_training_leaves_what_it_should(model: Path) -> None:
@@ -218,6 +172,72 @@ def test_enhanced_files_are_like_their_input(
     np.testing.assert_allclose(dry, samples, atol=1e-4)
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (44100, 2)])
+def test_a_recording_in_blocks_is_enhanced_as_the_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path, rate: int, channels: int
+) -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, (70000, channels))
+    soundfile.write(tmp_path / "x.wav", samples, rate)
+    (tmp_path / "wav.scp").write_text(f"x cat {tmp_path}/x.wav |\n")
+    for source in ("x.wav", "wav.scp"):
+        assert run(monkeypatch, enhance, model, tmp_path / source, tmp_path / "whole") == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(enhance, "BLOCK", 777)
+            assert run(monkeypatch, enhance, model, tmp_path / source, tmp_path / "blocks") == 0
+        whole, blocks = (soundfile.read(tmp_path / name / "x.wav", dtype="int16")[0] for name in ("whole", "blocks"))
+        assert np.abs(whole.astype(int) - blocks).max() <= 1  # other batches may round otherwise
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "written"),
+    [
+        ("WAV", "PCM_24", "PCM_24"),
+        ("WAV", "FLOAT", "FLOAT"),
+        ("AIFF", "PCM_16", "PCM_16"),
+        ("FLAC", "PCM_S8", "PCM_16"),
+    ],
+)
+def test_enhanced_files_keep_their_sample_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path, kind: str, subtype: str, written: str
+) -> None:
+    samples = np.sin(np.arange(3000) * 0.05) * 0.4321
+    soundfile.write(tmp_path / "x.audio", samples, 16000, subtype, format=kind)
+    assert run(monkeypatch, enhance, model, tmp_path / "x.audio", tmp_path / "out", "--dry", 1) == 0
+    assert soundfile.info(tmp_path / "out" / "x.wav").subtype == written
+    precision = {"PCM_24": 1e-6, "FLOAT": 1e-7, "PCM_16": 1e-4 if subtype == "PCM_16" else 1e-2}[written]
+    np.testing.assert_allclose(soundfile.read(tmp_path / "out" / "x.wav")[0], samples, atol=precision)
+
+
+def test_one_bad_file_among_many(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
+    model: Path,
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    soundfile.write(source / "a good one.wav", np.full(5000, 0.1), 16000)
+    soundfile.write(source / "short.wav", np.full(400, 0.1), 16000)
+    (source / "empty.wav").write_bytes(b"")
+    (source / "._short.wav").write_bytes(b"\0\5\x16\7 of a Mac")
+    soundfile.write(source / "cut.wav", np.full(5000, 0.1), 16000)
+    with (source / "cut.wav").open("r+b") as file:
+        file.truncate(4000)
+    for strict, status in ((), 0), (("--strict",), 1):
+        caplog.clear()
+        assert run(monkeypatch, enhance, model, source, tmp_path / "out", *strict) == status
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a good one.wav", "short.wav"]
+        assert f"left out: recording is empty: {source}/empty.wav" in caplog.text
+        assert f"left out: recording is truncated, its header promises more samples: {source}/cut.wav" in caplog.text
+        assert "left out 1 files that are not audio: ._short.wav" in caplog.text
+        shutil.rmtree(tmp_path / "out")
+    assert "2 of 4 recordings cannot be enhanced: recording is truncated" in capsys.readouterr().err
+    for name in ("a good one.wav", "short.wav"):
+        (source / name).unlink()
+    assert run(monkeypatch, enhance, model, source, tmp_path / "out") == 1
+
+
 def test_enhancement_overwrites_no_recording(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, model: Path
 ) -> None:
@@ -269,6 +289,67 @@ def test_published_command_with_own_weights(
     assert (tmp_path / "a" / "u1.wav").read_bytes() == (tmp_path / "b" / "u1.wav").read_bytes()
     assert run(monkeypatch, published, *command, "--weights", "SEGAN-41700") == 1
     assert "SEGAN-41700: no such weights; in" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_published(tmp_path: Path) -> Path:
+    """conf/segan.toml with a published configuration of two layers."""
+    text, path = Path("conf/segan.toml").read_text(), tmp_path / "published.toml"
+    path.write_text(text.replace("[16, 32, 32, 64, 64, 128, 128, 256, 256, 512, 1024]", "[3, 4]"))
+    return path
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_released_weights_with_and_without_biases(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_published: Path, biases: bool
+) -> None:
+    """The README's own command has no flags for the biases; the wave is what the weights make, whatever the flags."""
+    random = np.random.default_rng(3)
+    shapes = {"enc_0/W": (31, 1, 1, 3), "enc_1/W": (31, 1, 3, 4), "dec_0/W": (31, 1, 3, 8), "dec_1/W": (31, 1, 1, 6)}
+    if biases:
+        shapes |= {"enc_0/b": (3,), "enc_1/b": (4,), "dec_0/b": (3,), "dec_1/b": (1,)}
+        shapes |= {"enc_prelu_0/alpha": (3,), "enc_prelu_1/alpha": (4,), "dec_prelu_0/alpha": (3,)}
+    values = {f"g_ae/{name}": random.normal(size=shape) * 0.1 for name, shape in shapes.items()}
+    write_reference_checkpoint(values, tmp_path / "SEGAN_full")
+    soundfile.write(tmp_path / "noisy.wav", random.normal(0, 0.1, 20000), 16000)
+    command = ("--init_noise_std", "0.", "--save_path", tmp_path, "--batch_size", 100, "--conf", small_published)
+    command += ("--weights", "SEGAN_full", "--test_wav", tmp_path / "noisy.wav")
+    for name, *flags in (("a", "--g_nl", "prelu"), ("b", "--g_nl", "leaky", "--bias_deconv", "--nobias_downconv")):
+        assert run(monkeypatch, published, *command, "--clean_save_path", tmp_path / name, *flags) == 0
+    assert (tmp_path / "a/noisy.wav").read_bytes() == (tmp_path / "b/noisy.wav").read_bytes()
+    generator = Generator(
+        read_config(small_published, "published").with_overrides(
+            activation="prelu" if biases else "leaky", bias_downconv=biases, bias_deconv=biases
+        )
+    )
+    load_weights(generator, tmp_path / "SEGAN_full")
+    noisy = soundfile.read(tmp_path / "noisy.wav", dtype="float32")[0]
+    (wanted,) = (enhanced for _, enhanced in Enhancer(generator)([("noisy.wav#0", noisy)]))
+    np.testing.assert_allclose(soundfile.read(tmp_path / "a/noisy.wav")[0], wanted, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_published_training_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, records: Path, small_published: Path
+) -> None:
+    """That of the reference implementation's train_segan.sh, on windows of 1024 samples."""
+    out = tmp_path / "out"
+    command = ["--init_noise_std", "0.", "--save_path", out, "--init_l1_weight", "100.", "--batch_size", 16]
+    command += ["--g_nl", "prelu", "--save_freq", 2, "--preemph", "0.95", "--epoch", 1, "--bias_deconv", "True"]
+    command += ["--bias_downconv", "True", "--bias_D_conv", "True", "--canvas_size", 1024, "--d_label_smooth", 0.25]
+    command += ["--e2e_dataset", records, "--conf", small_published, "--model", "gan", "--l1_remove_epoch", 50]
+    assert run(monkeypatch, published, *command) == 0
+    config = load_config(out)
+    assert (config.window, config.activation, config.d_noise_std, config.l1_remove_epoch) == (1024, "prelu", 0.0, 50)
+    assert (config.bias_deconv, config.bias_downconv, config.bias_d_conv, config.g_depths) == (True, True, True, (3, 4))
+    assert [path.name for path in sorted((tmp_path / "out/checkpoints").glob("*.index"))] == [
+        "ckpt-1.index",
+        "ckpt-2.index",
+    ]
+    assert (tmp_path / "out/generator.index").is_file()
+    with pytest.raises(SystemExit):
+        run(monkeypatch, published, "--model", "ae")
+    assert "invalid choice: 'ae' (choose from" in capsys.readouterr().err
 
 
 def test_classify_prints_files_and_windows(
@@ -339,7 +420,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, co
     subprocess.run(command("whole"), env=environment(), check=True, capture_output=True)
     killed = subprocess.Popen(command("broken"), env=environment(), stderr=subprocess.DEVNULL)
     index = tmp_path / "broken" / "checkpoints" / "ckpt-2.index"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not index.exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
@@ -390,11 +471,11 @@ def test_silent_and_clipped_recordings_in_records(
     assert run(monkeypatch, make_tfrecords, *options) == 0
     assert "set/silent.wav: the clean recording is silent, left out" in caplog.text
     assert "% of the samples of the noisy recording are clipped" in caplog.text
-    assert count_pairs(tmp_path / "odd.tfrecords", 1024) == 2 * 7
+    assert read_contents(tmp_path / "odd.tfrecords", 1024).pairs == 2 * 7
     for name in ("clipped", "usual"):
         (odd / f"{name}.wav").unlink()
     assert run(monkeypatch, make_tfrecords, *options, "--force-gen") == 1
-    assert count_pairs(tmp_path / "odd.tfrecords", 1024) == 2 * 7  # what there was is still there
+    assert read_contents(tmp_path / "odd.tfrecords", 1024).pairs == 2 * 7  # what there was is still there
 
 
 def test_silent_and_clipped_recordings_in_use(
@@ -424,7 +505,7 @@ def test_samples_that_are_no_numbers_are_one_line(
     records = ("--cfg", cfg, "--save_path", tmp_path / "new", "--conf", conf, "--model", "tiny")
     for program, *arguments in (
         (make_tfrecords, *records),
-        (enhance, model, broken, tmp_path / "new"),
+        (enhance, model, broken, tmp_path / "enhanced", "--strict"),
         (enhance, model, tmp_path / "nan.scp", tmp_path / "new"),
         (classify, "--model", model, broken / "usual.wav"),
         (evaluate, odd, broken),
@@ -435,6 +516,7 @@ def test_samples_that_are_no_numbers_are_one_line(
         assert "not numbers" in error[0]
         assert "usual.wav" in error[0]
     assert not list((tmp_path / "new").iterdir())
+    assert sorted(path.name for path in (tmp_path / "enhanced").iterdir()) == ["clipped.wav", "silent.wav"]
 
 
 @contextlib.contextmanager
