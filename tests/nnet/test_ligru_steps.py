@@ -33,7 +33,7 @@ epochs = 12
 """
 DECODE = "steps/nnet/decode.sh --nj 2 --use-gpu false --skip-scoring true".split()
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ligru_steps")]
+pytestmark = pytest.mark.slow
 
 
 def golden(name: str) -> bytes:

@@ -13,14 +13,14 @@ import soundfile
 from nnet.lock import locked
 
 pytest.importorskip("tensorflow")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("segan_scripts")]
+pytestmark = pytest.mark.slow
 
 TINY = """
 [tiny]
 window = 1024
 stride = 4
-g_depths = [4, 6]
-d_depths = [4, 6]
+g_depths = [4]
+d_depths = [4]
 input_skip = true
 reference_batch = 2
 batch_size = 4

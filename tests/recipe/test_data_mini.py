@@ -14,8 +14,6 @@ OPTIONS = [
     for part in (f"--mini-{name}-speakers", str(speakers), f"--mini-{name}-minutes", str(minutes))
 ]
 
-pytestmark = pytest.mark.xdist_group("mini")
-
 
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.wav")}

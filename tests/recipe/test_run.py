@@ -15,8 +15,6 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2""".split()
 
-pytestmark = pytest.mark.xdist_group("run")
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:

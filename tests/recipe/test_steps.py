@@ -14,8 +14,6 @@ CORPUS = """--mini-train-speakers 4 --mini-train-minutes 2 --mini-dev-speakers 2
     --mini-test-speakers 2 --mini-test-minutes 0.3""".split()
 SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "1 2 4"]
 
-pytestmark = pytest.mark.xdist_group("steps")
-
 
 class Recipe:
     """A copy of the recipe, made of links, to run its scripts in."""
