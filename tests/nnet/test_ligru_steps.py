@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import lzma
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -15,12 +14,12 @@ import pytest
 import soundfile
 import torch
 from ligru_task import write_table
+from recipe_copy import golden, link_recipe
 
 from nnet.ligru.data import Corpus
 from nnet.ligru.tables import read_matrices
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests/kaldi/golden"
 CONFIG = """
 [small]
 layers = 1
@@ -34,12 +33,6 @@ epochs = 12
 DECODE = "steps/nnet/decode.sh --nj 2 --use-gpu false --skip-scoring true".split()
 
 pytestmark = pytest.mark.slow
-
-
-def golden(name: str) -> bytes:
-    """A golden file, which may be compressed."""
-    path = GOLDEN / name
-    return path.read_bytes() if path.exists() else lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes())
 
 
 SEGAN = """
@@ -60,9 +53,7 @@ class Recipe:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for part in ("conf", "kaldi", "local", "nnet", "steps", "utils", "path.sh", ".venv"):
-            if (ROOT / part).exists():
-                (directory / part).symlink_to(ROOT / part)
+        link_recipe(directory)
         for name in ("train", "dev"):
             ali = directory / f"ali_{name}"
             ali.mkdir()

@@ -6,9 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from recipe_copy import link_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = "conf egs kaldi local nnet steps utils .venv path.sh cmd.sh run.sh requirements.txt".split()
 TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.5
     --mini-test-speakers 2 --mini-test-minutes 0.5
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
@@ -19,9 +18,7 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("recipe")
-    for part in PARTS:
-        if (ROOT / part).exists():
-            (copy / part).symlink_to(ROOT / part)
+    link_recipe(copy)
     return copy
 
 

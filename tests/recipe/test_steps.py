@@ -7,9 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from recipe_copy import link_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ["conf", "egs", "kaldi", "local", "nnet", "steps", "utils", ".venv", "path.sh"]
 CORPUS = """--mini-train-speakers 4 --mini-train-minutes 2 --mini-dev-speakers 2 --mini-dev-minutes 0.3
     --mini-test-speakers 2 --mini-test-minutes 0.3""".split()
 SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "1 2 4"]
@@ -20,9 +19,7 @@ class Recipe:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        for part in PARTS:
-            if (ROOT / part).exists():
-                (directory / part).symlink_to(ROOT / part)
+        link_recipe(directory)
 
     def __call__(self, *command: str, fails: bool = False) -> subprocess.CompletedProcess:
         """Run a command, its words separated by blanks or given one by one, and expect success or failure."""

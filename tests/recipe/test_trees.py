@@ -3,26 +3,22 @@
 The models are those that real Kaldi trained for tests/kaldi: mono has 79 pdfs, tri1 has 112.
 """
 
-import lzma
 import subprocess
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / "tests/kaldi/golden/out"
+from recipe_copy import golden, link_recipe
 
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """exp/mono and exp/tri1 with model and tree, exp/mixed with the model of one and the tree of the other."""
     directory = tmp_path_factory.mktemp("trees")
-    for part in ("conf", "kaldi", "local", "nnet", "steps", "utils", ".venv", "path.sh"):
-        (directory / part).symlink_to(ROOT / part)
+    link_recipe(directory)
     for system in ("mono", "tri1"):
         (directory / "exp" / system).mkdir(parents=True)
         for name in ("final.mdl", "tree"):
-            (directory / "exp" / system / name).write_bytes(golden(MODELS / system / name))
+            (directory / "exp" / system / name).write_bytes(golden(f"out/{system}/{name}"))
     (directory / "exp/mixed").mkdir()
     (directory / "exp/mixed/final.mdl").symlink_to("../tri1/final.mdl")
     (directory / "exp/mixed/tree").symlink_to("../mono/tree")
@@ -40,10 +36,6 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(directory / "lang/phones" / name, "1\n")
     write(directory / "child.wav", "RIFF")
     return directory
-
-
-def golden(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else lzma.decompress(path.with_name(f"{path.name}.xz").read_bytes())
 
 
 def write(path: Path, content: str) -> None:

@@ -86,3 +86,17 @@ class TestOptions:
 )
 def test_help(program: str) -> None:
     assert run(program, "--help").stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "utils/fix_data_dir.sh",
+        "local/prepare_dict.sh",
+        "steps/train_sat.sh",
+        "steps/align_si.sh",
+        "egs/myst/prepare.sh",
+    ],
+)
+def test_wrong_number_of_arguments(program: str) -> None:
+    assert run(program, fails=True).stderr == run(program, "--help").stdout
