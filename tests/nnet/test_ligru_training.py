@@ -251,6 +251,7 @@ def finite(directory: Path) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [0.0, 10.0], ids=["saved after each batch", "saved after each epoch"])
 def test_diverged_training_goes_on_with_a_lower_learning_rate(task, tmp_path, capsys, minutes):
     """One epoch is good; the next, with a learning rate that is too high, diverges; what the error advises works."""
@@ -558,6 +559,7 @@ def test_rmsprop_is_that_of_torch():
         torch.testing.assert_close(our, their)
 
 
+@pytest.mark.slow
 def test_training_does_not_import_the_compiler(task, tmp_path):
     """It would double the time that a training takes to start."""
     config = write_config(tmp_path / "c.toml", epochs=1)
@@ -595,6 +597,7 @@ def _gradients(task: Path, path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(task, tmp_path):
     torch.multiprocessing.spawn(_one_of_two, (task, tmp_path), nprocs=2)
     _gradients(task, tmp_path / "gradients.pt")

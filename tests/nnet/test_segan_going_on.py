@@ -24,7 +24,7 @@ from nnet.segan.model import Generator  # noqa: E402
 from nnet.segan.training import Places, Training  # noqa: E402
 from nnet.segan.weights import DivergenceError, save_weights  # noqa: E402
 
-pytestmark = [pytest.mark.usefixtures("default_strategy"), pytest.mark.xdist_group("segan_going_on")]
+pytestmark = pytest.mark.usefixtures("default_strategy")
 
 
 class State(tf.Module):
@@ -75,7 +75,6 @@ def test_a_validation_that_is_no_number_is_not_the_best(
     assert (model / "generator.data-00000-of-00001").read_bytes() == before
 
 
-@pytest.mark.slow
 def test_a_training_that_diverged_goes_on_as_its_error_advises(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, conf: Path, records: Path, model: Path
 ) -> None:
@@ -206,7 +205,6 @@ def test_a_damaged_generator_gives_way_to_a_checkpoint(
     assert "generator: not a TensorFlow checkpoint, or damaged" in one_error(capsys)
 
 
-@pytest.mark.slow
 def test_signals_save_and_the_training_goes_on_as_if_nothing_had_happened(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
@@ -249,7 +247,6 @@ def test_a_second_training_in_a_directory_is_one_line(
     assert "works in it: wait for its end, or take another directory" in one_error(capsys)
 
 
-@pytest.mark.slow
 def test_a_validation_that_fails_costs_no_training(
     monkeypatch: pytest.MonkeyPatch, corpus: Path, tmp_path: Path, conf: Path, records: Path
 ) -> None:

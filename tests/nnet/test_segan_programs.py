@@ -30,7 +30,7 @@ from nnet.segan.model import Generator  # noqa: E402
 from nnet.segan.records import read_contents, training_batches  # noqa: E402
 from nnet.segan.weights import load_weights  # noqa: E402
 
-pytestmark = [pytest.mark.usefixtures("default_strategy"), pytest.mark.xdist_group("segan_programs")]
+pytestmark = pytest.mark.usefixtures("default_strategy")
 
 
 @pytest.mark.parametrize("options", [(), ("--shards", 3), ("--compress",), ("--shards", 2, "--compress")])
@@ -328,7 +328,6 @@ def test_released_weights_with_and_without_biases(
     np.testing.assert_allclose(soundfile.read(tmp_path / "a/noisy.wav")[0], wanted, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_published_training_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, records: Path, small_published: Path
 ) -> None:
@@ -410,7 +409,6 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path.cwd()), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-@pytest.mark.slow
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, conf: Path, records: Path) -> None:
     def command(out: str) -> list[str]:
         options = ["--conf", conf, "--model", "tiny", "--records", records, "--out", tmp_path / out, "--epochs", 4]
@@ -552,7 +550,6 @@ def test_no_space_left_for_records(
 
 
 @pytest.mark.parametrize("size", [100, 10000])  # too small for losses.tsv, and for a checkpoint
-@pytest.mark.slow
 def test_no_space_left_for_a_training(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, conf: Path, records: Path, size: int
 ) -> None:

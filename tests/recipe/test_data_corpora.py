@@ -194,6 +194,7 @@ def cmu_kids(tmp_path: Path) -> Path:
     return corpus
 
 
+@pytest.mark.slow
 def test_cmu_kids(cmu_kids: Path, cmudict: Path, tmp_path: Path) -> None:
     options = ("--cmu-kids-dev-speakers", "1", "--cmu-kids-test-speakers", "1", "--cmu-kids-lexicon", cmudict)
     data = tmp_path / "data"
@@ -219,6 +220,7 @@ def test_cmu_kids_needs_its_folder_and_a_lexicon(cmu_kids: Path, tmp_path: Path)
     assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids, tmp_path / "data"), "lexicon")
 
 
+@pytest.mark.slow
 def test_myst(cmudict: Path, tmp_path: Path) -> None:
     transcripts = {"a": "the <BREATH> dog (*) a-", "b": "(don\u2019t) the dog.", "c": "<SILENCE>", "d": None}
     for name, student in (("train", "002001"), ("development", "002002"), ("test", "002003")):

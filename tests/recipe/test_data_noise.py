@@ -109,6 +109,7 @@ def test_silent_noise_is_named(data: Path, tmp_path: Path) -> None:
     assert_fails_in_one_line(done, "silence.wav", "silent")
 
 
+@pytest.mark.slow
 def test_synthetic_noises(tmp_path: Path) -> None:
     command = ["local/make_noise.py", "--files", "1", "--seconds", "2"]
     assert run(*command, tmp_path / "a").returncode == 0
