@@ -17,13 +17,15 @@ local/install_packages.sh "$requirements"
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
 
+mypy &
+types=$!
 {
   printf '%s\0' path.sh cmd.sh
   grep -rlZE '^#!.*\b(ba)?sh\b' --include='*.sh' --include=run . --exclude-dir=.venv --exclude-dir=exp
 } | xargs -0 --max-procs="$(nproc)" --max-args=12 shellcheck --external-sources
 ruff check .
 ruff format --check .
-mypy
+wait "$types"
 
 # A worker for each core, and one thread for each worker.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
