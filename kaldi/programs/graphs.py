@@ -263,8 +263,10 @@ def add_self_loops(
 
     _check_reorder(reorder)
     symbols = _read_labels(disambig_syms) if disambig_syms else None
-    fst = graphs.add_self_loops(read_fst(fst_in), read_transition_model(model), self_loop_scale, symbols)
-    write_fst(fst_out, fst)
+    fst = read_fst(fst_in)
+    if fst.start < 0:
+        raise KaldiError(f"{fst_in}: the graph is empty (are the words of the language model in the lexicon?)")
+    write_fst(fst_out, graphs.add_self_loops(fst, read_transition_model(model), self_loop_scale, symbols))
 
 
 def _check_reorder(reorder: bool) -> None:

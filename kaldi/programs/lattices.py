@@ -36,6 +36,11 @@ def _acoustic_scale(acoustic_scale: float, inv_acoustic_scale: float) -> float:
     return 1.0 / inv_acoustic_scale if inv_acoustic_scale != 1.0 else acoustic_scale
 
 
+def _check_beam(beam: float) -> None:
+    if not beam > 0:
+        raise KaldiError(f"--beam={beam:g}: expected more than 0")
+
+
 def _invertible(acoustic_scale: float, lm_scale: float = 1.0) -> np.ndarray:
     """The scaling matrix diag(lm_scale, acoustic_scale); zero scales are an error, as they cannot be undone."""
     if acoustic_scale == 0.0 or lm_scale == 0.0:
@@ -199,6 +204,7 @@ def lattice_prune(
     """
     from kaldi.lat.paths import pruned
 
+    _check_beam(beam)
     scale = _invertible(_acoustic_scale(acoustic_scale, inv_acoustic_scale))
     sizes = np.zeros(4)
     count = 0
@@ -262,6 +268,7 @@ def lattice_determinize_pruned(
     from kaldi.lat.determinize import determinized
     from kaldi.lat.minimize import minimized
 
+    _check_beam(beam)
     scale = _invertible(acoustic_scale)
     count = early = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):

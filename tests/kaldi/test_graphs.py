@@ -159,6 +159,7 @@ def test_contexts_file(tmp_path: Path) -> None:
         ("arpa2fst --read-symbol-table=symbols --disambig-symbol=#0 words out.fst", "symbols has no symbol #0"),
         ("arpa2fst --read-symbol-table=symbols words out.fst", "words: the ARPA file ends without"),
         ("add-self-loops --reorder=false words a.fst out.fst", "--reorder=false"),
+        ("add-self-loops words empty.fst out.fst", "empty.fst: the graph is empty"),
         ("fstconvert --fst_type=compact a.fst out.fst", "--fst_type=compact"),
         ("fstarcsort --sort_type=length a.fst out.fst", "--sort_type=length"),
     ],
@@ -168,6 +169,7 @@ def test_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_fst("a.fst", parse(["0 1 2 2", "0 1 1 1", "1"], "text"))
+    write_fst("empty.fst", parse([], "text"))
     for name, text in (("words", "a b\n"), ("list", "1\n"), ("two", "1\n2\n"), ("symbols", "<eps> 0\na 1\n")):
         Path(name).write_text(text)
     program, *arguments = command.split()

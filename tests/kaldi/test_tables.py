@@ -89,6 +89,8 @@ REFUSED = [
     ("weight-silence-post 0.5 1 MODEL ark:posterior.txt ark:o", "posterior.txt: not a posterior .*; entry 'a'"),
     ("extract-segments scp:missing.scp segments ark:o", "cannot open missing.wav: .*; entry 'a'"),
     ("extract-segments ark:stereo.ark segments ark:o", "segments: segment a-1: the recording a has several channels"),
+    ("lattice-prune --beam=-1 ark:LATTICES ark:o", "--beam=-1: expected more than 0"),
+    ("lattice-determinize-pruned --beam=0 ark:LATTICES ark:o", "--beam=0: expected more than 0"),
     ("lattice-copy --include=empty ark:LATTICES ark:o", "no lattices were processed"),
     ("fstdeterminizestar --max-states=10 FST o", "LG0.fst: Determinization aborted since passed 10 states"),
 ]
