@@ -29,15 +29,13 @@ def decode_utterance(
 
     loglikes: float32 [T, pdfs]; pdf_of: int32 [transition-ids + 1]. The lattice is None when no token survived.
     """
-    found, final, offsets, arcs, weights, ends = decode_core(
+    final, offsets, arcs, weights, ends = decode_core(
         graph.states,
         graph.arcs,
-        graph.arcs.view(np.float32),
         graph.final,
         graph.start,
-        np.ascontiguousarray(loglikes, np.float32),
+        np.float32(-acoustic_scale) * np.ascontiguousarray(loglikes, np.float32),
         pdf_of,
-        np.float32(acoustic_scale),
         np.float32(options.beam),
         options.max_active,
         options.min_active,
@@ -45,7 +43,7 @@ def decode_utterance(
         options.prune_interval,
         np.float32(options.beam_delta),
     )
-    if not found:
+    if not len(ends):
         return None, final
     ids = arcs[:, 0]
     final_weights = np.full((len(ends), 2), np.inf, np.float32)

@@ -1,82 +1,163 @@
 """The compiled core of the lattice decoder: token passing with forward links, as Kaldi's LatticeFasterDecoder.
 
-Tokens and links lie in flat arrays in the order of their frames. The links that leave a token are neighbours
-(`first_link[token]` to `first_link[token + 1]`): they are made when the token is expanded, the epsilon links first.
-Every `prune_interval` frames the links that are out of the lattice beam are dropped backwards in time and
-the arrays closed up.
+Tokens and links lie in arrays in the order of their frames; those of frame f are the tokens first_of[f] to
+first_of[f + 1] (frame 0 is before the first one). The links that leave a token are neighbours, from its `first_link`
+to that of the next token: they are made when the token is expanded, the epsilon links first. Every `prune_interval`
+frames the links that are out of the lattice beam are dropped backwards in time and the arrays closed up. A hash finds
+the token of a state in the frame that is being filled.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from kaldi.base.jit import njit
+import numpy as np
+from numba import float32, from_dtype, int32, int64, void
+
+from kaldi.base.jit import njit, with_room
 
 INF = np.float32(np.inf)
 HASH = np.uint64(11400714819323198485)  # 2^64 / golden ratio
 
+ARC = np.dtype([("ilabel", np.int32), ("olabel", np.int32), ("weight", np.float32), ("nextstate", np.int32)])
+TOKEN = np.dtype([("tot_cost", np.float32), ("extra_cost", np.float32), ("state", np.int32), ("first_link", np.int32)])
+# A forward link; next_tok -1: it was dropped.
+LINK = np.dtype([("next_tok", np.int32), ("arc", np.int32), ("graph_cost", np.float32), ("acoustic_cost", np.float32)])
+# Of a hash; state -1: it is empty. Tokens are numbered from the first of their frame.
+SLOT = np.dtype([("state", np.int32), ("token", np.int32)])
+ARCS = from_dtype(ARC)[::1]
 
-@njit("void(int32[:,::1], int32[:,::1], int32[::1])", cache=True, nogil=True)
+
+class Graph(NamedTuple):
+    """State s has the arcs states[s, 0] to states[s + 1, 0], those from states[s, 1] on with an input label, and the
+    cost final[s]. pdf_of[ilabel] is the pdf of a transition-id."""
+
+    states: np.ndarray
+    arcs: np.ndarray  # ARC
+    final: np.ndarray
+    pdf_of: np.ndarray
+
+
+class Options(NamedTuple):
+    """The options of Kaldi's LatticeFasterDecoderConfig."""
+
+    beam: np.float32
+    max_active: int
+    min_active: int
+    lattice_beam: np.float32
+    prune_interval: int
+    beam_delta: np.float32
+
+
+@njit(void(int32[:, ::1], ARCS, ARCS), cache=True, nogil=True)
 def epsilons_first(states, arcs, scratch):
     """Reorder the arcs of each state: input epsilons first. Fills states[s, 1], the first arc that is not one."""
     for s in range(len(states) - 1):
-        begin, end = states[s, 0], states[s + 1, 0]
-        count = 0
-        for a in range(begin, end):
-            count += arcs[a, 0] == 0
-        states[s, 1] = begin + count
-        sorted_already = True
-        for a in range(begin, begin + count):
-            sorted_already &= arcs[a, 0] == 0
-        if sorted_already:
-            continue
-        filled, emitting = begin, 0
-        for a in range(begin, end):
-            if arcs[a, 0] == 0:
-                for i in range(4):
-                    arcs[filled, i] = arcs[a, i]
+        filled, emitting = states[s, 0], 0
+        for a in range(states[s, 0], states[s + 1, 0]):
+            if arcs[a].ilabel == 0:
+                arcs[filled] = arcs[a]
                 filled += 1
             else:
-                for i in range(4):
-                    scratch[4 * emitting + i] = arcs[a, i]
+                scratch[emitting] = arcs[a]
                 emitting += 1
-        for a in range(emitting):
-            for i in range(4):
-                arcs[filled + a, i] = scratch[4 * a + i]
+        states[s, 1] = filled
+        for i in range(emitting):
+            arcs[filled + i] = scratch[i]
 
 
 @njit(inline="always")
-def slot_of(keys, shift, state):
+def slot_of(table, state):
     """Where the state is in the hash, or the empty slot where it belongs."""
-    slot = np.int64((np.uint64(state) * HASH) >> shift)
-    while keys[slot] != -1 and keys[slot] != state:
-        slot = slot + 1 if slot + 1 < len(keys) else 0
+    slot = np.int64((np.uint64(state) * HASH) >> np.uint64(32)) & (len(table) - 1)
+    while table[slot].state != -1 and table[slot].state != state:
+        slot = (slot + 1) & (len(table) - 1)
     return slot
 
 
-@njit(cache=True, nogil=True)
-def rehash(state, first, last, size):
-    """A hash of `size` slots (a power of two) over the tokens first..last: (keys, token number in the frame)."""
-    keys = np.full(size, -1, np.int32)
-    values = np.empty(size, np.int32)
-    shift = np.uint64(64 - int(np.round(np.log2(size))))
-    for token in range(first, last):
-        slot = slot_of(keys, shift, state[token])
-        keys[slot] = state[token]
-        values[slot] = token - first
-    return keys, values, shift
+@njit
+def hashed(tokens, first, end, size):
+    """A hash of `size` slots (a power of two) from the states of the tokens first..end to their numbers."""
+    table = np.empty(size, SLOT)
+    for slot in range(size):
+        table[slot].state = -1
+    for token in range(first, end):
+        slot = slot_of(table, tokens[token].state)
+        table[slot].state, table[slot].token = tokens[token].state, token - first
+    return table
 
 
-@njit(cache=True, nogil=True)
-def doubled(array):
-    """The array with twice the room. (A loop, as a slice assignment takes numba seconds to compile.)"""
-    grown = np.empty(2 * len(array), array.dtype)
-    for i in range(len(array)):
-        grown[i] = array[i]
-    return grown
+@njit
+def with_room_for_tokens(tokens, table, first, end, more):
+    """The tokens and the hash of the frame that is being filled, with room for `more` tokens: (tokens, hash)."""
+    tokens = with_room(tokens, end, more + 1)  # one more, as it holds the end of the last token's links
+    if 2 * (end - first + more) > len(table):
+        size = len(table)
+        while 2 * (end - first + more) > size:
+            size *= 2
+        table = hashed(tokens, first, end, size)
+    return tokens, table
 
 
-@njit(cache=True, nogil=True)
+@njit
+def find_or_add_token(tokens, table, first, end, state, tot_cost):
+    """The token of a state in the frame whose tokens are first..end (`end`, if it is new), and whether it is new or
+    now cheaper: Kaldi's FindOrAddToken. There must be room."""
+    slot = slot_of(table, state)
+    if table[slot].state == -1:
+        tokens[end].tot_cost, tokens[end].extra_cost, tokens[end].state = tot_cost, 0.0, state
+        table[slot].state, table[slot].token = state, end - first
+        return end, True
+    token = first + table[slot].token
+    changed = tot_cost < tokens[token].tot_cost
+    if changed:
+        tokens[token].tot_cost = tot_cost
+    return token, changed
+
+
+@njit
+def set_link(link, next_tok, arc, graph_cost, acoustic_cost):
+    """Fill a new link."""
+    link.next_tok, link.arc, link.graph_cost, link.acoustic_cost = next_tok, arc, graph_cost, acoustic_cost
+
+
+@njit
+def process_nonemitting(graph, cutoff, tokens, table, first, end):
+    """Follow the epsilon arcs from the tokens first..end of a frame, as far as the cutoff: (tokens, hash, end).
+
+    Kaldi's ProcessNonemitting, but for the links, which are made when no token of the frame can become cheaper.
+    """
+    states, arcs = graph.states, graph.arcs
+    queue = np.empty(end - first, np.int32)
+    waiting = 0
+    for token in range(first, end):
+        s = tokens[token].state
+        if states[s, 1] > states[s, 0]:
+            queue[waiting] = token
+            waiting += 1
+    while waiting:
+        waiting -= 1
+        token_cost, s = tokens[queue[waiting]].tot_cost, tokens[queue[waiting]].state
+        if token_cost >= cutoff:
+            continue
+        epsilons = states[s, 1] - states[s, 0]
+        queue = with_room(queue, waiting, epsilons)
+        tokens, table = with_room_for_tokens(tokens, table, first, end, epsilons)
+        for a in range(states[s, 0], states[s, 1]):
+            tot_cost = token_cost + arcs[a].weight
+            if tot_cost >= cutoff:
+                continue
+            to_state = arcs[a].nextstate
+            to, changed = find_or_add_token(tokens, table, first, end, to_state, tot_cost)
+            if to == end:
+                end += 1
+            if changed and states[to_state, 1] > states[to_state, 0]:
+                queue[waiting] = to
+                waiting += 1
+    return tokens, table, end
+
+
+@njit
 def smallest(values, rank):
     """The element of this rank (from 0) of the values, which are reordered (quickselect)."""
     low, high = 0, len(values) - 1
@@ -101,133 +182,219 @@ def smallest(values, rank):
     return values[rank]
 
 
-@njit(cache=True, nogil=True)
-def cutoff_of(cost, first, last, beam, max_active, min_active, beam_delta):
-    """The pruning threshold of a frame and the beam that it stands for: (cutoff, beam)."""
-    best = INF
+@njit
+def get_cutoff(tokens, first, last, options):
+    """The pruning threshold of a frame, the beam that it stands for, and the best token (Kaldi's GetCutoff)."""
+    best = first
+    costs = np.empty(last - first, np.float32)
     for token in range(first, last):
-        best = min(best, cost[token])
-    cutoff = best + beam
+        costs[token - first] = tokens[token].tot_cost
+        if tokens[token].tot_cost < tokens[best].tot_cost:
+            best = token
+    best_cost = tokens[best].tot_cost
+    cutoff = best_cost + options.beam
     inside = 0
-    for token in range(first, last):
-        inside += cost[token] <= cutoff
-    if inside > max_active:
-        tight = smallest(cost[first:last].copy(), max_active)
+    for i in range(len(costs)):
+        inside += costs[i] <= cutoff
+    if inside > options.max_active:
+        tight = smallest(costs, options.max_active)
         if tight < cutoff:
-            return tight, tight - best + beam_delta
-    if inside <= min_active:
-        if last - first <= min_active:
-            return INF, INF
-        loose = best if min_active == 0 else smallest(cost[first:last].copy(), min_active)
+            return tight, tight - best_cost + options.beam_delta, best
+    if inside <= options.min_active:
+        if last - first <= options.min_active:
+            return INF, INF, best
+        loose = best_cost if options.min_active == 0 else smallest(costs, options.min_active)
         if loose > cutoff:
-            return loose, loose - best + beam_delta
-    return cutoff, beam
+            return loose, loose - best_cost + options.beam_delta, best
+    return cutoff, options.beam, best
 
 
-@njit(cache=True, nogil=True)
-def prune_links(
-    first, last, cost, extra, first_link, link_to, link_acoustic, link_graph, lattice_beam, delta, final_extra
+@njit
+def process_emitting(
+    graph, costs, frame, options, nonemitting_cutoff, tokens, table, first, last, links, num_links, next_table
 ):
+    """Make the links that leave the tokens first..last of a frame: epsilons in the frame, others to the next one's.
+
+    Kaldi's ProcessEmitting, and the links of its ProcessNonemitting. costs [T, pdfs] are the acoustic ones; after the
+    last frame nothing is emitted. `offset` is added to the acoustic costs of a frame, to keep total costs near zero.
+    Returns (tokens, hash of the next frame, end of its tokens, links, number of links, next cutoff, offset).
+    """
+    states, arcs, pdf_of = graph.states, graph.arcs, graph.pdf_of
+    cutoff, beam, next_cutoff, offset = -INF, options.beam, INF, np.float32(0)
+    if frame < len(costs):
+        cutoff, beam, best = get_cutoff(tokens, first, last, options)
+        offset = -tokens[best].tot_cost
+        s = tokens[best].state
+        for a in range(states[s, 1], states[s + 1, 0]):  # for a tight bound from the beginning
+            emitted = arcs[a].weight + offset + costs[frame, pdf_of[arcs[a].ilabel]] + tokens[best].tot_cost
+            next_cutoff = min(next_cutoff, emitted + beam)
+    for slot in range(len(next_table)):
+        next_table[slot].state = -1
+    end = last
+    for token in range(first, last):
+        token_cost, s = tokens[token].tot_cost, tokens[token].state
+        tokens[token].first_link = num_links
+        begin, emitting, stop = states[s, 0], states[s, 1], states[s + 1, 0]
+        links = with_room(links, num_links, stop - begin)
+        if token_cost < nonemitting_cutoff:
+            for a in range(begin, emitting):
+                if token_cost + arcs[a].weight < nonemitting_cutoff:
+                    to = first + table[slot_of(table, arcs[a].nextstate)].token
+                    set_link(links[num_links], to, a, arcs[a].weight, np.float32(0))
+                    num_links += 1
+        if token_cost > cutoff:
+            continue
+        tokens, next_table = with_room_for_tokens(tokens, next_table, last, end, stop - emitting)
+        for a in range(emitting, stop):
+            acoustic_cost = offset + costs[frame, pdf_of[arcs[a].ilabel]]
+            tot_cost = token_cost + acoustic_cost + arcs[a].weight
+            if tot_cost >= next_cutoff:
+                continue
+            next_cutoff = min(next_cutoff, tot_cost + beam)
+            to, _ = find_or_add_token(tokens, next_table, last, end, arcs[a].nextstate, tot_cost)
+            if to == end:
+                end += 1
+            set_link(links[num_links], to, a, arcs[a].weight, acoustic_cost)
+            num_links += 1
+    tokens[last].first_link = num_links
+    return tokens, next_table, end, links, num_links, next_cutoff, offset
+
+
+@njit
+def prune_forward_links(tokens, links, first, last, lattice_beam, delta, final_costs):
     """Drop the links out of the tokens first..last that are out of the lattice beam, and update the extra costs.
 
-    The extra cost of a token is how much worse than the best path the best path through it is. `final_extra` holds
-    what ending in the tokens costs (empty before the last frame). Returns whether an extra
-    cost changed by more than delta.
+    The extra cost of a token is how much worse than the best path the best path through it is. final_costs holds
+    what ending in the tokens costs (empty before the last frame). Returns whether an extra cost changed by more than
+    delta. Kaldi's PruneForwardLinks and PruneForwardLinksFinal.
     """
     any_change = False
     while True:
         changed = backward = False
         for token in range(last - 1, first - 1, -1):
             least = INF
-            if len(final_extra):
-                least = final_extra[token - first]
-                if least > lattice_beam:
-                    least = INF
-            for link in range(first_link[token], first_link[token + 1]):
-                to = link_to[link]
+            if len(final_costs) and final_costs[token - first] <= lattice_beam:
+                least = final_costs[token - first]
+            for link in range(tokens[token].first_link, tokens[token + 1].first_link):
+                to = links[link].next_tok
                 if to < 0:
                     continue
-                link_extra = extra[to] + ((cost[token] + link_acoustic[link] + link_graph[link]) - cost[to])
+                tot_cost = tokens[token].tot_cost + links[link].acoustic_cost + links[link].graph_cost
+                link_extra = tokens[to].extra_cost + (tot_cost - tokens[to].tot_cost)
                 if link_extra > lattice_beam:
-                    link_to[link] = -1
+                    links[link].next_tok = -1
                     continue
                 backward |= to < token
                 least = min(least, max(link_extra, np.float32(0)))
-            if abs(least - extra[token]) > delta:
+            if abs(least - tokens[token].extra_cost) > delta:
                 changed = True
-            extra[token] = least
+            tokens[token].extra_cost = least
         any_change |= changed
         if not (changed and backward):
             return any_change
 
 
-@njit(cache=True, nogil=True)
-def close_up(
-    frame, now, first_of, tokens, links, cost, extra, state, first_link, link_to, link_arc, link_acoustic, link_graph
-):
-    """Remove the dead tokens of frames between `frame` and `now`, and dead links from `frame` on: (tokens, links)."""
-    base = first_of[frame]
-    renumbered = np.full(tokens - base, -1, np.int32)
-    kept = base
-    for f in range(frame, now + 1):
-        last = first_of[f + 1] if f < now else tokens
-        for token in range(first_of[f], last):
-            if f == frame or f == now or extra[token] < INF:
+@njit
+def close_up(oldest, newest, first_of, tokens, links):
+    """Remove the dead tokens of the frames between `oldest` and `newest`, and the dropped links from `oldest` on.
+
+    Changes first_of, and returns the number of links. Kaldi's PruneTokensForFrame.
+    """
+    base, end = first_of[oldest], first_of[newest + 1]
+    last = first_of[newest]  # the links that leave the newest frame are not made yet
+    renumbered = np.full(end - base, -1, np.int32)
+    token = kept = base
+    for frame in range(oldest, newest + 1):
+        frame_end, first_of[frame] = first_of[frame + 1], kept
+        while token < frame_end:
+            if frame == oldest or frame == newest or tokens[token].extra_cost < INF:
                 renumbered[token - base] = kept
                 kept += 1
-    kept_links, closed = first_link[base], base
-    for f in range(frame, now + 1):
-        first, last = first_of[f], first_of[f + 1] if f < now else tokens
-        if f > frame:
-            first_of[f] = closed
-        closed = first_of[f]
-        for token in range(first, last):
-            to = renumbered[token - base]
-            if to < 0:
-                continue
-            closed = to + 1
-            cost[to], extra[to], state[to] = cost[token], extra[token], state[token]
-            if f == now:
-                continue
-            begin, end = first_link[token], first_link[token + 1]
-            first_link[to] = kept_links
-            for link in range(begin, end):
-                if link_to[link] >= 0:
-                    link_to[kept_links] = renumbered[link_to[link] - base]
-                    link_arc[kept_links] = link_arc[link]
-                    link_acoustic[kept_links], link_graph[kept_links] = link_acoustic[link], link_graph[link]
-                    kept_links += 1
-    first_link[first_of[now]] = kept_links
-    return kept, kept_links
+            token += 1
+    first_of[newest + 1] = kept
+    kept_links = tokens[base].first_link
+    for token in range(base, end):
+        to = renumbered[token - base]
+        if to < 0:
+            continue
+        begin, stop = tokens[token].first_link, tokens[token + 1].first_link
+        tokens[to] = tokens[token]
+        tokens[to].first_link = kept_links
+        for link in range(begin, stop if token < last else begin):
+            if links[link].next_tok >= 0:
+                links[kept_links] = links[link]
+                links[kept_links].next_tok = renumbered[links[link].next_tok - base]
+                kept_links += 1
+    return kept_links
 
 
-@njit(cache=True, nogil=True)
-def topological_order(first_of, frames, tokens, extra, first_link, link_to):
+@njit
+def prune_active_tokens(frame, first_of, tokens, links, num_links, options):
+    """Prune the frames before this one back to where nothing changes, and close the arrays up: the number of links.
+
+    Kaldi's PruneActiveTokens.
+    """
+    tokens[first_of[frame]].first_link = num_links
+    delta = np.float32(0.1) * options.lattice_beam
+    f = frame - 1
+    while f >= 0:
+        changed = prune_forward_links(
+            tokens, links, first_of[f], first_of[f + 1], options.lattice_beam, delta, np.empty(0, np.float32)
+        )
+        if not changed and f < frame - options.prune_interval:
+            break
+        f -= 1
+    return close_up(max(f, 0), frame, first_of, tokens, links)
+
+
+@njit
+def compute_final_costs(final, tokens, first, end):
+    """What ending in each of the last frame's tokens costs more than the best end, and whether one of them is final.
+
+    If none is, all are taken to be. Kaldi's ComputeFinalCosts.
+    """
+    reached_final = False
+    for token in range(first, end):
+        reached_final |= final[tokens[token].state] < INF
+    costs = np.empty(end - first, np.float32)
+    best = INF
+    for token in range(first, end):
+        costs[token - first] = tokens[token].tot_cost
+        if reached_final:
+            costs[token - first] += final[tokens[token].state]
+        best = min(best, costs[token - first])
+    for i in range(len(costs)):
+        costs[i] -= best
+    return costs, reached_final
+
+
+@njit
+def top_sort_tokens(first_of, tokens, links):
     """The living tokens, frame by frame, each before those that its epsilon links lead to.
 
-    Empty if there is an epsilon loop.
+    Empty if there is an epsilon loop. Kaldi's TopSortTokens.
     """
-    order = np.empty(tokens, np.int32)
-    entering = np.zeros(tokens, np.int32)
+    order = np.empty(first_of[-1], np.int32)
+    entering = np.zeros(first_of[-1], np.int32)
     count = 0
-    for f in range(frames + 1):
+    for f in range(len(first_of) - 1):
         first, last = first_of[f], first_of[f + 1]
         alive = 0
         for token in range(first, last):
-            alive += extra[token] < INF
-            for link in range(first_link[token], first_link[token + 1]):
-                if first <= link_to[link] < last:
-                    entering[link_to[link]] += 1
+            alive += tokens[token].extra_cost < INF
+            for link in range(tokens[token].first_link, tokens[token + 1].first_link):
+                if first <= links[link].next_tok < last:
+                    entering[links[link].next_tok] += 1
         done = start = count
         for token in range(first, last):
-            if extra[token] < INF and entering[token] == 0:
+            if tokens[token].extra_cost < INF and entering[token] == 0:
                 order[count] = token
                 count += 1
         while done < count:
             token = order[done]
             done += 1
-            for link in range(first_link[token], first_link[token + 1]):
-                to = link_to[link]
+            for link in range(tokens[token].first_link, tokens[token + 1].first_link):
+                to = links[link].next_tok
                 if first <= to < last:
                     entering[to] -= 1
                     if entering[to] == 0:
@@ -238,274 +405,76 @@ def topological_order(first_of, frames, tokens, extra, first_link, link_to):
     return order[:count]
 
 
-@njit(
-    "Tuple((boolean, boolean, int64[::1], int32[:,::1], float32[:,::1], float32[::1]))"
-    "(int32[:,::1], int32[:,::1], float32[:,::1], float32[::1], int64, float32[:,::1], int32[::1], float32,"
-    " float32, int64, int64, float32, int64, float32)",
-    cache=True,
-    nogil=True,
-)
-def decode(
-    states,
-    arcs,
-    arc_floats,
-    final,
-    start,
-    loglikes,
-    pdf_of,
-    acoustic_scale,
-    beam,
-    max_active,
-    min_active,
-    lattice_beam,
-    prune_interval,
-    beam_delta,
-):
-    """Decode one utterance to a state-level lattice.
-
-    The graph: arcs[A, 4] holds (ilabel, olabel, weight, nextstate), with arc_floats the same memory as floats. State s
-    has the arcs states[s, 0] to states[s + 1, 0], those from states[s, 1] on emitting. pdf_of[ilabel] is a column of
-    loglikes [T, pdfs].
-    Returns (traceback found, final state reached, offsets[N + 1], arcs[A, 3] of (ilabel, olabel, nextstate),
-    weights[A, 2] of (graph, acoustic cost), final cost[N]); states are in topological order, 0 is the start.
-    """
-    frames = loglikes.shape[0]
-    cost, extra = np.empty(1 << 14, np.float32), np.zeros(1 << 14, np.float32)
-    state, first_link = np.empty(1 << 14, np.int32), np.empty(1 << 14, np.int32)
-    link_to, link_arc = np.empty(1 << 15, np.int32), np.empty(1 << 15, np.int32)
-    link_acoustic, link_graph = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.float32)
-    first_of = np.zeros(frames + 2, np.int64)
-    offset_of = np.zeros(frames + 1, np.float32)
-    no_final = np.empty(0, np.float32)
-    row = np.empty(loglikes.shape[1], np.float32)
-    queue = np.empty(1 << 10, np.int32)
-    nothing = (np.zeros(1, np.int64), np.zeros((0, 3), np.int32), np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
-
-    tokens, links = 1, 0
-    cost[0], state[0] = 0.0, start
-    keys, values, shift = rehash(state, 0, 1, 1 << 10)
-    old_keys, old_values, old_shift = rehash(state, 0, 0, 1 << 10)
-    cutoff = beam
-    for frame in range(frames + 1):
-        # Follow the epsilons of this frame (frame 0 is before the first one). The tokens are first_of[frame]..tokens.
-        first = first_of[frame]
-        waiting = 0
-        for token in range(first, tokens):
-            s = state[token]
-            if states[s, 1] > states[s, 0]:
-                if waiting == len(queue):
-                    queue = doubled(queue)
-                queue[waiting] = token
-                waiting += 1
-        while waiting:
-            waiting -= 1
-            token = queue[waiting]
-            token_cost = cost[token]
-            if token_cost >= cutoff:
-                continue
-            s = state[token]
-            for a in range(states[s, 0], states[s, 1]):
-                total = token_cost + arc_floats[a, 2]
-                if total >= cutoff:
-                    continue
-                to_state = arcs[a, 3]
-                slot = slot_of(keys, shift, to_state)
-                if keys[slot] == -1:
-                    if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = (
-                            doubled(cost),
-                            doubled(extra),
-                            doubled(state),
-                            doubled(first_link),
-                        )
-                    to = tokens
-                    tokens += 1
-                    cost[to], extra[to], state[to] = total, 0.0, to_state
-                    keys[slot], values[slot] = to_state, to - first
-                    if 2 * (tokens - first) > len(keys):
-                        keys, values, shift = rehash(state, first, tokens, 2 * len(keys))
-                else:
-                    to = first + values[slot]
-                    if cost[to] <= total:
-                        continue
-                    cost[to] = total
-                if states[to_state, 1] > states[to_state, 0]:
-                    if waiting == len(queue):
-                        queue = doubled(queue)
-                    queue[waiting] = to
-                    waiting += 1
-        if frame < frames and frame > 0 and frame % prune_interval == 0:
-            first_link[first] = links
-            f = frame - 1
-            while f >= 0:
-                changed = prune_links(
-                    first_of[f],
-                    first_of[f + 1],
-                    cost,
-                    extra,
-                    first_link,
-                    link_to,
-                    link_acoustic,
-                    link_graph,
-                    lattice_beam,
-                    np.float32(0.1) * lattice_beam,
-                    no_final,
-                )
-                if not changed and f < frame - prune_interval:
-                    break
-                f -= 1
-            tokens, links = close_up(
-                max(f, 0),
-                frame,
-                first_of,
-                tokens,
-                links,
-                cost,
-                extra,
-                state,
-                first_link,
-                link_to,
-                link_arc,
-                link_acoustic,
-                link_graph,
-            )
-            first = first_of[frame]
-
-        # Make the links of this frame's tokens: epsilons within the frame, the others to the tokens of the next frame.
-        last = tokens
-        if last == first:
-            return False, False, nothing[0], nothing[1], nothing[2], nothing[3]
-        first_of[frame + 1] = last
-        epsilon_cutoff = cutoff
-        old_keys, keys = keys, old_keys
-        old_values, values = values, old_values
-        old_shift, shift = shift, old_shift
-        now_cutoff, now_beam = -INF, beam
-        next_cutoff, offset = INF, np.float32(0)
-        if frame < frames:
-            now_cutoff, now_beam = cutoff_of(cost, first, last, beam, max_active, min_active, beam_delta)
-            for pdf in range(len(row)):
-                row[pdf] = -acoustic_scale * loglikes[frame, pdf]
-            for slot in range(len(keys)):
-                keys[slot] = -1
-            best = first
-            for token in range(first, last):
-                if cost[token] < cost[best]:
-                    best = token
-            offset = -cost[best]
-            offset_of[frame] = offset
-            for a in range(states[state[best], 1], states[state[best] + 1, 0]):
-                next_cutoff = min(
-                    next_cutoff, arc_floats[a, 2] + offset + row[pdf_of[arcs[a, 0]]] + cost[best] + now_beam
-                )
-        for token in range(first, last):
-            s = state[token]
-            token_cost = cost[token]
-            first_link[token] = links
-            begin, emitting, end = states[s, 0], states[s, 1], states[s + 1, 0]
-            while links + end - begin > len(link_to):
-                link_to, link_arc = doubled(link_to), doubled(link_arc)
-                link_acoustic, link_graph = doubled(link_acoustic), doubled(link_graph)
-            if token_cost < epsilon_cutoff:
-                for a in range(begin, emitting):
-                    graph = arc_floats[a, 2]
-                    if token_cost + graph < epsilon_cutoff:
-                        slot = slot_of(old_keys, old_shift, arcs[a, 3])
-                        link_to[links], link_arc[links] = first + old_values[slot], a
-                        link_acoustic[links], link_graph[links] = 0.0, graph
-                        links += 1
-            if token_cost > now_cutoff:
-                continue
-            for a in range(emitting, end):
-                acoustic = offset + row[pdf_of[arcs[a, 0]]]
-                graph = arc_floats[a, 2]
-                total = token_cost + acoustic + graph
-                if total >= next_cutoff:
-                    continue
-                next_cutoff = min(next_cutoff, total + now_beam)
-                to_state = arcs[a, 3]
-                slot = slot_of(keys, shift, to_state)
-                if keys[slot] == -1:
-                    if tokens + 1 >= len(cost):
-                        cost, extra, state, first_link = (
-                            doubled(cost),
-                            doubled(extra),
-                            doubled(state),
-                            doubled(first_link),
-                        )
-                    to = tokens
-                    tokens += 1
-                    cost[to], extra[to], state[to] = total, 0.0, to_state
-                    keys[slot], values[slot] = to_state, to - last
-                    if 2 * (tokens - last) > len(keys):
-                        keys, values, shift = rehash(state, last, tokens, 2 * len(keys))
-                else:
-                    to = last + values[slot]
-                    if total < cost[to]:
-                        cost[to] = total
-                link_to[links], link_arc[links] = to, a
-                link_acoustic[links], link_graph[links] = acoustic, graph
-                links += 1
-        first_link[last] = links
-        cutoff = next_cutoff
-
-    # Prune backwards with the final costs.
-    first = first_of[frames]
-    final_extra = np.empty(tokens - first, np.float32)
-    reached_final = False
-    for token in range(first, tokens):
-        reached_final |= final[state[token]] < INF
-    best_end = INF
-    for token in range(first, tokens):
-        final_extra[token - first] = cost[token] + (final[state[token]] if reached_final else np.float32(0))
-        best_end = min(best_end, final_extra[token - first])
-    for i in range(len(final_extra)):
-        final_extra[i] -= best_end
-    end = tokens
-    for f in range(frames, -1, -1):
-        prune_links(
-            first_of[f],
-            end,
-            cost,
-            extra,
-            first_link,
-            link_to,
-            link_acoustic,
-            link_graph,
-            lattice_beam,
-            np.float32(0),
-            final_extra if f == frames else no_final,
-        )
-        end = first_of[f]
-
-    order = topological_order(first_of, frames, tokens, extra, first_link, link_to)
-    if len(order) == 0:
-        return False, reached_final, nothing[0], nothing[1], nothing[2], nothing[3]
-    number = np.empty(tokens, np.int32)
+@njit
+def raw_lattice(graph, order, first_of, offset_of, tokens, links, reached_final):
+    """The tokens in this order and their links as a state-level lattice, see decode (Kaldi's GetRawLattice)."""
+    arcs, final = graph.arcs, graph.final
+    number = np.empty(first_of[-1], np.int32)
     count = 0
     for i in range(len(order)):
         number[order[i]] = i
-        for link in range(first_link[order[i]], first_link[order[i] + 1]):
-            count += link_to[link] >= 0
+        for link in range(tokens[order[i]].first_link, tokens[order[i] + 1].first_link):
+            count += links[link].next_tok >= 0
     offsets, ends = np.zeros(len(order) + 1, np.int64), np.full(len(order), INF, np.float32)
     lattice_arcs, weights = np.empty((count, 3), np.int32), np.empty((count, 2), np.float32)
-    count = 0
-    frame = 0
+    count = frame = 0
     for i in range(len(order)):
         token = order[i]
         while token >= first_of[frame + 1]:
             frame += 1
-        offsets[i] = count
-        if frame == frames:
-            ends[i] = final[state[token]] if reached_final else np.float32(0)
-        for link in range(first_link[token], first_link[token + 1]):
-            if link_to[link] < 0:
+        if frame == len(first_of) - 2:
+            ends[i] = final[tokens[token].state] if reached_final else np.float32(0)
+        for link in range(tokens[token].first_link, tokens[token + 1].first_link):
+            if links[link].next_tok < 0:
                 continue
-            a = link_arc[link]
-            lattice_arcs[count, 0], lattice_arcs[count, 1] = arcs[a, 0], arcs[a, 1]
-            lattice_arcs[count, 2] = number[link_to[link]]
-            weights[count, 0] = link_graph[link]
-            weights[count, 1] = link_acoustic[link] - (offset_of[frame] if arcs[a, 0] else np.float32(0))
+            a = links[link].arc
+            lattice_arcs[count, 0], lattice_arcs[count, 1] = arcs[a].ilabel, arcs[a].olabel
+            lattice_arcs[count, 2] = number[links[link].next_tok]
+            weights[count, 0] = links[link].graph_cost
+            weights[count, 1] = links[link].acoustic_cost - (offset_of[frame] if arcs[a].ilabel else np.float32(0))
             count += 1
-    offsets[len(order)] = count
-    return True, reached_final, offsets, lattice_arcs, weights, ends
+        offsets[i + 1] = count
+    return offsets, lattice_arcs, weights, ends
+
+
+@njit(
+    (int32[:, ::1], ARCS, float32[::1], int64, float32[:, ::1], int32[::1])
+    + (float32, int64, int64, float32, int64, float32),
+    cache=True,
+    nogil=True,
+)
+def decode(
+    states, arcs, final, start, costs, pdf_of, beam, max_active, min_active, lattice_beam, prune_interval, beam_delta
+):
+    """Decode one utterance to a state-level lattice.
+
+    states, arcs, final, pdf_of: see Graph; costs: the scaled negative log-likelihoods [T, pdfs].
+    Returns (final state reached, offsets[N + 1], arcs[A, 3] of (ilabel, olabel, nextstate), weights[A, 2] of (graph,
+    acoustic cost), final cost[N]); states are in topological order, 0 is the start. N = 0 if no token survived.
+    """
+    graph = Graph(states, arcs, final, pdf_of)
+    options = Options(beam, max_active, min_active, lattice_beam, prune_interval, beam_delta)
+    frames = len(costs)
+    tokens, links = np.empty(1 << 14, TOKEN), np.empty(1 << 15, LINK)
+    tokens[0].tot_cost, tokens[0].extra_cost, tokens[0].state = 0.0, 0.0, start
+    table, next_table = hashed(tokens, 0, 1, 1 << 10), hashed(tokens, 0, 0, 1 << 10)
+    first_of, offset_of = np.zeros(frames + 2, np.int64), np.zeros(frames + 1, np.float32)
+    end, num_links, cutoff = 1, 0, beam
+    for frame in range(frames + 1):
+        tokens, table, end = process_nonemitting(graph, cutoff, tokens, table, first_of[frame], end)
+        first_of[frame + 1] = end
+        if frame % prune_interval == 0 and 0 < frame < frames:
+            num_links = prune_active_tokens(frame, first_of, tokens, links, num_links, options)
+        first, last = first_of[frame], first_of[frame + 1]
+        if first == last:
+            return (False,) + raw_lattice(graph, np.empty(0, np.int32), first_of, offset_of, tokens, links, False)
+        tokens, next_table, end, links, num_links, cutoff, offset_of[frame] = process_emitting(
+            graph, costs, frame, options, cutoff, tokens, table, first, last, links, num_links, next_table
+        )
+        table, next_table = next_table, table
+    ends, reached_final = compute_final_costs(final, tokens, first_of[frames], first_of[frames + 1])
+    for f in range(frames, -1, -1):
+        final_costs = ends if f == frames else ends[:0]
+        prune_forward_links(tokens, links, first_of[f], first_of[f + 1], lattice_beam, np.float32(0), final_costs)
+    order = top_sort_tokens(first_of, tokens, links)
+    return (reached_final,) + raw_lattice(graph, order, first_of, offset_of, tokens, links, reached_final)
