@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -148,10 +149,9 @@ def _write_ctm(
     alignments: str,
     out: str,
     *,
-    per_frame: bool = False,
-    write_lengths: bool = False,
     ctm_output: bool = False,
     frame_shift: float = 0.01,
+    **of_tables: Any,
 ) -> None:
     if not ctm_output:
         raise KaldiError(f"{out!r} is not a wspecifier (expected ark:FILE, or a file name with --ctm-output)")

@@ -15,7 +15,7 @@ from kaldi.feat.context import splice
 from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
-from kaldi.programs.loops import Features, counted, features_of
+from kaldi.programs.loops import Features, counted, features_of, one_or_each
 from kaldi.transform import cmvn
 from kaldi.util.io import Output, read_lines, read_list, split
 from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
@@ -217,16 +217,8 @@ def _feature_kind(options: dict) -> Kind:
     return FLOAT_MATRIX._replace(name="compressed matrix", write=partial(write_compressed, method=method))
 
 
-def _copy_features(
-    feats: str,
-    out: str,
-    *,
-    binary: bool = True,
-    compress: bool = False,
-    compression_method: int = 1,
-    write_num_frames: str = "",
-) -> None:
-    if compress or write_num_frames:
+def _copy_features(feats: str, out: str, *, binary: bool = True, **of_tables: Any) -> None:
+    if of_tables.get("compress") or of_tables.get("write_num_frames"):
         raise KaldiError("--compress and --write-num-frames need tables, such as ark:feats.ark, not plain files")
     write_file(out, FLOAT_MATRIX, read_file(feats, FLOAT_MATRIX), binary)
 
@@ -426,11 +418,10 @@ def transform_feats(transform: str, feats: str, out: str, *, utt2spk: str = "") 
 
     Usage: transform-feats [options] <transform-rspecifier>|<transform-rxfilename> <feats-rspecifier> <feats-wspecifier>
     """
-    by_speaker = BySpeaker(transform, FLOAT_MATRIX, utt2spk) if is_specifier(transform) else None
-    matrix = None if by_speaker else read_file(transform, FLOAT_MATRIX)
+    transform_of = one_or_each(transform, FLOAT_MATRIX, utt2spk)
     count = errors = 0
     for key, features in read_table(feats, FLOAT_MATRIX):
-        matrix = by_speaker.get(key) if by_speaker else matrix
+        matrix = transform_of(key)
         try:
             if matrix is None:
                 raise KaldiError(f"no transform in {transform}")
@@ -547,12 +538,11 @@ def apply_cmvn(
         return
     if utt2spk and not is_specifier(stats):
         raise KaldiError(f"--utt2spk needs a table of statistics: ark:{stats} or scp:{stats}")
-    table = BySpeaker(stats, DOUBLE_MATRIX, utt2spk) if is_specifier(stats) else None
-    entry = None if table else read_file(stats, DOUBLE_MATRIX)
+    stats_of = one_or_each(stats, DOUBLE_MATRIX, utt2spk)
     skipped = parse_dimensions(skip_dims)
     count = errors = 0
     for key, features in read_table(feats, FLOAT_MATRIX):
-        entry = table.get(key) if table else entry
+        entry = stats_of(key)
         if entry is None:
             warn(f"{key} is left out: no normalisation statistics in {stats}")
             errors += 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, warn
 from kaldi.util.kinds import Kind
-from kaldi.util.table import RandomAccess, read_file
+from kaldi.util.table import BySpeaker, RandomAccess, is_specifier, read_file
 
 Features = Iterator[tuple[str, np.ndarray]]
 
@@ -21,6 +21,14 @@ def counted(entries: Iterator[tuple[str, Any]], what: str) -> Iterator[tuple[str
         count += 1
         yield entry
     done(count, what)
+
+
+def one_or_each(source: str, kind: Kind, utt2spk: str) -> Callable[[str], Any]:
+    """What an utterance gets: the object of a file, as all do, or its own or its speaker's of a table (or None)."""
+    if is_specifier(source):
+        return BySpeaker(source, kind, utt2spk).get
+    value = read_file(source, kind)
+    return lambda utterance: value
 
 
 def features_of(utterances: list[str], table: RandomAccess) -> Features:

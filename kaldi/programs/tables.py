@@ -11,6 +11,7 @@ from kaldi.base.log import KaldiError, log, warn
 from kaldi.matrix.io import FLOAT_MATRIX, FLOAT_VECTOR
 from kaldi.programs.loops import counted
 from kaldi.util.kinds import INT_VECTOR, INT_VECTOR_FILE, TOKEN, Kind
+from kaldi.util.options import with_options_of
 from kaldi.util.table import RandomAccess, is_specifier, program, read_file, read_table, write_file
 
 
@@ -27,9 +28,15 @@ def copy_table(source: str, kind: Kind, change: Any) -> Iterator[tuple[str, Any]
 
 
 def change_matrix(
-    matrix: np.ndarray, scale: float, apply_log: bool, apply_exp: bool, apply_power: float, apply_softmax_per_row: bool
+    matrix: np.ndarray,
+    *,
+    scale: float = 1.0,
+    apply_log: bool = False,
+    apply_exp: bool = False,
+    apply_power: float = 1.0,
+    apply_softmax_per_row: bool = False,
 ) -> np.ndarray:
-    """The matrix after what the options of copy-matrix ask for, in Kaldi's order."""
+    """The matrix after what these options of copy-matrix ask for, in Kaldi's order."""
     if apply_log + apply_exp + apply_softmax_per_row > 1:
         raise KaldiError("only one of --apply-log, --apply-exp and --apply-softmax-per-row can be given")
     matrix = matrix * np.float32(scale) if scale != 1 else matrix
@@ -44,60 +51,45 @@ def change_matrix(
     return matrix ** np.float32(apply_power) if apply_power != 1 else matrix
 
 
-def _copy_matrix_file(source: str, out: str, *, binary: bool = True, **options: Any) -> None:
+def _copy_matrix_file(source: str, out: str, *, binary: bool = True, **changes: Any) -> None:
     check_one_form(source, out)
-    defaults = {k: v for k, v in copy_matrix.__kwdefaults__.items() if k != "binary"}
-    write_file(out, FLOAT_MATRIX, change_matrix(read_file(source, FLOAT_MATRIX), **{**defaults, **options}), binary)
+    write_file(out, FLOAT_MATRIX, change_matrix(read_file(source, FLOAT_MATRIX), **changes), binary)
 
 
 @program(FLOAT_MATRIX, files=_copy_matrix_file)
-def copy_matrix(
-    source: str,
-    out: str,
-    *,
-    binary: bool = True,
-    scale: float = 1.0,
-    apply_log: bool = False,
-    apply_exp: bool = False,
-    apply_power: float = 1.0,
-    apply_softmax_per_row: bool = False,
-) -> Iterator[tuple[str, np.ndarray]]:
+@with_options_of(change_matrix)
+def copy_matrix(source: str, out: str, *, binary: bool = True, **changes: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Copy matrices, and possibly change their format or scale them.
 
     Usage: copy-matrix [options] <matrix-rspecifier> <matrix-wspecifier>
        or: copy-matrix [options] <matrix-rxfilename> <matrix-wxfilename>
     """
     check_one_form(source, out)
-    yield from copy_table(
-        source,
-        FLOAT_MATRIX,
-        lambda matrix: change_matrix(matrix, scale, apply_log, apply_exp, apply_power, apply_softmax_per_row),
-    )
+    yield from copy_table(source, FLOAT_MATRIX, lambda matrix: change_matrix(matrix, **changes))
 
 
-def change_vector(vector: np.ndarray, change_dim: int, scale: float) -> np.ndarray:
+def change_vector(vector: np.ndarray, *, change_dim: int = -1, scale: float = 1.0) -> np.ndarray:
     """The vector scaled, and cut or filled with zeros to `change_dim` if that is not negative."""
     if change_dim >= 0:
         vector = np.pad(vector[:change_dim], (0, max(0, change_dim - len(vector))))
     return vector * np.float32(scale)
 
 
-def _copy_vector_file(source: str, out: str, *, binary: bool = True, change_dim: int = -1, scale: float = 1.0) -> None:
+def _copy_vector_file(source: str, out: str, *, binary: bool = True, **changes: Any) -> None:
     check_one_form(source, out)
-    write_file(out, FLOAT_VECTOR, change_vector(read_file(source, FLOAT_VECTOR), change_dim, scale), binary)
+    write_file(out, FLOAT_VECTOR, change_vector(read_file(source, FLOAT_VECTOR), **changes), binary)
 
 
 @program(FLOAT_VECTOR, files=_copy_vector_file)
-def copy_vector(
-    source: str, out: str, *, binary: bool = True, change_dim: int = -1, scale: float = 1.0
-) -> Iterator[tuple[str, np.ndarray]]:
+@with_options_of(change_vector)
+def copy_vector(source: str, out: str, *, binary: bool = True, **changes: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Copy vectors, and possibly change their format or length.
 
     Usage: copy-vector [options] <vector-rspecifier> <vector-wspecifier>
        or: copy-vector [options] <vector-rxfilename> <vector-wxfilename>
     """
     check_one_form(source, out)
-    yield from copy_table(source, FLOAT_VECTOR, lambda vector: change_vector(vector, change_dim, scale))
+    yield from copy_table(source, FLOAT_VECTOR, lambda vector: change_vector(vector, **changes))
 
 
 def _copy_int_vector_file(source: str, out: str, *, binary: bool = True) -> None:
