@@ -19,19 +19,42 @@ KNOTS = np.array([0, 64, 192, 255])
 FIXED_RANGE = {TWO_BYTE_SIGNED: (-32768.0, 65535.0), ONE_BYTE_UNSIGNED: (0.0, 255.0), ONE_BYTE_ZERO_ONE: (0.0, 1.0)}
 
 
+class CompressedRows:
+    """The matrix behind the token CM, CM2 or CM3, some rows at a time."""
+
+    def __init__(self, reader: Reader, kind: str):
+        self.reader, self.kind, self.begin = reader, kind, 0
+        self.low, self.extent, self.rows, self.columns = struct.unpack("<ffii", reader.take(16))
+        if self.rows < 0 or self.columns < 0:
+            size = f"{self.rows} rows and {self.columns} columns"
+            raise KaldiError(f"{reader.name}: a compressed matrix of {size} (damaged file)")
+        self._data: np.ndarray | None = None  # of CM, which is stored by column
+
+    def skip(self, count: int) -> None:
+        """Leave out rows."""
+        if self.kind != "CM":
+            self.reader.skip(count * self.columns * (2 if self.kind == "CM2" else 1))
+        self.begin += count
+
+    def read(self, count: int) -> np.ndarray:
+        """The next rows: float32[count, columns]."""
+        if self.kind != "CM":
+            dtype, steps = (np.uint16, 65535) if self.kind == "CM2" else (np.uint8, 255)
+            data = self.reader.array(dtype, count * self.columns).reshape(count, self.columns)
+            return np.float32(self.low) + data * np.float32(self.extent / steps)
+        if self._data is None:
+            knots = self.reader.array(np.uint16, 4 * self.columns).reshape(self.columns, 4)
+            self._data = self.reader.array(np.uint8, self.rows * self.columns).reshape(self.columns, self.rows)
+            self._heights = np.float32(self.low) + knots * np.float32(self.extent / 65535)
+        part = self._data[:, self.begin : self.begin + count]
+        self.begin += count
+        return np.ascontiguousarray(_piecewise(self._heights, part).T)
+
+
 def read_compressed(reader: Reader, kind: str) -> np.ndarray:
     """The matrix behind the token CM, CM2 or CM3, as float32[rows, columns]."""
-    low, extent, rows, columns = struct.unpack("<ffii", reader.take(16))
-    if rows < 0 or columns < 0:
-        raise KaldiError(f"{reader.name}: a compressed matrix of {rows} rows and {columns} columns (damaged file)")
-    if kind != "CM":
-        dtype, steps = (np.uint16, 65535) if kind == "CM2" else (np.uint8, 255)
-        data = reader.array(dtype, rows * columns).reshape(rows, columns)
-        return np.float32(low) + data * np.float32(extent / steps)
-    knots = reader.array(np.uint16, 4 * columns).reshape(columns, 4)
-    data = reader.array(np.uint8, rows * columns).reshape(columns, rows)
-    heights = np.float32(low) + knots * np.float32(extent / 65535)
-    return np.ascontiguousarray(_piecewise(heights, data).T)
+    matrix = CompressedRows(reader, kind)
+    return matrix.read(matrix.rows)
 
 
 def _piecewise(heights: np.ndarray, data: np.ndarray) -> np.ndarray:

@@ -6,12 +6,13 @@ An rxfilename is a path, `path:offset`, `-` or `command |`; a wxfilename is a pa
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from kaldi.base.text import decode, encode
 from kaldi.base.whole_file import WholeFile
 
 CHUNK = 1 << 18
+HEAD = 1 << 12  # enough for the header of an object that is looked up by its place
 SPACE = b" \t\n\r"
 ASCII_SPACE = " \t\n\r\f\v"
 WORDS = re.compile(f"[^{ASCII_SPACE}]+")
@@ -49,8 +51,8 @@ class PipedFile(str):
 class Reader:
     """A binary stream with the look-ahead that Kaldi's formats need; errors name the stream."""
 
-    def __init__(self, stream: BinaryIO, name: str, process: subprocess.Popen | None = None):
-        self.stream, self.name, self.process = stream, name, process
+    def __init__(self, stream: BinaryIO, name: str, process: subprocess.Popen | None = None, chunk: int = CHUNK):
+        self.stream, self.name, self.process, self.chunk = stream, name, process, chunk
         self.buffer, self.position = b"", 0
 
     def _fill(self, count: int) -> bool:
@@ -60,13 +62,16 @@ class Reader:
             return True
         pieces = [self.buffer[self.position :]]
         while missing > 0:
-            piece = self.stream.read(max(missing, CHUNK))
+            piece = self.stream.read(max(missing, self.chunk))
             if not piece:
                 break
             pieces.append(piece)
             missing -= len(piece)
         self.buffer, self.position = b"".join(pieces), 0
         return missing <= 0
+
+    def _cut_short(self) -> KaldiError:
+        return KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
 
     def peek(self, count: int = 1) -> bytes:
         """The next `count` bytes, fewer at the end of the stream, without moving."""
@@ -76,19 +81,50 @@ class Reader:
     def take(self, count: int) -> bytes:
         """The next `count` bytes. Raises KaldiError when the stream ends before."""
         if count < 0 or not self._fill(count):
-            raise KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
+            raise self._cut_short()
         start, self.position = self.position, self.position + count
         return self.buffer[start : self.position]
 
     def look(self, form: struct.Struct, offset: int) -> tuple:
         """The numbers that lie `offset` bytes ahead, without moving."""
         if not self._fill(offset + form.size):
-            raise KaldiError(f"{self.name}: the file ends in the middle of an object (truncated, or not a Kaldi file)")
+            raise self._cut_short()
         return form.unpack_from(self.buffer, self.position + offset)
 
     def array(self, dtype: np.dtype | type, count: int) -> np.ndarray:
-        """`count` numbers as they lie in memory; a copy, so writable."""
-        return np.frombuffer(self.take(np.dtype(dtype).itemsize * count), dtype).copy()
+        """`count` numbers as they lie in memory, writable. What is not in the buffer is read into its place."""
+        if count < 0:
+            raise self._cut_short()
+        try:
+            numbers = np.empty(count, dtype)
+        except MemoryError:
+            raise KaldiError(
+                f"{self.name}: an object of {count} numbers does not fit into memory, or is damaged"
+            ) from None
+        room = memoryview(numbers.view(np.uint8))
+        ahead = self.buffer[self.position : self.position + len(room)]
+        room[: len(ahead)] = ahead
+        self.position += len(ahead)
+        room = room[len(ahead) :]
+        while room:
+            self.buffer, self.position = b"", 0
+            got = self.stream.readinto(room)
+            if not got:
+                raise self._cut_short()
+            room = room[got:]
+        return numbers
+
+    def skip(self, count: int) -> None:
+        """Go on `count` bytes ahead, without reading them where the stream is a file."""
+        left = self.position + count - len(self.buffer)
+        if left <= 0:
+            self.position += count
+        elif self.stream.seekable():
+            self.stream.seek(left, SEEK_CUR)
+            self.buffer, self.position = b"", 0
+        else:
+            while count > 0:
+                count -= len(self.take(min(count, CHUNK)))
 
     def until(self, stops: bytes) -> bytes:
         """Bytes up to the first of `stops` or the end of the stream; the stop is not consumed."""
@@ -231,7 +267,7 @@ class Reader:
 
 def open_command(command: str, name: str) -> Reader:
     """What a shell command prints."""
-    process = subprocess.Popen(["bash", "-c", f"set -o pipefail; {command}"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(["bash", "-c", encode(f"set -o pipefail; {command}")], stdout=subprocess.PIPE)
     return Reader(cast(BinaryIO, process.stdout), name, process)
 
 
@@ -249,13 +285,15 @@ def open_input(rxfilename: str) -> Reader:
         return Reader(sys.stdin.buffer, "standard input")
     path, colon, offset = name.rpartition(":")
     if not (colon and offset.isdigit()):
-        path, offset = name, "0"
+        path, offset = name, ""
     try:
-        stream = open(path, "rb", buffering=0)  # noqa: PTH123 -- Reader buffers, and closes it
+        stream = open(encode(path), "rb", buffering=0)  # noqa: PTH123 -- Reader buffers, and closes it
     except OSError as error:
         raise KaldiError(f"cannot open {path}: {error.strerror}") from None
-    stream.seek(int(offset)) if offset != "0" else None
-    return Reader(stream, name)
+    if not offset:
+        return Reader(stream, name)
+    stream.seek(int(offset))
+    return Reader(stream, name, chunk=HEAD)
 
 
 def read_lines(rxfilename: str) -> list[str]:
@@ -293,8 +331,18 @@ class Output:
             except OSError as error:
                 raise KaldiError(f"cannot write {name}: {error.strerror}") from None
 
-    def write(self, data: bytes) -> None:
-        self.written += self.stream.write(data)
+    def write(self, data: bytes | memoryview) -> None:
+        try:
+            self.written += self.stream.write(data)
+        except OSError as error:
+            self._name(error)
+            raise
+
+    def _name(self, error: OSError) -> None:
+        """Say in the error what could not be written."""
+        error.filename = "standard output" if self.standard else self.name
+        if self.standard:  # or Python writes what is left again at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     def header(self, binary: bool) -> None:
         """The binary header, which text files lack."""
@@ -326,7 +374,11 @@ class Output:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if self.standard:
-            self.stream.flush()
+            try:
+                self.stream.flush()
+            except OSError as error:
+                self._name(error)
+                raise
             return
         if isinstance(self.stream, BytesIO):
             return

@@ -24,6 +24,7 @@ class Kind(NamedTuple):
     read: Callable[[Reader, bool], Any]
     write: Callable[[Output, Any, bool], None]
     header: bool = True  # False: never preceded by the binary header (words, wave files, FSTs)
+    lazy: bool = False  # True: reading goes on after read(), until the next object is asked for
 
 
 TAGGED = np.dtype([("size", "i1"), ("value", "<i4")])  # an integer with its size before it

@@ -162,6 +162,16 @@ def _read_object(reader: Reader, kind: Kind, key: str) -> Any:
         raise KaldiError(f"{reader.name}: entry {key!r} is not a {kind.name}") from None
 
 
+def read_script(file: str) -> dict[str, str]:
+    """Key to rxfilename, in the order of a script file. Raises KaldiError for a key that is there more than once."""
+    entries = _script_lines(file)
+    script = dict(entries)
+    if len(script) < len(entries):
+        twice = Counter(key for key, _ in entries).most_common(1)[0][0]
+        raise KaldiError(f"{file}: {twice!r} is there more than once")
+    return script
+
+
 def _script_lines(file: str) -> list[tuple[str, str]]:
     entries = []
     for number, line in enumerate(read_lines(file), 1):
@@ -183,7 +193,7 @@ class _ScriptReader:
         self.reader: Reader | None = None
 
     def read(self, key: str, rxfilename: str) -> Any:
-        name, ranges = _split_range(rxfilename)
+        name, ranges = split_range(rxfilename)
         path, _, offset = name.rpartition(":")
         if self.reader and path and path == self.path and offset.isdigit():
             self.reader.seek(int(offset))
@@ -192,9 +202,9 @@ class _ScriptReader:
             self.close()
             value = self._open_and_read(key, name)
             self.path = path
-            if not (path and offset.isdigit()):
+            if not (path and offset.isdigit()) and not self.kind.lazy:
                 self.close(key)
-        return value if ranges is None else _part(value, ranges, rxfilename)
+        return value if ranges is None else part_of(value, ranges, rxfilename)
 
     def _open_and_read(self, key: str, name: str) -> Any:
         try:
@@ -215,19 +225,19 @@ class _ScriptReader:
             warn(f"{failure}; entry {key!r}")
 
 
-def _split_range(rxfilename: str) -> tuple[str, str | None]:
+def split_range(rxfilename: str) -> tuple[str, str | None]:
     """The file and the range of `file[range]`, or None if there is none."""
     name, bracket, ranges = rxfilename.rstrip().rpartition("[")
     return (name, ranges[:-1]) if bracket and ranges.endswith("]") else (rxfilename, None)
 
 
-def _part(value: Any, ranges: str, name: str) -> np.ndarray:
+def part_of(value: Any, ranges: str, name: str) -> np.ndarray:
     """The part `first:last` (rows, then columns after a comma; both ends included) of a matrix or vector.
 
     Rows may end up to two behind the last one, as in Kaldi: segments are rounded to frames.
     """
     parts = ranges.split(",")
-    if not isinstance(value, np.ndarray) or len(parts) > value.ndim:
+    if not hasattr(value, "shape") or len(parts) > value.ndim:
         raise KaldiError(f"{name}: the object is none that the range [{ranges}] could be of")
     slices = []
     for axis, (part, size) in enumerate(zip(parts, value.shape, strict=False)):
@@ -281,11 +291,7 @@ class RandomAccess:
         self.last = self.requested = ""
         self.script: dict[str, str] | None = None
         if spec.script:
-            entries = _script_lines(spec.file)
-            self.script = dict(entries)
-            if len(self.script) < len(entries):
-                twice = Counter(key for key, _ in entries).most_common(1)[0][0]
-                raise KaldiError(f"{spec.file}: {twice!r} is there more than once")
+            self.script = read_script(spec.file)
             self.objects = _ScriptReader(kind)
         else:
             self.stream = _up_to_failure(read_table(rspecifier, kind))
@@ -402,10 +408,10 @@ class TableWriter:
 
 def read_file(rxfilename: str, kind: Kind) -> Any:
     """One object in a file of its own (a model, a matrix, ...)."""
-    name, ranges = _split_range(rxfilename) if kind.name == "matrix" else (rxfilename, None)
+    name, ranges = split_range(rxfilename) if kind.name == "matrix" else (rxfilename, None)
     with open_input(name) as reader:
         value = _read_object(reader, kind, rxfilename)
-    return value if ranges is None else _part(value, ranges, rxfilename)
+    return value if ranges is None else part_of(value, ranges, rxfilename)
 
 
 def write_file(wxfilename: str, kind: Kind, value: Any, binary: bool = True) -> None:

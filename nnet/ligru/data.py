@@ -19,7 +19,15 @@ import numpy as np
 import torch
 
 from nnet.ligru.packing import Packing, pack
-from nnet.ligru.tables import TableError, matrix_shape, read_integers, read_matrix, read_scp
+from nnet.ligru.tables import (
+    TableError,
+    integers_length,
+    matrix_shape,
+    read_integers,
+    read_matrix,
+    read_scp,
+    read_statistics,
+)
 
 log = logging.getLogger("ligru")
 
@@ -173,7 +181,7 @@ class Corpus:
         key = stream, speaker
         if key not in self._stats:
             place = self._stats_at[stream][speaker]
-            stats = read_matrix(place).astype(np.float64)
+            stats = read_statistics(place)
             if stats.shape != (2, self.dims[stream] + 1) or not np.isfinite(stats).all() or stats[0, -1] <= 0:
                 raise TableError(
                     f"the CMVN statistics of its speaker {speaker} ({place}) are not those of finite features of "
@@ -204,21 +212,6 @@ class Corpus:
         for utterance in self.utterances:
             with contextlib.suppress(TableError):  # is named and left out when its batch is due
                 self.targets(utterance)
-
-
-def integers_length(rxfilename: str) -> int:
-    """Number of elements of the integer vector at an extended filename."""
-    path, _, offset = rxfilename.rpartition(":")
-    if path and offset.isdigit():
-        try:
-            with Path(path).open("rb") as stream:
-                stream.seek(int(offset))
-                header = stream.read(7)
-        except OSError as error:
-            raise TableError(f"{rxfilename}: cannot be read ({error.strerror})") from None
-        if header[:3] == b"\0B\4" and len(header) == 7:
-            return int.from_bytes(header[3:], "little")
-    return len(read_integers(rxfilename))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

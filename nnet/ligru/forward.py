@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
+from kaldi.base.log import KaldiError
 from nnet.ligru.threads import sleep_while_waiting
 
 DESCRIPTION = """Write log p(pdf | frame) - S log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
 <nnet-dir> holds final.pt and ali_train_pdf.counts; of several, the mean of the posteriors is taken. The features must
 have the CMVN of the training: the options of apply-cmvn for it are in <nnet-dir>/cmvn_opts. An utterance without
-frames, or with features that are not finite, is named and left out. Example:
+frames, or with features that are not finite, is named and left out; log-likelihoods that are not finite are an error.
+A recording of more than 100 seconds is computed in blocks. Example:
 python3 -m nnet.ligru.forward exp/ligru "ark:apply-cmvn $(cat exp/ligru/cmvn_opts) --utt2spk=ark:$data/utt2spk
 scp:$data/cmvn.scp scp:$data/feats.scp ark:- |" ark:-"""
 
@@ -46,41 +47,27 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         sleep_while_waiting()
+        from kaldi.matrix.rows import MATRIX_ROWS
+        from kaldi.util.table import TableWriter
         from nnet.ligru.memory import keep_freed_memory
         from nnet.ligru.scorer import Scorer  # PyTorch takes seconds to import
-        from nnet.ligru.tables import MatrixWriter, read_matrices
 
         keep_freed_memory()
         scorer = Scorer(args.directories, args.use_gpu, args.prior_scale)
-        read = written = frames = 0
-        with MatrixWriter(args.wspecifier) as writer:
-            for batch in gather(read_matrices(args.rspecifier), args.batch_frames):
-                read += len(batch)
-                for id, loglikes in scorer(batch):
-                    writer.write(id, loglikes)
-                    written += 1
-                    frames += len(loglikes)
+        written = frames = 0
+        with TableWriter(args.wspecifier, MATRIX_ROWS) as writer:
+            for id, loglikes in scorer.of_table(args.rspecifier, args.batch_frames):
+                writer.write(id, loglikes)
+                written += 1
+                frames += loglikes.rows
             if written == 0:
                 raise ValueError(f"{args.rspecifier}: no features of any utterance that can be used")
-        logging.info("%d utterances, %d frames, %d utterances left out", written, frames, read - written)
-    except (ValueError, OSError) as error:
-        print(f"nnet.ligru.forward: error: {error}", file=sys.stderr)
+        logging.info("%d utterances, %d frames, %d utterances left out", written, frames, scorer.left_out)
+    except (ValueError, OSError, KaldiError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"nnet.ligru.forward: error: {reason}", file=sys.stderr)
         return 1
     return 0
-
-
-def gather(tables: Iterator[tuple], batch_frames: int) -> Iterator[list[tuple]]:
-    """Groups of utterances in their order, of up to batch_frames frames."""
-    group: list[tuple] = []
-    total = 0
-    for id, feats in tables:
-        if group and total + len(feats) > batch_frames:
-            yield group
-            group, total = [], 0
-        group.append((id, feats))
-        total += len(feats)
-    if group:
-        yield group
 
 
 if __name__ == "__main__":

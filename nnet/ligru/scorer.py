@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kaldi.matrix.rows import MATRIX_ROWS, Blocks, MatrixRows
+from kaldi.util.table import read_table
 from nnet.ligru import checkpoint
 from nnet.ligru.data import DataError, splice_context
 from nnet.ligru.device import choose_device
@@ -20,6 +22,9 @@ from nnet.ligru.tables import read_vector
 log = logging.getLogger("ligru")
 
 COUNTS = "ali_train_pdf.counts"
+# A recording of more frames than LONGEST is computed in blocks, each with so many frames on both sides that its first
+# and last states have forgotten where it began and ends.
+LONGEST, BLOCK, MARGIN = 10000, 2000, 300
 
 
 class Scorer:
@@ -28,6 +33,7 @@ class Scorer:
     def __init__(self, directories: Sequence[Path], use_gpu: str, prior_scale: float = 1.0) -> None:
         self.device = choose_device(use_gpu)
         self.directories = directories
+        self.left_out = 0  # utterances
         loaded = [
             checkpoint.build_model(checkpoint.load(path), path)
             for path in (directory / checkpoint.FINAL for directory in directories)
@@ -62,10 +68,57 @@ class Scorer:
         """
         yield from self._score([(id, feats) for id, feats in utterances if self._is_usable(id, feats)])
 
+    def of_table(self, rspecifier: str, batch_frames: int) -> Iterator[tuple[str, Blocks]]:
+        """Log-likelihoods of the utterances of a table, in their order: several are computed at once, up to so many
+        frames together, and a long recording in blocks. KaldiError for a table that cannot be read."""
+        group: list[tuple[str, np.ndarray]] = []
+
+        def of_group() -> Iterator[tuple[str, Blocks]]:
+            for id, loglikes in self(group):
+                yield id, Blocks(*loglikes.shape, iter([loglikes]))
+            group.clear()
+
+        for id, rows in read_table(rspecifier, MATRIX_ROWS):
+            is_long = len(rows) > LONGEST
+            if is_long or sum(len(feats) for _, feats in group) + len(rows) > batch_frames:
+                yield from of_group()
+            if is_long:
+                yield id, Blocks(len(rows), self.models[0].num_pdfs, self.in_blocks(id, rows, batch_frames))
+            else:
+                group.append((id, rows.read()))
+        yield from of_group()
+
+    def in_blocks(self, id: str, rows: MatrixRows, batch_frames: int) -> Iterator[np.ndarray]:
+        """Features of a long recording, read as they are needed, to its log-likelihoods, in blocks of frames.
+
+        DataError if a part of them cannot be used: the recording cannot be left out any more.
+        """
+        total = len(rows)
+        step = BLOCK * max(1, batch_frames // (BLOCK + 2 * MARGIN))
+        window, begin = rows.read(0), 0  # features around those of this step, and the first one's place
+        for first in range(0, total, step):
+            last = min(first + step, total)
+            more = rows.read(last + MARGIN - begin - len(window))
+            old = max(0, first - MARGIN) - begin
+            window, begin = np.vstack([window[old:], more]), begin + old
+            pieces, inner = [], []
+            for start in range(first, last, BLOCK):
+                end = min(start + BLOCK, last)
+                left = max(0, start - MARGIN)
+                piece = window[left - begin : end + MARGIN - begin]
+                pieces.append((f"{id}[{left}:{left + len(piece) - 1}]", piece))
+                inner.append(slice(start - left, end - left))
+            outputs = list(self(pieces))
+            if len(outputs) < len(pieces):
+                raise DataError(f"utterance {id} of {total} frames cannot be computed (see the warning above)")
+            for (_, loglikes), part in zip(outputs, inner, strict=True):
+                yield loglikes[part]
+
     def _is_usable(self, id: str, feats: np.ndarray) -> bool:
         """Whether they are finite numbers; DataError if they are not what the models were trained on."""
         if feats.size == 0:
             log.warning("utterance %s has no frames and is left out", id)
+            self.left_out += 1
             return False
         if feats.shape[1] != self.feats_dim:
             raise DataError(
@@ -74,6 +127,7 @@ class Scorer:
             )
         if not np.isfinite(feats).all():
             log.warning("utterance %s has features that are not finite and is left out", id)
+            self.left_out += 1
             return False
         return True
 
@@ -88,12 +142,20 @@ class Scorer:
             if not is_out_of_memory(error):
                 raise
         else:
-            yield from zip(ids, loglikes, strict=True)
+            for id, matrix in zip(ids, loglikes, strict=True):
+                if not np.isfinite(matrix).all():
+                    names = " or ".join(str(directory / checkpoint.FINAL) for directory in self.directories)
+                    raise DataError(
+                        f"utterance {id}: its log-likelihoods are not finite: {names} is of a training that diverged, "
+                        "or was not trained on such features"
+                    )
+                yield id, matrix
             return
         give_back_memory()  # not in the except clause: as long as there is an error, so are the tensors of its frames
         frames, half = sum(map(len, feats)), len(ids) // 2
         if half == 0:
             log.warning("out of memory: utterance %s of %d frames is left out", ids[0], frames)
+            self.left_out += 1
             return
         log.warning("out of memory with %d utterances of %d frames: they are halved", len(ids), frames)
         yield from self._score(utterances[:half])
@@ -106,10 +168,12 @@ class Scorer:
         packing = pack([len(feats[i]) for i in order])
         packed = torch.from_numpy(np.concatenate([feats[i] for i in order])[packing.source]).to(self.device)
         reverse = torch.from_numpy(packing.reverse).to(self.device)
-        outputs = [model(packed, packing.sizes, reverse)[0].log_softmax(1) for model in self.models]
-        posteriors = torch.logsumexp(torch.stack(outputs), 0) - math.log(len(outputs))
+        posteriors = self.models[0](packed, packing.sizes, reverse)[0].log_softmax(1)
+        for model in self.models[1:]:
+            posteriors = torch.logaddexp(posteriors, model(packed, packing.sizes, reverse)[0].log_softmax(1))
+        posteriors -= self.log_priors + math.log(len(self.models))
         loglikes = torch.empty_like(posteriors)
-        loglikes[torch.from_numpy(packing.source).to(self.device)] = posteriors - self.log_priors
+        loglikes[torch.from_numpy(packing.source).to(self.device)] = posteriors
         parts = np.split(loglikes.cpu().numpy(), np.cumsum([len(feats[i]) for i in order])[:-1])
         by_utterance = dict(zip(order, parts, strict=True))
         return [by_utterance[i] for i in range(len(feats))]

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from nnet.ligru.tables import kaldi_io
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.table import read_table
+
+# Tables are written by the package of Kaldi's users, so that our readers meet what others wrote. It asks for a
+# KALDI_ROOT when it is imported and puts it on the PATH, which is not to change.
+_environment = dict(os.environ)
+os.environ["KALDI_ROOT"] = "/"
+import kaldi_io  # noqa: E402
+
+os.environ.clear()
+os.environ.update(_environment)
+
+
+def read_matrices(rspecifier: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Keys and matrices of a table."""
+    return read_table(rspecifier, FLOAT_MATRIX)
 
 
 def write_table(path: Path, table: dict[str, np.ndarray]) -> None:

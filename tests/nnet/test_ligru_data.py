@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ligru_task import make_task, write_table
+from ligru_task import make_task, read_matrices, write_table
 
+from kaldi.base.log import KaldiError
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.table import TableWriter
 from nnet.ligru.data import (
     Corpus,
     DataError,
@@ -23,7 +26,7 @@ from nnet.ligru.data import (
     splice_context,
 )
 from nnet.ligru.packing import pack
-from nnet.ligru.tables import MatrixWriter, TableError, matrix_shape, read_matrices, read_matrix, read_scp, read_vector
+from nnet.ligru.tables import TableError, matrix_shape, read_matrix, read_scp, read_vector
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,7 +169,7 @@ def test_targets_that_cannot_be_used(task, caplog):
     train = corpus(task)
     train.utterances[0].pdfs = f"{task}/none.ark:5"
     assert len(load_batch(train, [Segment(i, 0, 5) for i in range(3)], set()).ids) == 2
-    assert f"utterance {next(iter(table))} is left out: {task}/none.ark:5: cannot be read" in caplog.text
+    assert f"utterance {next(iter(table))} is left out: cannot open {task}/none.ark: No such file" in caplog.text
     train.check_targets()
     train.utterances[1].pdfs = read_scp(task / "bad.scp")["one"]
     with pytest.raises(DataError, match="has pdf-id -1, the model only 12 pdfs"):
@@ -218,28 +221,28 @@ def test_damaged_archive(tmp_path, content):
     path = tmp_path / "x.ark"
     path.write_bytes(content)
     if content:
-        with pytest.raises(TableError, match=str(path)):
+        with pytest.raises(KaldiError, match=str(path)):
             list(read_matrices(f"ark:{path}"))
     else:
         assert list(read_matrices(f"ark:{path}")) == []
 
 
 def test_tables_by_pipe(tmp_path):
-    with MatrixWriter(f"ark:| cat > {tmp_path}/x.ark") as writer:
+    with TableWriter(f"ark:| cat > {tmp_path}/x.ark", FLOAT_MATRIX) as writer:
         writer.write("a", np.ones((2, 3)))
     assert not list(tmp_path.glob("*.tmp*"))
     ((key, matrix),) = read_matrices(f"ark:cat {tmp_path}/x.ark |")
     assert key == "a" and (matrix == 1).all()
-    with pytest.raises(TableError, match="exit 3: failed with status 3"):
+    with pytest.raises(KaldiError, match="the command failed with status 3: exit 3"):
         list(read_matrices("ark:exit 3 |"))
-    with pytest.raises(TableError, match="not an rspecifier"):
+    with pytest.raises(KaldiError, match="not an rspecifier"):
         list(read_matrices("x.ark"))
-    with pytest.raises(TableError, match="cannot be read"):
+    with pytest.raises(TableError, match="cannot open"):
         read_vector(str(tmp_path / "none"))
 
 
 def test_failed_writing_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), MatrixWriter(f"ark:{tmp_path}/x.ark") as writer:
+    with pytest.raises(RuntimeError), TableWriter(f"ark:{tmp_path}/x.ark", FLOAT_MATRIX) as writer:
         writer.write("a", np.ones((2, 3)))
         raise RuntimeError
     assert not list(tmp_path.iterdir())

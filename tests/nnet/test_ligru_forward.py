@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ligru_task import make_task, write_table
+from ligru_task import make_task, read_matrices, write_table
 
-from nnet.ligru import checkpoint, forward
+from nnet.ligru import checkpoint, forward, scorer
 from nnet.ligru.config import read_config
 from nnet.ligru.model import AcousticModel
 from nnet.ligru.scorer import COUNTS, Scorer
-from nnet.ligru.tables import read_matrices, read_vector
+from nnet.ligru.tables import read_vector
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,16 +116,16 @@ def test_bad_utterances_are_left_out(task, tmp_path, caplog):
 
 def test_out_of_memory(task, tmp_path, caplog, monkeypatch):
     """Groups are halved; what does not fit alone is left out."""
-    scorer = Scorer([untrained(task, tmp_path / "nnet")], "false")
-    whole = scorer._loglikes
-    monkeypatch.setattr(scorer, "_loglikes", lambda feats: whole(feats) if sum(map(len, feats)) < 9 else memory(feats))
+    ours = Scorer([untrained(task, tmp_path / "nnet")], "false")
+    whole = ours._loglikes
+    monkeypatch.setattr(ours, "_loglikes", lambda feats: whole(feats) if sum(map(len, feats)) < 9 else memory(feats))
 
     def memory(feats):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
     lengths = {"a": 4, "long": 20, "b": 3, "c": 5}
     utterances = [(id, np.ones((frames, 8), np.float32)) for id, frames in lengths.items()]
-    output = dict(scorer(utterances))
+    output = dict(ours(utterances))
     assert {id: len(loglikes) for id, loglikes in output.items()} == {"a": 4, "b": 3, "c": 5}
     np.testing.assert_array_equal(output["c"], whole([utterances[3][1]])[0])
     assert [record.message for record in caplog.records] == [
@@ -131,9 +133,9 @@ def test_out_of_memory(task, tmp_path, caplog, monkeypatch):
         "out of memory with 2 utterances of 24 frames: they are halved",
         "out of memory: utterance long of 20 frames is left out",
     ]
-    monkeypatch.setattr(scorer, "_loglikes", lambda feats: 1 / 0)
+    monkeypatch.setattr(ours, "_loglikes", lambda feats: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        list(scorer(utterances))
+        list(ours(utterances))
 
 
 def wide(tmp_path: Path) -> str:
@@ -157,8 +159,8 @@ def empty(tmp_path: Path) -> str:
         (wide, "utterance u1 has features of dimension 9, .* was trained on 8"),
         (infinite, "no features of any utterance"),
         (empty, "no features of any utterance"),
-        (lambda tmp_path: "ark:false |", "false: failed with status 1"),
-        (lambda tmp_path: "scp:/none.scp", "/none.scp: no such file"),
+        (lambda tmp_path: "ark:false |", "the command failed with status 1: false"),
+        (lambda tmp_path: "scp:/none.scp", "cannot open /none.scp: No such file"),
     ],
 )
 def test_bad_features(task, tmp_path, capsys, feats, message):
@@ -173,8 +175,8 @@ def test_bad_outputs(task, tmp_path, capsys):
     (tmp_path / f"x.ark.tmp{os.getpid()}").symlink_to("/dev/full")
     assert run(nnet, feats, f"ark:{tmp_path}/x.ark") == 1
     assert f"{tmp_path}/x.ark: No space left on device" in capsys.readouterr().err
-    assert run(nnet, feats, f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") == 1
-    assert "is not a wspecifier for a binary archive" in capsys.readouterr().err
+    assert run(nnet, feats, f"ark,txt:{tmp_path}/x.ark") == 1
+    assert "not a wspecifier: 'ark,txt:" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["nnet"]
     assert run(nnet, feats, "ark:| true") == 1
     assert "| true: Broken pipe" in capsys.readouterr().err
@@ -186,6 +188,87 @@ def test_bad_outputs(task, tmp_path, capsys):
     )
     assert result.returncode == 1
     assert result.stderr == "nnet.ligru.forward: error: standard output: No space left on device\n"
+
+
+def test_outputs_that_are_no_files(task, tmp_path):
+    """A device, which is another one of the same kind as /dev/null, and a link: both stay."""
+    nnet, feats = untrained(task, tmp_path / "nnet"), f"scp:{task}/data-dev/feats.scp"
+    (tmp_path / "link.ark").symlink_to(tmp_path / "disk.ark")
+    assert run(nnet, feats, f"ark,scp:{tmp_path}/link.ark,{tmp_path}/x.scp") == 0
+    assert (tmp_path / "link.ark").is_symlink() and (tmp_path / "disk.ark").stat().st_size > 0
+    assert [id for id, _ in read_matrices(f"scp:{tmp_path}/x.scp")] == [id for id, _ in read_matrices(feats)]
+    try:
+        os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        (tmp_path / "null").write_bytes(b"")
+    except PermissionError:
+        pytest.skip("only root makes devices, and not everywhere")
+    assert run(nnet, feats, f"ark:{tmp_path}/null") == 0
+    assert (tmp_path / "null").is_char_device()
+
+
+@pytest.mark.parametrize("changes", [{}, {"network": "mlp", "context": (3, 2)}, {"directions": 1}])
+def test_long_recordings_are_computed_in_blocks(task, tmp_path, monkeypatch, changes):
+    """The same as at once; blocks whose length is no divisor of the recording's, with others before and behind."""
+    nnet = untrained(task, tmp_path / "nnet", **changes)
+    rng = np.random.default_rng(1)
+    lengths = {"a": 20, "long": 333, "b": 100, "longer": 500, "c": 7}
+    write_table(tmp_path / "x", {id: rng.normal(size=(n, 8)).astype(np.float32) for id, n in lengths.items()})
+    assert run(nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/whole.ark") == 0
+    monkeypatch.setattr(scorer, "LONGEST", 100)
+    monkeypatch.setattr(scorer, "BLOCK", 30)
+    monkeypatch.setattr(scorer, "MARGIN", 40)
+    whole = dict(read_matrices(f"ark:{tmp_path}/whole.ark"))
+    for frames in (1, 350, 10000):
+        assert run("--batch-frames", frames, nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/blocks.ark") == 0
+        blocks = dict(read_matrices(f"ark:{tmp_path}/blocks.ark"))
+        assert list(blocks) == list(lengths)
+        for id, loglikes in blocks.items():
+            np.testing.assert_allclose(loglikes, whole[id], atol=1e-3)
+
+
+def test_long_recordings_that_cannot_be_used(task, tmp_path, capsys, monkeypatch):
+    nnet = untrained(task, tmp_path / "nnet")
+    monkeypatch.setattr(scorer, "LONGEST", 20)
+    feats = np.ones((30, 8), np.float32)
+    feats[25] = np.nan
+    write_table(tmp_path / "x", {"a": feats[:20], "long": feats})
+    assert run(nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/y.ark") == 1
+    assert "utterance long of 30 frames cannot be computed" in capsys.readouterr().err
+    (tmp_path / "x.ark").write_bytes((tmp_path / "x.ark").read_bytes()[:-9])
+    assert run(nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/y.ark") == 1
+    assert "x.ark: the file ends in the middle of an object" in capsys.readouterr().err
+    assert not list(tmp_path.glob("y.ark*"))
+
+
+def test_memory_does_not_grow_with_the_recording(task, tmp_path):
+    """Eight times the frames, 100 MB of log-likelihoods: the features that are held stay as many."""
+    peaks = []
+    ours = Scorer([untrained(task, tmp_path / "nnet")], "false")
+    ours._loglikes = lambda pieces: [np.zeros((len(piece), 500), np.float32) for piece in pieces]
+    for frames in (20000, 160000):
+        write_table(tmp_path / "x", {"long": np.ones((frames, 8), np.float32)})
+        tracemalloc.start()
+        for _, loglikes in ours.of_table(f"ark:{tmp_path}/x.ark", 10000):
+            assert sum(map(len, loglikes.blocks)) == loglikes.rows == frames
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_loglikes_that_are_not_finite_are_named(task, tmp_path, capsys, monkeypatch, long):
+    nnet = untrained(task, tmp_path / "nnet")
+    contents = checkpoint.load(nnet / checkpoint.FINAL)
+    contents["weights"]["pdfs.bias"][3] = float("nan")
+    checkpoint.save(nnet / checkpoint.FINAL, contents)
+    monkeypatch.setattr(scorer, "LONGEST", 5 if long else 100)
+    first = next(id for id, _ in read_matrices(f"scp:{task}/data-dev/feats.scp"))
+    assert run("--batch-frames", 1, nnet, f"scp:{task}/data-dev/feats.scp", f"ark:{tmp_path}/x.ark") == 1
+    error = capsys.readouterr().err
+    assert re.search(
+        rf"utterance {first}\S*: its log-likelihoods are not finite: {nnet}/final.pt is of a training", error
+    )
+    assert not list(tmp_path.glob("x.ark*"))
 
 
 def test_bad_models(task, tmp_path, capsys):

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from ligru_task import write_table
+from ligru_task import read_matrices, write_table
 from recipe_copy import golden, link_recipe
 
 from nnet.ligru.data import Corpus
-from nnet.ligru.tables import read_matrices
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
