@@ -100,7 +100,7 @@ def write_blocks(out: Output, matrix: Blocks, binary: bool) -> None:
     out.integer(matrix.columns, True)
     written = 0
     for block in matrix.blocks:
-        out.write(np.ascontiguousarray(block, np.float32))
+        out.write(np.ascontiguousarray(block, np.float32).data)
         written += len(block)
     if written != matrix.rows:
         raise KaldiError(f"{out.name}: {written} rows of a matrix of {matrix.rows}")

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from io import SEEK_CUR, BytesIO
+from io import SEEK_CUR, BufferedIOBase, BytesIO
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -101,14 +101,14 @@ class Reader:
             raise KaldiError(
                 f"{self.name}: an object of {count} numbers does not fit into memory, or is damaged"
             ) from None
-        room = memoryview(numbers.view(np.uint8))
+        room = numbers.view(np.uint8).data
         ahead = self.buffer[self.position : self.position + len(room)]
         room[: len(ahead)] = ahead
         self.position += len(ahead)
         room = room[len(ahead) :]
         while room:
             self.buffer, self.position = b"", 0
-            got = self.stream.readinto(room)
+            got = cast(BufferedIOBase, self.stream).readinto(room)
             if not got:
                 raise self._cut_short()
             room = room[got:]

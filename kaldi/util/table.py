@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kaldi.base.log import KaldiError, warn
 from kaldi.base.text import encode
 from kaldi.util.io import ASCII_SPACE, Output, PipedFile, Reader, open_input, read_lines, split
@@ -231,7 +229,7 @@ def split_range(rxfilename: str) -> tuple[str, str | None]:
     return (name, ranges[:-1]) if bracket and ranges.endswith("]") else (rxfilename, None)
 
 
-def part_of(value: Any, ranges: str, name: str) -> np.ndarray:
+def part_of(value: Any, ranges: str, name: str) -> Any:
     """The part `first:last` (rows, then columns after a comma; both ends included) of a matrix or vector.
 
     Rows may end up to two behind the last one, as in Kaldi: segments are rounded to frames.

@@ -75,7 +75,7 @@ class Scorer:
 
         def of_group() -> Iterator[tuple[str, Blocks]]:
             for id, loglikes in self(group):
-                yield id, Blocks(*loglikes.shape, iter([loglikes]))
+                yield id, Blocks(len(loglikes), loglikes.shape[1], iter([loglikes]))
             group.clear()
 
         for id, rows in read_table(rspecifier, MATRIX_ROWS):

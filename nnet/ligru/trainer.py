@@ -272,8 +272,8 @@ class Training:
         """One change of the weights; False if it was left out because the loss or its gradient is not finite."""
         self._seed_dropout(number)
         batch = batch.to(self.device)
-        loss, errors = self._loss(self.model, batch)
-        total, errors, frames = self._over_processes(self._sums(batch, loss.detach(), errors))
+        loss, wrong = self._loss(self.model, batch)
+        total, errors, frames = self._over_processes(self._sums(batch, loss.detach(), wrong))
         finite = np.isfinite(total)
         if finite:
             self.model.zero_grad()
@@ -303,7 +303,7 @@ class Training:
         leave gloo's threads, and one that gives a tensor back while the interpreter ends would abort the process.
         """
         if self.world > 1:
-            gradients = [parameter.grad for parameter in self.model.parameters()]
+            gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
             together = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(together)
             parts = together.split([gradient.numel() for gradient in gradients])
@@ -320,7 +320,7 @@ class Training:
         pdfs, phones = network(batch.feats, batch.sizes, batch.reverse)
         smoothing = self.config.label_smoothing if network.training else 0.0
         loss = F.cross_entropy(pdfs, batch.pdfs, reduction="sum", ignore_index=IGNORED, label_smoothing=smoothing)
-        if phones is not None:
+        if phones is not None and batch.phones is not None:
             loss = loss + self.config.monophone_weight * F.cross_entropy(
                 phones, batch.phones, reduction="sum", ignore_index=IGNORED
             )
