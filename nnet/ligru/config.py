@@ -19,6 +19,11 @@ CHOICES = {
     "cmvn": ("none", "mean", "mean-variance"),
     "precision": ("float32", "bfloat16"),
 }
+CMVN_OPTIONS = {  # of apply-cmvn, for those who prepare features for the forward pass
+    "none": "--norm-means=false --norm-vars=false",
+    "mean": "--norm-means=true --norm-vars=false",
+    "mean-variance": "--norm-means=true --norm-vars=true",
+}
 KINDS = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 FRACTIONS = ("dropout", "label_smoothing", "weight_average", "tempo", "feature_shift")
 

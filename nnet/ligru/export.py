@@ -6,14 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
-DESCRIPTION = """Write the network of <nnet-dir> and its priors as one ONNX model: from the features of an utterance
-[frames, dim], normalised as <nnet-dir>/cmvn_opts says, to the log-likelihoods [frames, pdfs] of nnet.ligru.forward.
+DESCRIPTION = """Write the network of <nnet-dir> and its priors as one ONNX model: from "feats" [batch, frames, dim],
+normalised by speaker as <nnet-dir>/cmvn_opts says, and their "lengths" int64 [batch] to the "loglikes"
+[batch, frames, pdfs] of nnet.ligru.forward; what is behind the end of an utterance means nothing. The model's metadata
+are cmvn_opts, prior_scale, num_pdfs, left_context and right_context, the frames that the model itself splices.
 Needs the packages onnx and, to check the result, onnxruntime."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Export and check; bad input is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python3 -m nnet.ligru.export", description=DESCRIPTION)
+    parser.add_argument(
+        "--prior-scale",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="weight of the log priors; conf/decode_nnet.conf decodes with 0.4 (default: %(default)s)",
+    )
     parser.add_argument("directory", type=Path, metavar="<nnet-dir>")
     parser.add_argument("output", type=Path, metavar="<model.onnx>")
     args = parser.parse_args(argv)
@@ -21,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         from nnet.ligru.onnx_graph import write_onnx
         from nnet.ligru.scorer import Scorer
 
-        difference = write_onnx(Scorer([args.directory], "false"), args.output)
+        difference = write_onnx(Scorer([args.directory], "false", args.prior_scale), args.output)
     except ModuleNotFoundError as error:
         print(f"nnet.ligru.export: error: {error}: pip install onnx onnxruntime", file=sys.stderr)
         return 1

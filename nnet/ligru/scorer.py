@@ -39,17 +39,18 @@ class Scorer:
             for path in (directory / checkpoint.FINAL for directory in directories)
         ]
         self.models = [model.to(self.device) for model, _ in loaded]
-        self.context = loaded[0][1].context
+        self.context, self.cmvn = loaded[0][1].context, loaded[0][1].cmvn
         self.feats_dim = self.models[0].dim // (sum(self.context) + 1)
         for directory, (model, config) in zip(directories, loaded, strict=True):
             for name, ours, first in (
                 ("number of pdfs", model.num_pdfs, self.models[0].num_pdfs),
                 ("context", config.context, self.context),
-                ("cmvn", config.cmvn, loaded[0][1].cmvn),
+                ("cmvn", config.cmvn, self.cmvn),
                 ("dimension of the input", model.dim, self.models[0].dim),
             ):
                 if ours != first:
                     raise DataError(f"{directory}: no mean with {directories[0]}: its {name} is {ours}, not {first}")
+        self.prior_scale = prior_scale
         priors = np.mean([self._priors(directory) for directory in directories], axis=0)
         self.log_priors = torch.from_numpy(prior_scale * np.log(priors)).float().to(self.device)
 

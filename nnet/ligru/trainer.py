@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnet.ligru import checkpoint
-from nnet.ligru.config import Config
+from nnet.ligru.config import CMVN_OPTIONS, Config
 from nnet.ligru.data import (
     IGNORED,
     Batch,
@@ -49,12 +49,6 @@ log = logging.getLogger("ligru")
 
 # may differ from the run that is gone on with
 RESUMABLE = ("epochs", "stop_after", "checkpoint_minutes", "batch_frames", "learning_rate", "max_bad_batches")
-
-CMVN_OPTIONS = {  # of apply-cmvn, for those who prepare features for the forward pass
-    "none": "--norm-means=false --norm-vars=false",
-    "mean": "--norm-means=true --norm-vars=false",
-    "mean-variance": "--norm-means=true --norm-vars=true",
-}
 
 
 def run_training(args: argparse.Namespace, config: Config) -> None:

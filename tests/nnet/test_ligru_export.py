@@ -41,10 +41,15 @@ def test_same_outputs(tmp_path, network, changes):
     nnet = untrained(tmp_path, network=network, **changes)
     assert export.main([str(nnet), str(tmp_path / "x.onnx")]) == 0
     session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
-    for frames in (1, 2, 50):
-        feats = np.random.default_rng(frames).normal(size=(frames, 5)).astype(np.float32)
-        ((_, loglikes),) = Scorer([nnet], "false")([("a", feats)])
-        np.testing.assert_allclose(session.run(None, {"feats": feats})[0], loglikes, atol=1e-4)
+    lengths = np.array([1, 50, 2])
+    feats = np.random.default_rng(1).normal(size=(3, 50, 5)).astype(np.float32)
+    expected = dict(Scorer([nnet], "false")([(str(i), feats[i, :frames]) for i, frames in enumerate(lengths)]))
+    for batch in ([0, 1, 2], [1], [2], [2, 0]):  # the same in every company, and with any padding
+        for padding in (feats, 1e3 * np.ones_like(feats)):
+            inputs = np.where(np.arange(50)[:, None] < lengths[batch, None, None], feats[batch], padding[batch])
+            (outputs,) = session.run(None, {"feats": inputs[:, : lengths[batch].max()], "lengths": lengths[batch]})
+            for i, loglikes in zip(batch, outputs, strict=True):
+                np.testing.assert_allclose(loglikes[: lengths[i]], expected[str(i)], atol=1e-4)
 
 
 def test_products_in_bfloat16(tmp_path):
@@ -53,7 +58,26 @@ def test_products_in_bfloat16(tmp_path):
     feats = np.random.default_rng(1).normal(size=(50, 5)).astype(np.float32)
     ((_, loglikes),) = Scorer([nnet], "false")([("a", feats)])
     session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"feats": feats})[0], loglikes, atol=0.05)
+    outputs = session.run(None, {"feats": feats[None], "lengths": np.array([50])})[0]
+    np.testing.assert_allclose(outputs[0], loglikes, atol=0.05)
+
+
+def test_prior_scale_and_metadata(tmp_path):
+    nnet = untrained(tmp_path, context=(2, 1), cmvn="mean")
+    assert export.main(["--prior-scale", "0.4", str(nnet), str(tmp_path / "x.onnx")]) == 0
+    session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == {
+        "cmvn_opts": "--norm-means=true --norm-vars=false",
+        "prior_scale": "0.4",
+        "num_pdfs": "7",
+        "left_context": "2",
+        "right_context": "1",
+    }
+    feats = np.random.default_rng(1).normal(size=(20, 5)).astype(np.float32)
+    log_priors = np.log(np.arange(1, 8) / 28)
+    ((_, whole),) = Scorer([nnet], "false")([("a", feats)])
+    outputs = session.run(None, {"feats": feats[None], "lengths": np.array([20])})[0]
+    np.testing.assert_allclose(outputs[0], whole + 0.6 * log_priors, atol=1e-4)
 
 
 def test_no_network(tmp_path, capsys):
