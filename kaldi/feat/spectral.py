@@ -187,9 +187,10 @@ class FrontEnd:
 
     def _frames(self, samples: np.ndarray) -> np.ndarray:
         """Overlapping frames [frames, length] as a view; without --snip-edges the signal is mirrored at its ends."""
+        least = self.length if self.options.snip_edges else self.shift - self.shift // 2
+        if len(samples) < least:
+            return np.zeros((0, self.length), np.float32)
         if self.options.snip_edges:
-            if len(samples) < self.length:
-                return np.zeros((0, self.length), np.float32)
             return np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
         count = (len(samples) + self.shift // 2) // self.shift
         first = self.shift // 2 - self.length // 2

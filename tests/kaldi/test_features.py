@@ -78,6 +78,21 @@ def test_a_channel_is_chosen_and_a_missing_one_is_reported(tmp_path: Path, capfd
     assert "stereo has 2 channels" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("snip_edges", "longest"), [("true", 399), ("false", 79)])
+def test_a_recording_too_short_for_a_frame_is_left_out(
+    snip_edges: str, longest: int, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    """The longest such recording is Kaldi's."""
+    for samples in (1, longest, longest + 1):
+        write_file(str(tmp_path / f"{samples}.wav"), WAVE, Wave(np.ones((1, samples), np.int16), 16000.0))
+    lines = (f"{i} {tmp_path}/{samples}.wav\n" for i, samples in enumerate((1, longest, longest + 1)))
+    (tmp_path / "wav.scp").write_text("".join(lines))
+    arguments = [f"--snip-edges={snip_edges}", f"scp:{tmp_path}/wav.scp", f"ark:{tmp_path}/o"]
+    assert main("compute-mfcc-feats", arguments) == 0
+    assert [(key, len(matrix)) for key, matrix in read_table(f"ark:{tmp_path}/o", FLOAT_MATRIX)] == [("2", 1)]
+    assert capfd.readouterr().err.count("it is shorter than one frame") == 2
+
+
 def test_streamed_wave_files_run_to_their_end(tmp_path: Path) -> None:
     file = tmp_path / "streamed.wav"
     write_file(str(file), WAVE, noise(0.3))
