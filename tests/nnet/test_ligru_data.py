@@ -301,6 +301,7 @@ def test_errors_of_the_background_are_raised():
         next(background)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """Five times the utterances: only their index grows, not by their features."""
     peaks, sizes = [], []

@@ -85,6 +85,7 @@ def test_average_of_models(task, tmp_path):
     np.testing.assert_allclose(ours, np.mean(posteriors, axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_in_a_pipe(task, tmp_path):
     nnet = untrained(task, tmp_path / "nnet")
     data = task / "data-dev"
@@ -170,6 +171,7 @@ def test_bad_features(task, tmp_path, capsys, feats, message):
     assert re.search(message, error) and error.count("error:") == 1 and not list(tmp_path.glob("x.ark*"))
 
 
+@pytest.mark.slow
 def test_bad_outputs(task, tmp_path, capsys):
     nnet, feats = untrained(task, tmp_path / "nnet"), f"scp:{task}/data-dev/feats.scp"
     (tmp_path / f"x.ark.tmp{os.getpid()}").symlink_to("/dev/full")

@@ -70,9 +70,9 @@ def assert_same(one: dict, other: dict) -> None:
     "changes",
     [
         {},
-        {"network": "sligru"},
-        {"network": "mlp", "context": (2, 2)},
-        {"network": "gru"},
+        pytest.param({"network": "sligru"}, marks=pytest.mark.slow),
+        pytest.param({"network": "mlp", "context": (2, 2)}, marks=pytest.mark.slow),
+        pytest.param({"network": "gru"}, marks=pytest.mark.slow),
         {
             "label_smoothing": 0.1,
             "time_masks": 1,

@@ -253,6 +253,7 @@ def test_spectral_loss_by_hand() -> None:
     assert float(spectral_loss(2 * noise, noise)) == pytest.approx((2**0.3 - 1) * np.mean(means), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_envelope_loss_hears_what_rises_and_falls() -> None:
     random = np.random.default_rng(0)
     bands = third_octaves(16000)

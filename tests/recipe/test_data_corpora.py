@@ -38,6 +38,7 @@ def prepare_speechocean(corpus: Path, data: Path):
     return run("egs/speechocean762/prepare.sh", "--corpus-dir", corpus, "--so762-dev-speakers", "1", data)
 
 
+@pytest.mark.slow
 def test_speechocean_sets(speechocean: Path, tmp_path: Path) -> None:
     done = prepare_speechocean(speechocean, tmp_path / "data")
     assert done.returncode == 0, done.stderr

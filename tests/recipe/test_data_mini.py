@@ -49,11 +49,13 @@ def test_every_word_is_in_the_lexicon(data: Path) -> None:
     assert {"!SIL SIL", "<UNK> SPN", "THE DH AH"} <= set(dictionary)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_with_another_number_of_processes(data: Path, tmp_path: Path) -> None:
     assert run("egs/mini/prepare.sh", "--nj", "1", *OPTIONS, tmp_path).returncode == 0
     assert digests(tmp_path) == digests(data)
 
 
+@pytest.mark.slow
 def test_another_seed_other_bytes(data: Path, tmp_path: Path) -> None:
     assert run("egs/mini/prepare.sh", *OPTIONS, "--mini-seed", "2", tmp_path).returncode == 0
     assert not set(digests(tmp_path).values()) & set(digests(data).values())

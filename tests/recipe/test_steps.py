@@ -13,6 +13,8 @@ CORPUS = """--mini-train-speakers 4 --mini-train-minutes 2 --mini-dev-speakers 2
     --mini-test-speakers 2 --mini-test-minutes 0.3""".split()
 SHORT = ["--num-iters", "5", "--max-iter-inc", "3", "--realign-iters", "1 2 4"]
 
+pytestmark = pytest.mark.slow
+
 
 class Recipe:
     """A copy of the recipe, made of links, to run its scripts in."""
@@ -182,7 +184,6 @@ def test_failed_alignments_are_those_of_this_run(recipe: Recipe) -> None:
     assert "2 utterances failed" in report and "(7 failures" in report
 
 
-@pytest.mark.slow
 def test_mono(mono: Recipe) -> None:
     files = mono.files("exp/mono")
     assert {"final.mdl", "final.occs", "tree", "phones.txt", "num_jobs", "cmvn_opts", "ali.2.gz", "fsts.1.gz"} <= files
@@ -190,7 +191,6 @@ def test_mono(mono: Recipe) -> None:
     assert log_likelihood(mono, "mono", 4) > log_likelihood(mono, "mono", 1)
 
 
-@pytest.mark.slow
 def test_training_goes_on_from_a_stage(mono: Recipe) -> None:
     """As after a kill: three passes, then from pass 3 on to the end."""
     options = ["--nj", "2", "--max-iter-inc", "3", "--realign-iters", "1 2 4", "data/train", "data/lang", "exp/resumed"]
@@ -201,13 +201,11 @@ def test_training_goes_on_from_a_stage(mono: Recipe) -> None:
     assert log_likelihood(mono, "resumed", 4) == pytest.approx(log_likelihood(mono, "mono", 4), abs=0.5)
 
 
-@pytest.mark.slow
 def test_tri1(tri1: Recipe) -> None:
     assert {"final.mdl", "tree", "questions.qst", "ali.2.gz"} <= tri1.files("exp/tri1")
     assert log_likelihood(tri1, "tri1", 4) > log_likelihood(tri1, "mono", 4)
 
 
-@pytest.mark.slow
 def test_tri3b(tri3b: Recipe) -> None:
     files = tri3b.files("exp/tri3b")
     assert {"final.mdl", "final.alimdl", "final.mat", "full.mat", "splice_opts", "trans.1", "trans.2"} <= files
@@ -215,7 +213,6 @@ def test_tri3b(tri3b: Recipe) -> None:
     assert "tmp_trans.1" not in files
 
 
-@pytest.mark.slow
 def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph")
     assert "up to date" in tri1("utils/mkgraph.sh data/lang_test exp/tri1 exp/tri1/graph").stdout
@@ -249,7 +246,6 @@ def test_decoding_with_deltas_and_scoring(tri1: Recipe) -> None:
     assert {n for n in tri1.files("exp/tri1/decode_test") if n.startswith("wer")} == {f"wer_{weight}_{penalty}"}
 
 
-@pytest.mark.slow
 def test_decoding_with_a_network(mono: Recipe) -> None:
     """A GMM in the place of the network: the same words as by steps/decode.sh."""
     mono("utils/mkgraph.sh data/lang_test exp/mono exp/mono/graph")
@@ -279,13 +275,11 @@ def test_decoding_with_a_network(mono: Recipe) -> None:
     assert mono.lines(f"exp/network/decode_dev/{words}") == mono.lines(f"exp/mono/decode_dev/{words}")
 
 
-@pytest.mark.slow
 def test_score_needs_a_tuned_decoding(tri1: Recipe) -> None:
     errors = tri1("local/score.sh --tuned-on exp/nosuch data/dev data/lang exp/tri1/nosuch", fails=True).stderr
     assert errors.count("\n") == 1 and "exp/tri1/nosuch/lat.1.gz is missing" in errors
 
 
-@pytest.mark.slow
 def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
     tri3b(
         "steps/decode_fmllr.sh --nj 2 --num-threads 2 --max-active 1000 --skip-scoring true exp/tri3b/graph data/dev "
