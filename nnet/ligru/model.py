@@ -141,7 +141,13 @@ class FrameLayer(nn.Module):
         return self.dropout(self.activation(self.norm(self.W(x))))
 
 
-LAYERS = {"ligru": LightLayer, "sligru": LightLayer, "gru": TorchLayer, "lstm": TorchLayer, "mlp": FrameLayer}
+LAYERS: dict[str, type[LightLayer] | type[TorchLayer] | type[FrameLayer]] = {
+    "ligru": LightLayer,
+    "sligru": LightLayer,
+    "gru": TorchLayer,
+    "lstm": TorchLayer,
+    "mlp": FrameLayer,
+}
 
 
 class AcousticModel(nn.Module):
@@ -153,8 +159,9 @@ class AcousticModel(nn.Module):
         self.layers = nn.ModuleList()
         width = dim
         for _ in range(config.layers):
-            self.layers.append(LAYERS[config.network](width, config))
-            width = self.layers[-1].outputs
+            layer = LAYERS[config.network](width, config)
+            self.layers.append(layer)
+            width = layer.outputs
         self.pdfs = Product(width, num_pdfs, config.precision, bias=True)
         self.phones = Product(width, num_phones, config.precision, bias=True) if num_phones else None
 

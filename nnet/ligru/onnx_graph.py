@@ -6,6 +6,7 @@ nothing, and nothing that is in front of it depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def _context(graph: _Graph, x: str, context: tuple[int, int]) -> str:
     return graph.add("Concat", *parts, axis=2)
 
 
-def _normalised_product(graph: _Graph, x: str, W: nn.Linear, norm: nn.Module) -> str:
+def _normalised_product(graph: _Graph, x: str, W: nn.Linear, norm: FrameBatchNorm | nn.LayerNorm) -> str:
     """Normalised input products; a batch normalisation becomes part of the product."""
     weight = W.weight.detach()
     if isinstance(norm, FrameBatchNorm):
@@ -222,4 +223,8 @@ def _frame_layer(graph: _Graph, x: str, layer: FrameLayer) -> str:
     return graph.add("Relu" if layer.activation is torch.relu else "Tanh", product)
 
 
-_LAYERS = {LightLayer: _light_layer, TorchLayer: _torch_layer, FrameLayer: _frame_layer}
+_LAYERS: dict[type, Callable[..., str]] = {
+    LightLayer: _light_layer,
+    TorchLayer: _torch_layer,
+    FrameLayer: _frame_layer,
+}

@@ -206,7 +206,7 @@ class _Variables:
     def _add(self, name: str, value: tf.Tensor) -> None:
         self.all[name] = tf.Variable(value, name=name.replace("/", "_"))
 
-    def weight(self, name: str, shape: tuple[int, ...], fan_in: int) -> None:
+    def weight(self, name: str, shape: tuple[int, ...], fan_in: float) -> None:
         std = self._config.init_std if self._config.init_std and fan_in < math.inf else math.sqrt(2.0 / fan_in)
         seed = (self._seed[0], 1000 * self._seed[1] + len(self.all))
         self._add(name, tf.random.stateless_truncated_normal(shape, seed, stddev=std))
@@ -237,7 +237,7 @@ class Generator(tf.Module):
             inputs *= 2
         self._decoder_depths = (*config.g_depths[-2::-1], 1)
         for layer, depth in enumerate(self._decoder_depths):
-            fan_in = config.kernel * inputs // config.stride
+            fan_in: float = config.kernel * inputs // config.stride
             if config.input_skip and depth == 1:
                 # What is added to the input begins as nothing, or, where noise is wanted, as weak noise made of z.
                 fan_in *= math.inf if config.direction == "enhance" else 100
@@ -311,7 +311,8 @@ def normalised_leaky_relu(
     x: tf.Tensor, bias: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, examples: int
 ) -> tf.Tensor:
     """virtual_batch_norm of x + bias, whose first `examples` are the reference batch, and the activation."""
-    normalised = virtual_batch_norm(*tf.split(x + bias, [examples, -1], 0), gamma, beta)
+    reference, others = tf.split(x + bias, [examples, -1], 0)
+    normalised = virtual_batch_norm(reference, others, gamma, beta)
     return tf.nn.leaky_relu(tf.concat(normalised, 0), LEAK)
 
 
