@@ -12,11 +12,14 @@ one_speaker=false
 lmwt=
 word_ins_penalty=
 dir=
+strict=false
 help_message="Usage: $0 [options] <nnet-dir> <recording> ...
 e.g.: $0 exp/ligru child1.wav child2.wav
       $0 --segan-dir exp/segan --one-speaker true exp/ligru_segan lesson*.wav
-Prints a line for each recording: its name without the ending, and the words. With --dir the files text and ctm (name,
-channel, start and duration in seconds, word) and everything in between are kept there.
+      arecord -f S16_LE -r 16000 -d 10 | $0 exp/ligru -
+Prints a line for each recording: its name without the ending (blanks as _; - is standard input, named stdin), and the words.
+Long recordings are cut at pauses. A recording that cannot be used is named with the reason, and the others are done. With
+--dir the files text and ctm (name, channel, start and duration in seconds, word) and everything in between are kept there.
   --cmd CMD             how to run jobs (utils/run.pl)
   --nj N                number of jobs (the number of cores)
   --use-gpu X           auto, true or false (auto)
@@ -24,20 +27,26 @@ channel, start and duration in seconds, word) and everything in between are kept
   --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
   --segan-dir DIR       enhance the recordings with this SEGAN first
   --one-speaker BOOL    all recordings are of one speaker; otherwise each is of its own (false)
+  --strict BOOL         end with status 1 if a single recording cannot be used, not only if none can (false)
   --lmwt N              language-model weight;  --word-ins-penalty F  (those that were best on dev, or 10 and 0.0)
-  --dir DIR             where to work, and to leave text and ctm (a temporary directory)"
+  --dir DIR             where to work, and to leave text and ctm (a temporary directory, which stays after an error)"
 
+here=$PWD
+cd "$(dirname "$0")/.."
 # shellcheck disable=SC1091
 . ./path.sh
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
 if [ $# -lt 2 ]; then usage_error; fi
 fail() { echo "$0: $1" >&2; exit 1; }
+# absolute <path>: as meant in the directory that the user is in.
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 
-nnet_dir=${1%/}
+nnet_dir=$(absolute "${1%/}")
 shift
-[ -n "$gmm_dir" ] || gmm_dir=$(dirname "$nnet_dir")/tri3b
-[ -n "$graph_dir" ] || graph_dir=$gmm_dir/graph
+gmm_dir=$([ -n "$gmm_dir" ] && absolute "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
+graph_dir=$([ -n "$graph_dir" ] && absolute "$graph_dir" || echo "$gmm_dir/graph")
+if [ -n "$segan_dir" ]; then segan_dir=$(absolute "$segan_dir"); fi
 for file in "$nnet_dir"/final.{pt,mdl} "$gmm_dir"/final.mdl "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
@@ -47,9 +56,13 @@ require_one_tree "$graph_dir" {"$gmm_dir","$nnet_dir"}/final.mdl
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
-if [ -z "$dir" ]; then
+kept=true
+if [ -n "$dir" ]; then
+  dir=$(absolute "$dir")
+else
   dir=$(mktemp -d)
-  trap 'rm -rf "$dir"' EXIT
+  kept=false
+  trap '$kept || rm -rf "$dir"' EXIT
 fi
 data=$dir/data
 mkdir -p "$data" "$dir/log"
@@ -57,25 +70,25 @@ mkdir -p "$data" "$dir/log"
 . utils/data_tables.sh
 remove_tables "$data"
 
+recordings=()
 for recording in "$@"; do
-  name=$(basename "$recording")
-  name=${name%.*}
-  [ -s "$recording" ] || fail "no recording $recording, or it is empty"
-  [[ $recording != *[[:space:]]* ]] || fail "white space in '$recording': rename it, tables have names without it"
-  echo "$name $(realpath "$recording")"
-done | sort >"$data/wav.scp"
-twice=$(awk '{ print $1 }' "$data/wav.scp" | uniq -d | head -n 1)
-[ -z "$twice" ] || fail "two recordings are named $twice"
-awk -v one="$one_speaker" '{ print $1, (one == "true" ? "speaker" : $1) }' "$data/wav.scp" >"$data/utt2spk"
+  if [ "$recording" = - ]; then
+    cat >"$dir/stdin"
+    recordings+=("$dir/stdin")
+  else
+    recordings+=("$(absolute "$recording")")
+  fi
+done
+python3 local/cut_at_pauses.py --nj "$nj" "$data" "$dir/wav" "${recordings[@]}" || fail "there is nothing to transcribe"
+awk -v one="$one_speaker" '{ print $1, (one == "true" ? "speaker" : $2) }' "$data/pieces" >"$data/utt2spk"
 awk '{ print $1, "-" }' "$data/wav.scp" >"$data/text" # tables of a data directory, nothing is scored
 utils/utt2spk_to_spk2utt.pl "$data/utt2spk" >"$data/spk2utt"
 speakers=$(wc -l <"$data/spk2utt")
 nj=$((nj < speakers ? nj : speakers))
 
 exec 3>&2
-trap 'echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3' ERR
+trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3' ERR
 {
-  python3 local/prepare_recordings.py "$data" "$dir/wav"
   if [ -n "$segan_dir" ]; then
     local/enhance_data_dir.sh --cmd "$cmd" --use-gpu "$use_gpu" "$segan_dir" "$data" "$dir/enhanced"
     data=$dir/enhanced
@@ -95,11 +108,24 @@ trap 'echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3' ERR
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR
 
-gunzip -c "$dir"/decode/lat.*.gz |
-  lattice-add-penalty --word-ins-penalty="$word_ins_penalty" ark:- ark:- 2>>"$dir/log/ctm.log" |
-  lattice-1best --lm-scale="$lmwt" ark:- ark:- 2>>"$dir/log/ctm.log" |
-  lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- ark:- 2>>"$dir/log/ctm.log" |
-  nbest-to-ctm ark:- - 2>>"$dir/log/ctm.log" | utils/int2sym.pl -f 5 "$graph_dir/words.txt" >"$dir/ctm" ||
-  fail "no words from the lattices, see $dir/log/ctm.log"
-awk -v ctm="$dir/ctm" 'FILENAME == ctm { words[$1] = words[$1] " " $5; next } { print $1 words[$1] }' "$dir/ctm" "$data/wav.scp" |
-  tee "$dir/text"
+pieces=$dir/data/pieces
+{
+  gunzip -c "$dir"/decode/lat.*.gz |
+    lattice-add-penalty --word-ins-penalty="$word_ins_penalty" ark:- ark:- |
+    lattice-1best --lm-scale="$lmwt" ark:- ark:- |
+    lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- "ark:$dir/best.lat" &&
+    nbest-to-ctm "ark:$dir/best.lat" - | utils/int2sym.pl -f 5 "$graph_dir/words.txt" >"$dir/ctm.pieces" &&
+    nbest-to-linear "ark:$dir/best.lat" "ark,t:$dir/decoded"
+} 2>"$dir/log/ctm.log" || { kept=true; fail "no words from the lattices, see $dir/log/ctm.log"; }
+
+# Times and words of the pieces become those of the recordings.
+awk 'FILENAME == ARGV[1] { recording[$1] = $2; start[$1] = $3; next }
+  { printf "%s %s %.2f %s %s\n", recording[$1], $2, start[$1] + $3, $4, $5 }' "$pieces" "$dir/ctm.pieces" >"$dir/ctm"
+utils/filter_scp.pl --exclude "$dir/decoded" "$pieces" | while read -r _ recording start end; do
+  echo "$recording: nothing was recognised from $start to $end s: too short, or no speech"
+done | tee -a "$dir/data/bad" | sed "s#^#$0: #" >&2
+awk -v ctm="$dir/ctm" 'FILENAME == ctm { words[$1] = words[$1] " " $5; next }
+  !($2 in seen) { seen[$2]; print $2 words[$2] }' "$dir/ctm" <(utils/filter_scp.pl "$dir/decoded" "$pieces") | tee "$dir/text"
+if $strict && [ -s "$dir/data/bad" ]; then
+  fail "$(wc -l <"$dir/data/bad") recordings or parts of them could not be used (--strict true)"
+fi

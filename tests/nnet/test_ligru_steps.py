@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import io
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -289,13 +290,49 @@ def test_transcribe_enhanced(recipe, spoken):
     assert (recipe.directory / "enhanced_work/enhanced/wav/s1-00.wav").stat().st_size > 0
 
 
-def test_transcribe_bad_recordings(recipe):
-    options = ["local/transcribe.sh", "--gmm-dir", "gmm", "--graph-dir", "graph", "ligru"]
-    assert "no recording none.wav" in recipe(*options, "none.wav", fails=True)
-    (recipe.directory / "text.wav").write_text("no audio")
-    assert "recording is not audio that soundfile reads" in recipe(*options, "text.wav", fails=True)
-    soundfile.write(recipe.directory / "click.wav", np.zeros(100, np.int16), 16000)
-    assert "recording is shorter than a frame of 25 ms" in recipe(*options, "click.wav", fails=True)
+def test_transcribe_bad_recordings(recipe, spoken):
+    """The good ones are done, the bad ones named; the status is 1 where there is none, or on request."""
+    soundfile.write(recipe.directory / "click.wav", np.zeros(1000, np.int16), 16000)
+    (recipe.directory / "._x.wav").write_bytes(b"\0\5\26\7Mac OS X")
+    (recipe.directory / "nothing.wav").write_bytes(b"")
+    one = ["local/transcribe.sh", "--use-gpu", "false", "--gmm-dir", "gmm", "--graph-dir", "graph"]
+    told = recipe(*one, "ligru", "click.wav", "._x.wav", "nothing.wav", "none.wav", fails=True)
+    assert "recording is shorter than 100 ms" in told and "click.wav" in told
+    assert "recording is not audio that soundfile reads" in told
+    assert "recording is empty" in told and "recording cannot be read (No such file or directory)" in told
+    assert "there is nothing to transcribe" in told
+    assert "Mac" not in told and "Traceback" not in told
+
+    (recipe.directory / "a child.wav").write_bytes(golden("data/wav/s1-00.wav"))
+    told = recipe(*one, "--dir", "some", "--strict", "true", "ligru", "click.wav", "a child.wav", fails=True)
+    assert "1 recordings or parts of them could not be used" in told
+    assert (recipe.directory / "some/text").read_text().split()[0] == "a_child"
+
+
+def test_transcribe_long_recording_from_standard_input_elsewhere(recipe, tmp_path):
+    """It is cut where nothing is said, and the times are those of the whole."""
+    samples, rate = soundfile.read(io.BytesIO(golden("data/wav/s1-00.wav")), dtype="int16")
+    long = np.zeros(45 * rate, np.int16)
+    for start in (1, 20, 40):
+        long[start * rate : start * rate + len(samples)] = samples[: 5 * rate]
+    soundfile.write(tmp_path / "long.wav", long, rate)
+    done = subprocess.run(
+        [recipe.directory / "local/transcribe.sh", "--use-gpu", "false"]
+        + ["--gmm-dir", recipe.directory / "gmm", "--graph-dir", recipe.directory / "graph"]
+        + ["--dir", "work", recipe.directory / "ligru", "-"],
+        cwd=tmp_path,
+        stdin=(tmp_path / "long.wav").open("rb"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "stdin"
+    pieces = [line.split() for line in (tmp_path / "work/data/pieces").read_text().splitlines()]
+    assert [piece[1] for piece in pieces] == ["stdin", "stdin"]
+    assert float(pieces[0][3]) == float(pieces[1][2]) and 15 <= float(pieces[0][3]) <= 30
+    assert float(pieces[1][3]) == 45
+    times = [float(line.split()[2]) for line in (tmp_path / "work/ctm").read_text().splitlines()]
+    assert times == sorted(times) and times[-1] > 40
 
 
 def test_monophones(recipe):

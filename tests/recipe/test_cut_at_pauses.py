@@ -1,0 +1,77 @@
+"""local/cut_at_pauses.py: long recordings in pieces, bad ones named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scripts import run
+
+from local.audio import RATE
+from local.cut_at_pauses import cut
+
+PAUSES = [(18.0, 18.6), (44.0, 44.5)]  # seconds without sound
+
+
+def blocks_of(samples: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def with_pauses(seconds: float) -> np.ndarray:
+    samples = np.random.default_rng(1).normal(scale=0.1, size=int(seconds * RATE)).astype(np.float32)
+    for start, end in PAUSES:
+        samples[int(start * RATE) : int(end * RATE)] = 0
+    return samples
+
+
+def test_pieces_end_in_pauses_wherever_blocks_end() -> None:
+    samples = with_pauses(70)
+    for size in (1000, 400_000):
+        pieces = list(cut(blocks_of(samples, size)))
+        np.testing.assert_array_equal(np.concatenate(pieces), samples)
+        ends = np.cumsum([len(piece) for piece in pieces])[:-1] / RATE
+        assert len(ends) == 2
+        assert all(start < end < stop for end, (start, stop) in zip(ends, PAUSES, strict=True))
+
+
+def test_last_piece_is_no_scrap() -> None:
+    for seconds in (30.0, 30.001, 31.0, 31.001, 60.5):
+        lengths = [len(piece) / RATE for piece in cut([np.zeros(int(seconds * RATE), np.float32)])]
+        assert sum(lengths) == int(seconds * RATE) / RATE
+        assert max(lengths) <= 31 and min(lengths) >= min(seconds, 1)
+
+
+def test_tables(tmp_path: Path) -> None:
+    """A short recording stays where it is; a long one, of another rate and with two channels, becomes pieces."""
+    soundfile.write(tmp_path / "short.wav", np.zeros(RATE, np.int16), RATE)
+    long = np.repeat(with_pauses(40)[::2, None], 2, axis=1)
+    soundfile.write(tmp_path / "a long one.flac", long, RATE // 2)
+    (tmp_path / "text.wav").write_text("no audio")
+    data = tmp_path / "data"
+    data.mkdir()
+    recordings = [tmp_path / name for name in ("short.wav", "text.wav", "a long one.flac")]
+    done = run("local/cut_at_pauses.py", data, tmp_path / "wav", *recordings)
+    assert done.stderr.strip() == f"cut_at_pauses.py: recording is not audio that soundfile reads: {tmp_path}/text.wav"
+    rows = [line.split() for line in (data / "pieces").read_text().splitlines()]
+    assert [row[1] for row in rows] == ["a_long_one", "a_long_one", "short"]
+    cut_at = rows[0][3]
+    assert 18 < float(cut_at) < 18.6 and rows[1][2] == cut_at and rows[1][3] == "40.000"
+    assert rows[0][0] == f"a_long_one-0000000-{round(100 * float(cut_at)):07d}"
+    assert rows[2] == ["short", "short", "0.000", "1.000"]
+    places = dict(line.split() for line in (data / "wav.scp").read_text().splitlines())
+    assert places["short"] == str(tmp_path / "short.wav")
+    lengths = [soundfile.info(places[row[0]]).frames for row in rows[:2]]
+    assert sum(lengths) == 40 * RATE
+    assert (data / "bad").read_text().startswith("text: recording is not audio")
+
+
+def test_same_names_and_nothing_good(tmp_path: Path) -> None:
+    done = run(
+        "local/cut_at_pauses.py", tmp_path, tmp_path / "wav", tmp_path / "a.wav", tmp_path / "b/a.flac", fails=True
+    )
+    assert "2 recordings have the name a: rename them" in done.stderr
+    done = run("local/cut_at_pauses.py", tmp_path, tmp_path / "wav", tmp_path / "none.wav", fails=True)
+    assert "cannot be read (No such file or directory)" in done.stderr
+    assert (tmp_path / "pieces").read_text() == ""
