@@ -65,16 +65,18 @@ python3 -m nnet.lock "$dir" # before a log of the training that works there is o
 
 cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "$clean" "$noisy")
 anew=true
+if [ "$stage" != 0 ] && compgen -G "$dir/checkpoints/ckpt-*.index" >/dev/null; then
+  anew=false # and if the records are made again, the training sees whether they are the same
+fi
+if [ -n "${stage#0}" ] || [ "$anew" = false ]; then
+  if [ -f "$dir/records.cfg" ] && [ "$cfg" != "$(cat "$dir/records.cfg")" ]; then
+    echo "$0: $dir is of other data (see $dir/records.cfg):" \
+      "--stage 0 begins anew with these, or train into another directory" >&2
+    exit 1
+  fi
+fi
 if [ -z "$stage" ]; then
   stage=0
-  if compgen -G "$dir/checkpoints/ckpt-*.index" >/dev/null; then
-    anew=false # and if the records are made again, the training sees whether they are the same
-    if [ -f "$dir/records.cfg" ] && [ "$cfg" != "$(cat "$dir/records.cfg")" ]; then
-      echo "$0: $dir was trained on other data (see $dir/records.cfg):" \
-        "--stage 0 begins anew with these, or train into another directory" >&2
-      exit 1
-    fi
-  fi
   if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ] && compgen -G "$dir/train*.tfrecords" >/dev/null &&
     [ "$dir/records.cfg" -nt "$clean/wav.scp" ] && [ "$dir/records.cfg" -nt "$noisy/wav.scp" ]; then
     stage=1

@@ -179,7 +179,7 @@ def enhance(enhancer: Enhancer, recordings: list[Recording], draw: int = 0, stri
             except AudioError as error:
                 bad.append(str(error))
                 log.warning("left out: %s", error)
-    if len(bad) == len(recordings) or (strict and bad):
+    if bad and (strict or len(bad) == len(recordings)):
         raise AudioError(f"{len(bad)} of {len(recordings)} recordings cannot be enhanced: {'; '.join(bad[:3])}")
     spent, seconds = time.monotonic() - began, sum(recording.seconds for recording in recordings)
     log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))

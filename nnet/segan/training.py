@@ -102,6 +102,7 @@ class Training:
     def _start(self) -> None:
         """Go on from the newest checkpoint, or begin: choose the reference batch and write the configuration."""
         out, contents = self.places.out, self._progress.contents
+        out.mkdir(parents=True, exist_ok=True)
         old = load_config(out) if checkpoint_prefixes(out / "checkpoints") else self.config
         _check_same(old, self.config, out)
         self._newest = self._checkpoints.restore()

@@ -141,6 +141,21 @@ def test_the_size_of_a_batch_may_change_within_an_epoch(conf: Path, records: Pat
     np.testing.assert_array_equal(np.concatenate(left(8, 12)), whole[12:60])  # what does not fill a batch is left out
 
 
+@pytest.mark.parametrize(
+    ("saving", "counts"), [({}, [0, 0, 0]), ({"save_every": 2}, [0, 1, 1]), ({"save_minutes": 0.0}, [1, 2, 3])]
+)
+def test_checkpoints_come_by_steps_and_by_time(
+    tmp_path: Path, conf: Path, records: Path, saving: dict[str, float], counts: list[int]
+) -> None:
+    places = Places(records, tmp_path / "out", {}, **saving)
+    run_ = Training(read_config(conf, "tiny"), places, tf.distribute.get_strategy())
+    found = []
+    for _ in counts:
+        run_._after_step(run_._progress.training)
+        found.append(len(checkpoint_prefixes(tmp_path / "out/checkpoints")))
+    assert found == counts
+
+
 def test_a_checkpoint_of_an_older_version_is_gone_on_from(tmp_path: Path, conf: Path, records: Path) -> None:
     """It counts steps alone, and has the best score beside the game."""
     config = read_config(conf, "tiny")

@@ -104,9 +104,10 @@ def test_training_again_goes_on(model: Path) -> None:
 def test_other_data_or_a_second_training_harm_nothing(model: Path) -> None:
     options = ("--conf", model / "segan.toml", "--model", "tiny", "--direction", "add-noise", "--threads", 1)
     files = {path: path.stat().st_mtime_ns for path in (model / "model").rglob("*") if path.is_file()}
-    done = run("local/train_segan.sh", *options, model / "noisy", model / "clean", model / "model")
-    assert done.returncode == 1
-    assert f"{model}/model was trained on other data" in done.stderr and "--stage 0 begins anew" in done.stderr
+    for stage in ((), ("--stage", 1)):
+        done = run("local/train_segan.sh", *options, *stage, model / "noisy", model / "clean", model / "model")
+        assert done.returncode == 1
+        assert f"{model}/model is of other data" in done.stderr and "--stage 0 begins anew" in done.stderr
     with locked(model / "model"):
         done = run("local/train_segan.sh", *options, model / "clean", model / "noisy", model / "model")
     assert done.returncode == 1
