@@ -210,6 +210,18 @@ def test_signal_saves_and_stops(task, tmp_path, capsys, monkeypatch, number, sta
         assert_same(weights(broken, name), weights(unbroken, name))
 
 
+def test_all_processes_stop_when_one_is_sent_a_signal(task, tmp_path, monkeypatch):
+    run = training(task, tmp_path, small())
+    run.world = 2
+
+    def of_both(sums):
+        sums += torch.tensor([1, 2, 3, signal.SIGTERM])  # those of the other process
+
+    monkeypatch.setattr(trainer.dist, "all_reduce", of_both)
+    assert run._over_processes(torch.tensor([10.0, 20, 30])) == [11, 22, 33]
+    assert run.stopping and run._stopped().status == 143
+
+
 def test_two_trainings_in_one_directory(task, tmp_path, capsys):
     directory = tmp_path / "exp"
     with locked(directory):
