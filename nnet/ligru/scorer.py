@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kaldi.base.log import KaldiError
 from kaldi.matrix.rows import MATRIX_ROWS, Blocks, MatrixRows
 from kaldi.util.table import read_table
 from nnet.ligru import checkpoint
@@ -86,7 +87,7 @@ class Scorer:
             if is_long:
                 yield id, Blocks(len(rows), self.models[0].num_pdfs, self.in_blocks(id, rows, batch_frames))
             else:
-                group.append((id, rows.read()))
+                group.append((id, _read(id, rows)))
         yield from of_group()
 
     def in_blocks(self, id: str, rows: MatrixRows, batch_frames: int) -> Iterator[np.ndarray]:
@@ -96,10 +97,10 @@ class Scorer:
         """
         total = len(rows)
         step = BLOCK * max(1, batch_frames // (BLOCK + 2 * MARGIN))
-        window, begin = rows.read(0), 0  # features around those of this step, and the first one's place
+        window, begin = _read(id, rows, 0), 0  # features around those of this step, and the first one's place
         for first in range(0, total, step):
             last = min(first + step, total)
-            more = rows.read(last + MARGIN - begin - len(window))
+            more = _read(id, rows, last + MARGIN - begin - len(window))
             old = max(0, first - MARGIN) - begin
             window, begin = np.vstack([window[old:], more]), begin + old
             pieces, inner = [], []
@@ -178,3 +179,11 @@ class Scorer:
         parts = np.split(loglikes.cpu().numpy(), np.cumsum([len(feats[i]) for i in order])[:-1])
         by_utterance = dict(zip(order, parts, strict=True))
         return [by_utterance[i] for i in range(len(feats))]
+
+
+def _read(id: str, rows: MatrixRows, count: int | None = None) -> np.ndarray:
+    """The next rows, all by default; the error of a damaged archive names the utterance."""
+    try:
+        return rows.read(count)
+    except KaldiError as error:
+        raise DataError(f"{error}; utterance {id}") from None
