@@ -649,8 +649,8 @@ def arguments(task: Path, directory: Path, **changes) -> list[str]:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"data": "/none"}, "/none/feats.scp: no such file"),
-        ({"targets": "/none.scp"}, "/none.scp: no such file"),
+        ({"data": "/none"}, "cannot open /none/feats.scp: No such file"),
+        ({"targets": "/none.scp"}, "cannot open /none.scp: No such file"),
         ({"pdfs": "3"}, "utterance dev000-000 has pdf-id"),
     ],
 )
