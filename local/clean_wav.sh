@@ -13,7 +13,7 @@ Writes <directory>/<name of wav>; <directory> is the current one if it is left o
 Options:
   --save-path <dir>    # directory of the weights (default $save_path)
   --weights <name>     # name of the weights there (default $weights)
-  --g-nl prelu|leaky   # activation of published weights (default $g_nl)"
+  --g-nl prelu|leaky   # of no effect: the activation is seen from the weights"
 
 # shellcheck disable=SC1091
 . ./path.sh
@@ -22,6 +22,5 @@ Options:
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then usage_error; fi
 
-python3 -m nnet.segan --init_noise_std 0. --save_path "$save_path" --batch_size 100 --g_nl "$g_nl" --weights "$weights" \
-  --preemph 0.95 --bias_deconv True --bias_downconv True --bias_D_conv True \
+python3 -m nnet.segan --save_path "$save_path" --weights "$weights" --g_nl "$g_nl" \
   --test_wav "$1" --save_clean_path "${2:-.}"
