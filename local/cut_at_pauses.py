@@ -52,7 +52,7 @@ def quietest(samples: np.ndarray) -> int:
 
 def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The samples of a signal that comes in blocks, in pieces of 15 to 30 s that end in pauses; the last is shorter."""
-    waiting = np.zeros(0, np.float32)
+    waiting: np.ndarray = np.zeros(0, np.float32)
     for block in blocks:
         waiting = np.concatenate([waiting, block])
         while len(waiting) >= LONGEST + LEFT:
