@@ -2,8 +2,8 @@
 # All checks: shellcheck, ruff, mypy, and the tests on all cores. With --fast, the tests marked slow are left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The tests of a file go to one worker, which makes their set-ups once; not the files of most tests first, since those of
-# few tests take longest. Tests send themselves Ctrl-C, which background jobs of a shell ignore unless told otherwise.
+# The tests of a file go to one worker, which makes their set-ups once, in the order of tests/conftest.py. Tests send
+# themselves Ctrl-C, which background jobs of a shell ignore unless told otherwise.
 tests=(env --default-signal=INT python3 -m pytest --numprocesses auto --maxprocesses 8)
 tests+=(--dist loadfile --no-loadscope-reorder)
 case ${1:-} in
