@@ -97,9 +97,9 @@ def convert(task: tuple[str, Path, Path]) -> tuple[list[Piece], str]:
     if len(pieces) > 1:
         return pieces, ""
     whole = pieces[0]._replace(utterance=name)
-    if is_wanted_format(str(source)) and len(str(source).split()) == 1:  # tables have names without blanks
+    if is_wanted_format(str(source)) and len(str(source.resolve()).split()) == 1:  # tables have names without blanks
         whole.path.unlink()
-        whole = whole._replace(path=source)
+        whole = whole._replace(path=source.resolve())
     return [whole], ""
 
 

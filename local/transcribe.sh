@@ -39,14 +39,14 @@ cd "$(dirname "$0")/.."
 . utils/parse_options.sh
 if [ $# -lt 2 ]; then usage_error; fi
 fail() { echo "$0: $1" >&2; exit 1; }
-# absolute <path>: as meant in the directory that the user is in.
-absolute() { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+# as_meant <path>: of the directory that the user is in.
+as_meant() { case $1 in /*) echo "$1" ;; *) if [ "$here" = "$PWD" ]; then echo "$1"; else echo "$here/$1"; fi ;; esac; }
 
-nnet_dir=$(absolute "${1%/}")
+nnet_dir=$(as_meant "${1%/}")
 shift
-gmm_dir=$([ -n "$gmm_dir" ] && absolute "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
-graph_dir=$([ -n "$graph_dir" ] && absolute "$graph_dir" || echo "$gmm_dir/graph")
-if [ -n "$segan_dir" ]; then segan_dir=$(absolute "$segan_dir"); fi
+gmm_dir=$([ -n "$gmm_dir" ] && as_meant "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
+graph_dir=$([ -n "$graph_dir" ] && as_meant "$graph_dir" || echo "$gmm_dir/graph")
+if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
 for file in "$nnet_dir"/final.{pt,mdl} "$gmm_dir"/final.mdl "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
@@ -58,7 +58,7 @@ tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
 kept=true
 if [ -n "$dir" ]; then
-  dir=$(absolute "$dir")
+  dir=$(as_meant "$dir")
 else
   dir=$(mktemp -d)
   kept=false
@@ -76,7 +76,7 @@ for recording in "$@"; do
     cat >"$dir/stdin"
     recordings+=("$dir/stdin")
   else
-    recordings+=("$(absolute "$recording")")
+    recordings+=("$(as_meant "$recording")")
   fi
 done
 python3 local/cut_at_pauses.py --nj "$nj" "$data" "$dir/wav" "${recordings[@]}" || fail "there is nothing to transcribe"
