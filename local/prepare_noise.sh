@@ -7,10 +7,11 @@ noise_dir=
 seed=1
 
 help_message="Usage: local/prepare_noise.sh [options] <list-dir>
- e.g.: local/prepare_noise.sh --noise-dir noises data/local/noise
+ e.g.: local/prepare_noise.sh --noise-dir noises,more_noises data/local/noise
 Writes <list-dir>/{train,dev,test}.list; no recording is in two of them.
 Options:
-  --noise-dir <dir>   # folder with noise recordings, searched with its subfolders (default: made in <list-dir>/wav)
+  --noise-dir <dirs>  # folder with noise recordings, searched with its subfolders, or several folders with commas
+                      # between them (default: made in <list-dir>/wav)
   --seed <n>          # of the synthetic noises (default $seed)
   --nj <n>            # processes (default $nj)"
 
@@ -20,7 +21,9 @@ Options:
 if [ $# -ne 1 ]; then usage_error; fi
 
 if [ -z "$noise_dir" ]; then
-  noise_dir=$1/wav
-  local/make_noise.py --nj "$nj" --seed "$seed" "$noise_dir"
+  noise_dirs=("$1/wav")
+  local/make_noise.py --nj "$nj" --seed "$seed" "${noise_dirs[0]}"
+else
+  mapfile -t noise_dirs < <(tr , '\n' <<<"$noise_dir" | grep .)
 fi
-local/split_noise.py "$noise_dir" "$1"
+local/split_noise.py "${noise_dirs[@]}" "$1"

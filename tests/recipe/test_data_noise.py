@@ -7,7 +7,9 @@ import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
 
+from local import split_noise
 from local.add_noise import active_power, add_noise
+from local.audio import AudioError
 
 
 @pytest.fixture
@@ -38,6 +40,62 @@ def test_too_few_noises(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "one.wav", speech_like(1), 16000)
     assert_fails_in_one_line(run("local/prepare_noise.sh", "--noise-dir", tmp_path, tmp_path / "lists"), "at least 3")
     assert_fails_in_one_line(run("local/prepare_noise.sh", "--noise-dir", "/no/dir", tmp_path / "lists"), "/no/dir")
+
+
+def write_noises(folder: Path, names: list[str]) -> Path:
+    folder.mkdir()
+    for number, name in enumerate(names):
+        soundfile.write(folder / name, speech_like(0.1, seed=number), 16000)
+    return folder
+
+
+def test_several_folders_have_every_file_in_one_set(tmp_path: Path) -> None:
+    first = write_noises(tmp_path / "first one", [f"n{number}.wav" for number in range(4)])
+    second = write_noises(tmp_path / "second", [f"a{number}.wav" for number in range(3)])
+    (second / "again.wav").symlink_to(first / "n0.wav")
+    (second / "._a0.wav").write_bytes(b"what a Mac leaves")
+    folders = f"{first},{second},{first},"
+    assert run("local/prepare_noise.sh", "--noise-dir", folders, tmp_path / "lists").returncode == 0
+    lists = {
+        name: [Path(line).name for line in (tmp_path / f"lists/{name}.list").read_text().splitlines()]
+        for name in ("train", "dev", "test")
+    }
+    assert lists == {
+        "train": ["n0.wav", "n3.wav", "a0.wav", "a1.wav"],
+        "dev": ["n1.wav", "a2.wav"],
+        "test": ["n2.wav"],
+    }
+
+
+def test_bad_noise_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def assert_refused(folders: list[Path], message: str) -> None:
+        monkeypatch.setattr("sys.argv", ["split_noise.py", *map(str, folders), str(tmp_path / "lists")])
+        with pytest.raises((ValueError, AudioError), match=message):
+            split_noise.main()
+        assert not (tmp_path / "lists").exists()
+
+    one = write_noises(tmp_path / "one", ["one.wav"])
+    assert_refused([one], r"1 noise recording\(s\) in .*/one, .* cannot be split .* at least 3")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("no noise")
+    assert_refused([one, tmp_path / "empty"], "/empty holds no noise recordings")
+    folder = write_noises(tmp_path / "folder", ["a.wav", "b.wav", "c.wav"])
+    left = speech_like(1)
+    soundfile.write(folder / "d.wav", np.stack([left, -left], axis=1), 44100)  # silent once it is mono
+    assert_refused([folder], "silent.*d.wav")
+    (folder / "d.wav").write_text("not audio")
+    assert_refused([folder], "not audio.*d.wav")
+
+
+def test_noises_of_any_rate_channels_and_length(data: Path, tmp_path: Path) -> None:
+    """A hum of 1 kHz in 48 kHz stereo, shorter than the speech, is one of 1 kHz in the noisy recording."""
+    hum = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(4800) / 48000)
+    soundfile.write(tmp_path / "hum.flac", np.stack([hum, hum], axis=1), 48000)
+    (tmp_path / "list").write_text(f"{tmp_path}/hum.flac\n")
+    assert run("local/add_noise.py", "--snr", "-40", data, tmp_path / "list", tmp_path / "n").returncode == 0
+    noisy, rate = soundfile.read(tmp_path / "n/wav/s1-a.wav")
+    assert (noisy.shape, rate) == ((16000,), 16000)
+    assert np.abs(np.fft.rfft(noisy)).argmax() == 1000
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 15.0])
