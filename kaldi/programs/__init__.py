@@ -7,8 +7,8 @@ from importlib import import_module
 
 _PROGRAMS = {
     "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
-        feat-to-dim feat-to-len subset-feats select-feats paste-feats splice-feats add-deltas transform-feats
-        compute-cmvn-stats apply-cmvn modify-cmvn-stats""",
+        feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats add-deltas
+        transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats""",
     "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
     "scoring": "compute-wer compute-wer-bootci align-text",

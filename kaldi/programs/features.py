@@ -305,6 +305,26 @@ def subset_feats(feats: str, out: str, *, n: int = 10, include: str = "", exclud
     done(count, "utterances")
 
 
+@program(FLOAT_MATRIX)
+def subsample_feats(feats: str, out: str, *, n: int = 1, offset: int = 0) -> Features:
+    """Take every n'th frame, from the frame `offset` on, or for n below 0 repeat each frame -n times.
+
+    Usage: subsample-feats [options] <feats-rspecifier> <feats-wspecifier>
+    """
+    if n == 0 or offset < 0 or (n < 0 and offset):
+        raise KaldiError(f"--n={n} --offset={offset}: n is not 0, the offset 0 or, with n above 0, more")
+    count = errors = 0
+    for key, matrix in read_table(feats, FLOAT_MATRIX):
+        frames = matrix[offset::n] if n > 0 else matrix.repeat(-n, axis=0)
+        if len(frames) == 0:
+            warn(f"{key} is left out: no frames would remain")
+            errors += 1
+            continue
+        yield key, frames
+        count += 1
+    done(count, "utterances", errors)
+
+
 def parse_selection(selection: str, dimension: int) -> list[int]:
     """The columns of `0,24-22,3-12`, counted from 0. Raises KaldiError when one is not below `dimension`."""
     columns: list[int] = []
