@@ -2,18 +2,24 @@
 # Join two conditions of one set, which share utterance-ids, into one data directory and one alignment directory.
 set -euo pipefail
 
-usage="Usage: local/combine_conditions.sh <clean-data> <other-data> <clean-ali-dir> <dst-data> <dst-ali-dir>
+usage="Usage: local/combine_conditions.sh <clean-data> <other-data> [<clean-ali-dir>] <dst-data> [<dst-ali-dir>]
  e.g.: local/combine_conditions.sh data-fmllr/train data-fmllr/train_noisy exp/tri3b_ali_train \\
          data-fmllr/train_clean_noisy exp/tri3b_ali_train_clean_noisy
-Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording."
+Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording. Without the
+alignments, only the data directories are joined: other features of the same utterances."
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
-[ $# -eq 5 ] || { echo "$usage" >&2; exit 1; }
-clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5
+case $# in
+  3) clean=$1 other=$2 ali='' data=$3 dst_ali='' ;;
+  5) clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5 ;;
+  *) echo "$usage" >&2; exit 1 ;;
+esac
 . ./path.sh
 # shellcheck source=utils/data_tables.sh
 . utils/data_tables.sh
 
-for file in "$ali"/{final.mdl,tree,num_jobs,ali.1.gz} "$clean/feats.scp" "$other/feats.scp"; do
+files=("$clean/feats.scp" "$other/feats.scp")
+if [ -n "$ali" ]; then files+=("$ali"/{final.mdl,tree,num_jobs,ali.1.gz}); fi
+for file in "${files[@]}"; do
   [ -f "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
 done
 
@@ -24,6 +30,7 @@ for name in clean other; do
 done
 utils/combine_data.sh "$data" "$data.clean" "$data.other"
 rm -r "$data.clean" "$data.other"
+[ -n "$ali" ] || exit 0
 
 mkdir -p "$dst_ali"
 cp "$ali/final.mdl" "$ali/tree" "$ali/phones.txt" "$dst_ali/"

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Make .venv from the pinned requirements, unless the Python at hand has them already. Needs no root.
+# Make .venv from pinned requirements, unless the Python at hand has them already. Needs no root.
 set -euo pipefail
 
-usage="Usage: local/install_packages.sh [requirements.txt]
+usage="Usage: local/install_packages.sh [<requirements.txt> ...]
 Installs the Python packages of the recipe into .venv (made when missing); does nothing when they are there."
 
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
-requirements=${1:-requirements.txt}
-[ -r "$requirements" ] || { echo "$0: cannot read $requirements (run from the recipe's directory)" >&2; exit 1; }
+[ $# -gt 0 ] || set -- requirements.txt
+for requirements; do
+  [ -r "$requirements" ] || { echo "$0: cannot read $requirements (run from the recipe's directory)" >&2; exit 1; }
+done
 
-if cmp -s "$requirements" .venv/installed.txt && .venv/bin/python3 -c '' 2>/dev/null; then
+# .venv may hold more: what another command asked for.
+if [ -f .venv/installed.txt ] && ! grep -vxFqf .venv/installed.txt "$@" && .venv/bin/python3 -c '' 2>/dev/null; then
   exit 0
 fi
 
@@ -24,12 +27,12 @@ if [ -z "$python" ]; then
 fi
 
 # The current Python serves when it has every pinned package in the pinned version.
-if "$python" - "$requirements" <<'EOF'
+if "$python" - "$@" <<'EOF'
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-for line in Path(sys.argv[1]).read_text().splitlines():
+for line in "".join(Path(name).read_text() for name in sys.argv[1:]).splitlines():
     requirement, _, marker = line.partition("#")[0].partition(";")
     name, _, wanted = requirement.strip().partition("==")
     try:
@@ -42,12 +45,12 @@ then
   exit 0
 fi
 
-echo "$0: installing the packages of $requirements into .venv with $("$python" --version)" >&2
+echo "$0: installing the packages of $* into .venv with $("$python" --version)" >&2
 mkdir -p exp
 log=exp/install_packages.log
 # The packages of the CPU and of the GPU build fill the same folders (tensorflow, nvidia/cudnn), which pip does not notice: an
 # environment of the other build is made anew.
-if grep -q '^tensorflow\[' "$requirements"; then other=tensorflow_cpu; else other=tensorflow; fi
+if grep -q '^tensorflow\[' "$@"; then other=tensorflow_cpu; else other=tensorflow; fi
 if { [ ! -x .venv/bin/pip ] || compgen -G ".venv/lib/python3*/site-packages/$other-*.dist-info" >/dev/null; } &&
   ! "$python" -m venv --clear .venv >"$log" 2>&1; then
   echo "$0: '$python -m venv .venv' failed (on Debian: apt install python3-venv):" >&2
@@ -55,9 +58,9 @@ if { [ ! -x .venv/bin/pip ] || compgen -G ".venv/lib/python3*/site-packages/$oth
   exit 1
 fi
 # Without compiling: most modules of these packages are never imported, and Python compiles those that are.
-if ! .venv/bin/pip install --no-compile --disable-pip-version-check --requirement "$requirements" >"$log" 2>&1; then
-  echo "$0: pip could not install $requirements; the end of $log:" >&2
+if ! .venv/bin/pip install --no-compile --disable-pip-version-check "${@/#/--requirement=}" >"$log" 2>&1; then
+  echo "$0: pip could not install $*; the end of $log:" >&2
   tail -n 5 "$log" >&2
   exit 1
 fi
-cp "$requirements" .venv/installed.txt
+cat "$@" >.venv/installed.txt

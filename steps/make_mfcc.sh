@@ -43,7 +43,7 @@ else
   utils/split_scp.pl "$data/wav.scp" $(files_of_jobs "$logdir/wav_$name.JOB.scp" "$nj")
   waves="scp,p:$logdir/wav_$name.JOB.scp"
 fi
-remove_results() { rm -f "$data"/{feats.scp,cmvn.scp,utt2num_frames,utt2dur}; }
+remove_results() { rm -f "$data"/{feats.scp,cmvn.scp,utt2num_frames,utt2dur,frame_subsampling_factor,encoder}; }
 remove_results
 utils/validate_data_dir.sh --no-text --no-feats "$data"
 

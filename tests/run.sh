@@ -12,8 +12,8 @@ case ${1:-} in
 esac
 
 requirements=requirements.txt
-if cmp -s requirements-gpu.txt .venv/installed.txt; then requirements="requirements-gpu.txt"; fi
-local/install_packages.sh "$requirements"
+if grep -q '^tensorflow\[' .venv/installed.txt 2>/dev/null; then requirements="requirements-gpu.txt"; fi
+local/install_packages.sh "$requirements" requirements-encoder.txt
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
 

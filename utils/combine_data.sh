@@ -53,6 +53,19 @@ for table in $utterance_tables $speaker_tables $recording_tables $extra_files; d
     fi
   fi
 done
+for file in $other_files; do
+  rm -f "$dest/$file"
+  same=true
+  for source in "$@"; do
+    if [ "$(cat "$source/$file" 2>/dev/null)" != "$(cat "$1/$file" 2>/dev/null)" ]; then same=false; fi
+  done
+  if $same && [ -f "$1/$file" ]; then
+    cp "$1/$file" "$dest/$file"
+  elif ! $same && [ "$file" != frame_shift ] && [ -f "$dest/feats.scp" ]; then
+    echo "$0: $file is not the same in $*: their features are not of one kind" >&2
+    exit 1
+  fi
+done
 # Per-speaker statistics of parts do not hold for a speaker who is in two of them.
 if [ -f "$dest/cmvn.scp" ] && [ -n "$(cut -d ' ' -f 1 "$dest/cmvn.scp" | uniq -d)" ]; then
   echo "$0: cmvn.scp is left out: a speaker is in several directories; run steps/compute_cmvn_stats.sh $dest" >&2

@@ -5,7 +5,7 @@
 utterance_tables="utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq utt2warp utt2snr"
 speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
 recording_tables="wav.scp reco2dur reco2file_and_channel"
-other_files="frame_shift"
+other_files="frame_shift frame_subsampling_factor encoder" # what the features are, the last two where an encoder made them
 # Of these, what holds of the utterances and speakers whatever is done to the recordings.
 descriptions="text utt2spk utt2lang utt2uniq utt2warp spk2gender spk2age spk2warp"
 

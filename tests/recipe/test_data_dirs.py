@@ -209,6 +209,7 @@ class TestDataDirectories:
         assert (tmp_path / "a/utt2spk").read_text().splitlines()[0] == "a-s1-0 a-s1"
         run("utils/combine_data.sh", tmp_path / "both", data, tmp_path / "a")
         assert len(first_fields(tmp_path / "both/text")) == 24
+        assert not (tmp_path / "both/encoder").exists()
         message = run("utils/combine_data.sh", tmp_path / "twice", data, data, fails=True).stderr
         assert "s1-0 is in more than one" in message and not (tmp_path / "twice").exists()
 
@@ -243,6 +244,19 @@ class TestDataDirectories:
         (tmp_path / "b/wav.scp").write_text((tmp_path / "a/wav.scp").read_text())
         run("utils/combine_data.sh", tmp_path / "both", tmp_path / "a", tmp_path / "b")
         assert first_fields(tmp_path / "both/wav.scp") == ["rec"]
+
+    def test_features_of_an_encoder_are_combined_with_their_like(self, data: Path, tmp_path: Path) -> None:
+        write(data / "feats.scp", *(f"{u} feats.ark:{n}" for n, u in enumerate(first_fields(data / "utt2spk"))))
+        files = {"encoder": "base 0123 /models/base", "frame_shift": "0.02", "frame_subsampling_factor": "2"}
+        for file, line in files.items():
+            write(data / file, line)
+        run("utils/copy_data_dir.sh", "--utt-prefix", "a-", "--spk-prefix", "a-", data, tmp_path / "a")
+        run("utils/combine_data.sh", tmp_path / "both", data, tmp_path / "a")
+        for file, line in files.items():
+            assert (tmp_path / "both" / file).read_text() == line + "\n"
+        write(tmp_path / "a/encoder", "base 4567 /models/base")
+        message = run("utils/combine_data.sh", tmp_path / "both", data, tmp_path / "a", fails=True).stderr
+        assert "encoder is not the same in" in message
 
 
 class TestDurations:

@@ -1,0 +1,1 @@
+"""Features of a pretrained speech encoder: Whisper's, through CTranslate2."""
