@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Recordings to words: features, a first pass with the GMM that estimates a speaker's fMLLR transform, then the network.
+# Recordings to words: the streams of features that the network was trained on (fMLLR, for which a first pass with the GMM
+# estimates a speaker's transform; an encoder's), then the network.
 set -euo pipefail
 
 cmd=utils/run.pl
@@ -8,6 +9,7 @@ use_gpu=auto
 gmm_dir=
 graph_dir=
 segan_dir=
+encoder=
 one_speaker=false
 lmwt=
 word_ins_penalty=
@@ -23,9 +25,10 @@ Long recordings are cut at pauses. A recording that cannot be used is named with
   --cmd CMD             how to run jobs (utils/run.pl)
   --nj N                number of jobs (the number of cores)
   --use-gpu X           auto, true or false (auto)
-  --gmm-dir DIR         GMM with fMLLR for the first pass (tri3b beside <nnet-dir>)
+  --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
   --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
   --segan-dir DIR       enhance the recordings with this SEGAN first
+  --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
   --one-speaker BOOL    all recordings are of one speaker; otherwise each is of its own (false)
   --strict BOOL         end with status 1 if a single recording cannot be used, not only if none can (false)
   --lmwt N              language-model weight;  --word-ins-penalty F  (those that were best on dev, or 10 and 0.0)
@@ -47,12 +50,19 @@ shift
 gmm_dir=$([ -n "$gmm_dir" ] && as_meant "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
 graph_dir=$([ -n "$graph_dir" ] && as_meant "$graph_dir" || echo "$gmm_dir/graph")
 if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
-for file in "$nnet_dir"/final.{pt,mdl} "$gmm_dir"/final.mdl "$graph_dir"/{HCLG.fst,words.txt}; do
+if [ -d "$encoder" ]; then encoder=$(as_meant "$encoder"); fi
+# A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
+mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null || echo "- 1 -")
+models=("$nnet_dir/final.mdl")
+for stream in "${streams[@]}"; do
+  if [[ $stream == *" -" ]]; then models+=("$gmm_dir/final.mdl"); fi
+done
+for file in "$nnet_dir/final.pt" "${models[@]}" "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
-require_one_tree "$graph_dir" {"$gmm_dir","$nnet_dir"}/final.mdl
+require_one_tree "$graph_dir" "${models[@]}"
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
@@ -93,18 +103,30 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
     local/enhance_data_dir.sh --cmd "$cmd" --use-gpu "$use_gpu" "$segan_dir" "$data" "$dir/enhanced"
     data=$dir/enhanced
   fi
-  # the decoding directory of the first pass lies beside links to its model
-  mkdir -p "$dir/gmm"
-  ln -sf "$(realpath "$gmm_dir")"/{final.*,*_opts,tree} "$dir/gmm/"
-  steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" "$data" "$dir/log" "$dir/mfcc"
-  steps/compute_cmvn_stats.sh "$data" "$dir/log" "$dir/mfcc"
-  steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" --config conf/decode.conf --skip-scoring true \
-    "$graph_dir" "$data" "$dir/gmm/decode_transcribe"
-  steps/make_fmllr_feats.sh --cmd "$cmd" --nj "$nj" --transform-dir "$dir/gmm/decode_transcribe" \
-    "$dir/data-fmllr" "$data" "$dir/gmm" "$dir/log" "$dir/fmllr"
-  steps/compute_cmvn_stats.sh "$dir/data-fmllr" "$dir/log" "$dir/fmllr"
+  data_dirs=()
+  for stream in "${streams[@]}"; do
+    read -r _ _ name _ folder <<<"$stream"
+    if [ "$name" = - ]; then
+      features=$dir/data-fmllr
+      # the decoding directory of the first pass lies beside links to its model
+      mkdir -p "$dir/gmm"
+      ln -sf "$(realpath "$gmm_dir")"/{final.*,*_opts,tree} "$dir/gmm/"
+      steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" "$data" "$dir/log" "$dir/mfcc"
+      steps/compute_cmvn_stats.sh "$data" "$dir/log" "$dir/mfcc"
+      steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" --config conf/decode.conf --skip-scoring true \
+        "$graph_dir" "$data" "$dir/gmm/decode_transcribe"
+      steps/make_fmllr_feats.sh --cmd "$cmd" --nj "$nj" --transform-dir "$dir/gmm/decode_transcribe" \
+        "$features" "$data" "$dir/gmm" "$dir/log" "$dir/fmllr"
+    else
+      features=$dir/data-$name
+      steps/make_encoder_feats.sh --cmd "$cmd" --nj "$nj" --skip-unreadable true "${encoder:-$folder}" "$data" \
+        "$features" "$dir/log"
+    fi
+    steps/compute_cmvn_stats.sh "$features" "$dir/log"
+    data_dirs+=("$features")
+  done
   steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" --config conf/decode_nnet.conf --use-gpu "$use_gpu" --skip-scoring true \
-    "$graph_dir" "$dir/data-fmllr" "$nnet_dir" "$dir/decode"
+    "$graph_dir" "$(IFS=, && echo "${data_dirs[*]}")" "$nnet_dir" "$dir/decode"
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR
 

@@ -57,17 +57,28 @@ normalised_features() {
     "scp:$1/JOB/feats.scp ark:- |"
 }
 
+# stream_features <split-data-dir> <model-dir>: CMVN per speaker, each frame as often as it counts.
+stream_features() {
+  local factor
+  factor=$(cat "$(dirname "$1")/frame_subsampling_factor" 2>/dev/null || echo 1)
+  if [ "$factor" -eq 1 ]; then
+    normalised_features "$1" "$2"
+  else
+    echo "$(normalised_features "$1" "$2") subsample-feats --n=-$factor ark:- ark:- |"
+  fi
+}
+
 # pasted_features <model-dir> <length-tolerance> <split-data-dir> ...: the normalised features of each, side by side.
 pasted_features() {
   local model=$1 tolerance=$2 sdata
   shift 2
   if [ $# -eq 1 ]; then
-    normalised_features "$1" "$model"
+    stream_features "$1" "$model"
     return
   fi
   # Each is a word of a command that stands between quotes of both kinds: backslashes are what remains.
   echo -n "ark,s,cs:paste-feats --length-tolerance=$tolerance "
-  for sdata in "$@"; do printf '%q ' "$(normalised_features "$sdata" "$model")"; done
+  for sdata in "$@"; do printf '%q ' "$(stream_features "$sdata" "$model")"; done
   echo "ark:- |"
 }
 

@@ -63,6 +63,7 @@ class Config:
     seed: int
     tempo: float = 0.0  # from here on with the values of models that are older than the setting
     feature_shift: float = 0.0
+    projection: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nnet.ligru.packing import Packing, pack
+from nnet.ligru.streams import Stream, of_data_dir
 from nnet.ligru.tables import (
     TableError,
     integers_length,
@@ -82,7 +83,8 @@ class Contents:
 class Corpus:
     """The utterances of one set that have features and targets.
 
-    data_dirs: Kaldi data directories of the same utterances, whose features are pasted together.
+    data_dirs: Kaldi data directories of the same utterances, whose features are pasted together; a frame of a directory
+    with a frame_subsampling_factor counts as so many.
     pdfs, phones: scp files of integer vectors, one target a frame.
     """
 
@@ -101,6 +103,7 @@ class Corpus:
         self.cmvn, self.context = cmvn, context
         self.num_pdfs, self.num_phones = num_pdfs, num_phones
         self.name = ",".join(map(str, data_dirs))
+        self._streams = [of_data_dir(directory) for directory in data_dirs]
         tables = [read_scp(directory / "feats.scp") for directory in data_dirs]
         self._speakers = read_scp(data_dirs[0] / "utt2spk") if cmvn != "none" else {}
         self._stats_at = [read_scp(directory / "cmvn.scp") if cmvn != "none" else {} for directory in data_dirs]
@@ -109,6 +112,11 @@ class Corpus:
         self.utterances = self._index(tables, read_scp(pdfs), read_scp(phones) if phones else None, tolerance)
         if not self.utterances:
             raise DataError(f"{self.name}: no utterance has both features and a target in {pdfs}")
+
+    @property
+    def streams(self) -> list[Stream]:
+        """What is pasted, in its order."""
+        return [stream._replace(dim=dim) for stream, dim in zip(self._streams, self.dims, strict=True)]
 
     @property
     def dim(self) -> int:
@@ -148,9 +156,10 @@ class Corpus:
     def _locate(self, id: str, feats: tuple[str, ...], pdfs: str, phones: str | None, tolerance: int) -> Utterance:
         """The utterance, with its number of frames; TableError where its parts do not fit each other."""
         shapes = [matrix_shape(place) for place in feats]
-        lengths = [rows for rows, _ in shapes] + [integers_length(place) for place in (pdfs, phones) if place]
+        lengths = [rows * stream.factor for (rows, _), stream in zip(shapes, self._streams, strict=True)]
+        theirs = " and ".join(map(str, lengths))
+        lengths += [integers_length(place) for place in (pdfs, phones) if place]
         if max(lengths) - min(lengths) > tolerance:
-            theirs = " and ".join(str(rows) for rows, _ in shapes)
             raise TableError(f"its features have {theirs} frames and its alignment {lengths[-1]}: align it again")
         if min(lengths) == 0:
             raise TableError("it has no frames")
@@ -169,12 +178,13 @@ class Corpus:
         """Normalised features with context: float32 [frames, dim]. TableError if a value is not finite."""
         parts = []
         for stream, place in enumerate(utterance.feats):
-            part = read_matrix(place)[: utterance.frames]
+            factor = self._streams[stream].factor
+            part = read_matrix(place)[: -(-utterance.frames // factor)]
             if not np.isfinite(part).all():
                 raise TableError(f"its features are not finite ({place})")
             if self.cmvn != "none":
                 part = apply_cmvn(part, self._speaker_stats(stream, utterance.speaker), self.cmvn == "mean-variance")
-            parts.append(part)
+            parts.append(part.repeat(factor, axis=0)[: utterance.frames] if factor > 1 else part)
         return splice_context(np.hstack(parts), *self.context)
 
     def _speaker_stats(self, stream: int, speaker: str) -> np.ndarray:

@@ -151,13 +151,17 @@ LAYERS: dict[str, type[LightLayer] | type[TorchLayer] | type[FrameLayer]] = {
 
 
 class AcousticModel(nn.Module):
-    """Hidden layers and a softmax over pdfs, and over phones where num_phones is not 0."""
+    """Hidden layers and a softmax over pdfs, and over phones where num_phones is not 0.
+
+    Where the configuration says so, the features are projected before the first layer.
+    """
 
     def __init__(self, config: Config, dim: int, num_pdfs: int, num_phones: int = 0) -> None:
         super().__init__()
         self.dim, self.num_pdfs, self.num_phones = dim, num_pdfs, num_phones
+        self.projection = Product(dim, config.projection, config.precision) if config.projection else None
         self.layers = nn.ModuleList()
-        width = dim
+        width = config.projection or dim
         for _ in range(config.layers):
             layer = LAYERS[config.network](width, config)
             self.layers.append(layer)
@@ -167,7 +171,7 @@ class AcousticModel(nn.Module):
 
     def forward(self, feats: Tensor, sizes: list[int], reverse: Tensor) -> tuple[Tensor, Tensor | None]:
         """Packed features [frames, dim] to what the softmax over pdfs [frames, pdfs] and over phones is taken of."""
-        x = feats
+        x = feats if self.projection is None else self.projection(feats)
         for layer in self.layers:
             x = layer(x, sizes, reverse)
         return self.pdfs(x), None if self.phones is None else self.phones(x)

@@ -22,6 +22,7 @@ from nnet.ligru.model import FrameLayer, LightLayer, Product, TorchLayer
 from nnet.ligru.norm import EPS, FrameBatchNorm
 from nnet.ligru.packed_states import LAYER_NORM_EPS
 from nnet.ligru.scorer import Scorer
+from nnet.ligru.streams import FILE
 
 OPSET = 17
 FEATS, LENGTHS, LOGLIKES = "feats", "lengths", "loglikes"  # the inputs and the output
@@ -76,6 +77,8 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     dim = model.dim // (sum(scorer.context) + 1)
     graph = _Graph()
     x = _context(graph, graph.add("Transpose", FEATS, perm=(1, 0, 2)), scorer.context)
+    if model.projection is not None:
+        x = graph.add("MatMul", x, graph.constant(model.projection.weight.T))
     for layer in model.layers:
         x = _LAYERS[type(layer)](graph, x, layer)
     x = graph.add("Add", graph.add("MatMul", x, graph.constant(model.pdfs.weight.T)), graph.constant(model.pdfs.bias))
@@ -92,16 +95,16 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
         graph.constants,
     )
     whole = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    helper.set_model_props(
-        whole,
-        {
-            "cmvn_opts": CMVN_OPTIONS[scorer.cmvn],
-            "prior_scale": str(scorer.prior_scale),
-            "num_pdfs": str(model.num_pdfs),
-            "left_context": str(scorer.context[0]),
-            "right_context": str(scorer.context[1]),
-        },
-    )
+    properties = {
+        "cmvn_opts": CMVN_OPTIONS[scorer.cmvn],
+        "prior_scale": str(scorer.prior_scale),
+        "num_pdfs": str(model.num_pdfs),
+        "left_context": str(scorer.context[0]),
+        "right_context": str(scorer.context[1]),
+    }
+    if (streams := scorer.directories[0] / FILE).exists():
+        properties[FILE] = streams.read_text().strip()
+    helper.set_model_props(whole, properties)
     onnx.checker.check_model(whole)
     content = whole.SerializeToString()
     difference = _check(scorer, content, dim)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from nnet.ligru import checkpoint
+from nnet.ligru import checkpoint, streams
 from nnet.ligru.config import CMVN_OPTIONS, Config
 from nnet.ligru.data import (
     IGNORED,
@@ -76,12 +76,28 @@ def _train(args: argparse.Namespace, config: Config, device: torch.device, first
     train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
     if train.dims != dev.dims:
         raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
+    for ours, theirs in zip(dev.streams, train.streams, strict=True):
+        if ours.kind != theirs.kind:
+            raise DataError(f"{dev.name}: features of {ours}, those of {train.name} of {theirs}")
     dev.check_targets()
     if first:
+        _check_streams(args.directory, train)
         (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
+        (args.directory / streams.FILE).write_text("".join(f"{stream.line}\n" for stream in train.streams))
     run = Training(config, train, dev, args.directory, device)
     log.setLevel(logging.INFO if first else logging.WARNING)
     run.run()
+
+
+def _check_streams(directory: Path, train: Corpus) -> None:
+    """DataError where checkpoints are of the features of another encoder."""
+    if (directory / streams.FILE).exists() and any((directory / name).exists() for name in checkpoint.RESUMABLE):
+        for ours, before in zip(train.streams, streams.read(directory), strict=False):
+            if ours.kind != before.kind:
+                raise DataError(
+                    f"{train.name}: features of {ours}, the checkpoints in {directory} are of {before}: remove them, "
+                    "or train in another directory"
+                )
 
 
 def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:

@@ -34,6 +34,7 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --min-active N --max-mem N   of latgen-faster-mapped
 $decoding_help
 <data-dir> may be several with a comma between, as in training: their features are pasted together, the first is scored.
+They must be of the kinds that <nnet-dir>/streams names, an encoder's of the same encoder.
 <nnet-dir> may be several networks of the same alignments with a comma between: their mean decodes."
 
 if [ -f path.sh ]; then . ./path.sh; fi
@@ -65,6 +66,9 @@ for part in $data_dirs; do
     echo "$0: $data/utt2spk and $part/utt2spk differ: to be pasted, they must have the same utterances and speakers" >&2
     exit 1
   fi
+done
+for network in $nnet_dirs; do
+  if [ -f "$network/streams" ]; then python3 -m nnet.ligru.streams "$network" "$2"; fi
 done
 start_decoding "$nnet_dir/final.mdl"
 for part in $data_dirs; do

@@ -34,7 +34,7 @@ def untrained(directory: Path, **changes) -> Path:
 @pytest.mark.parametrize("network", ["ligru", "sligru", "gru", "lstm", "mlp"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"directions": 1, "normalisation": "layer", "activation": "tanh", "context": (2, 1)}],
+    [{}, {"directions": 1, "normalisation": "layer", "activation": "tanh", "context": (2, 1), "projection": 3}],
     ids=["both", "forwards"],
 )
 def test_same_outputs(tmp_path, network, changes):
@@ -64,6 +64,7 @@ def test_products_in_bfloat16(tmp_path):
 
 def test_prior_scale_and_metadata(tmp_path):
     nnet = untrained(tmp_path, context=(2, 1), cmvn="mean")
+    (nnet / "streams").write_text("3 1 -\n2 2 base 0123 /models/base\n")
     assert export.main(["--prior-scale", "0.4", str(nnet), str(tmp_path / "x.onnx")]) == 0
     session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map == {
@@ -72,6 +73,7 @@ def test_prior_scale_and_metadata(tmp_path):
         "num_pdfs": "7",
         "left_context": "2",
         "right_context": "1",
+        "streams": "3 1 -\n2 2 base 0123 /models/base",
     }
     feats = np.random.default_rng(1).normal(size=(20, 5)).astype(np.float32)
     log_priors = np.log(np.arange(1, 8) / 28)

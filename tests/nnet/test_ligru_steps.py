@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from encoder_task import tiny_encoder
 from ligru_task import read_matrices, write_table
 from recipe_copy import golden, link_recipe
 
@@ -223,6 +224,85 @@ def test_pasted_features(recipe, monkeypatch):
     Path("other").mkdir()
     Path("other/tree").write_bytes(golden("out/mono/tree"))
     assert "pasted and other were trained on different trees" in decode("data_dev,mfcc_cut", "pasted,other", fails=True)
+
+
+@pytest.fixture(scope="module")
+def encoder(recipe) -> Path:
+    """A network of the features of an encoder alone, and one with other features beside them."""
+    if not find_spec("ctranslate2"):
+        pytest.skip("CTranslate2 is not installed")
+    tiny = tiny_encoder(recipe.directory / "models/tiny")
+    frames = {id: len(feats) for id, feats in read_matrices(f"ark:{recipe.directory}/data.ark")}
+    for name in ("train", "dev"):
+        data = recipe.directory / f"wav_{name}"
+        shutil.copytree(recipe.directory / f"mfcc_{name}", data)
+        lines = []
+        for line in (data / "utt2spk").read_text().splitlines():  # recordings of as many frames
+            id = line.split()[0]
+            wav = data / f"{id}.wav"
+            samples = np.random.default_rng(1).normal(0, 0.1, 400 + 160 * (frames[id] - 1))
+            soundfile.write(wav, samples, 16000)
+            lines.append(f"{id} {wav}\n")
+        (data / "wav.scp").write_text("".join(lines))
+        recipe("steps/make_encoder_feats.sh", "--nj", "2", "models/tiny", f"wav_{name}", f"enc_{name}")
+        recipe("steps/compute_cmvn_stats.sh", f"enc_{name}")
+    train = "steps/nnet/train_ligru.sh --use-gpu false --nnet-config tables.toml --epochs 1".split()
+    for nnet, data in (("enc", "enc_NAME"), ("both", "data_NAME,enc_NAME")):
+        recipe(*train, *(data.replace("NAME", name) for name in ("train", "dev")), "ali_train", "ali_dev", nnet)
+    return tiny
+
+
+def test_features_of_an_encoder(recipe, encoder, monkeypatch):
+    """Decoding sees what training saw, at the frame rate of the alignments, and takes no other encoder's features."""
+    monkeypatch.chdir(recipe.directory)
+    assert [line.split()[:3] for line in Path("both/streams").read_text().splitlines()] == [
+        ["40", "1", "-"],
+        ["8", "2", "tiny"],
+    ]
+    Path("see.sh").write_text('#!/bin/sh\ncopy-feats "$6" ark:heard.$$.ark && python3 -m nnet.ligru.forward "$@"\n')
+    Path("see.sh").chmod(0o755)
+    for nnet, data in (("both", "data_dev,enc_dev"), ("enc", "enc_dev")):
+        recipe(*DECODE, "--forward-cmd", "./see.sh", "graph", data, nnet, f"{nnet}/decode")
+        archives = list(Path().glob("heard.*.ark"))
+        seen = {id: feats for archive in archives for id, feats in read_matrices(f"ark:{archive}")}
+        trained = Corpus(
+            [Path(directory) for directory in data.split(",")],
+            Path(f"{nnet}/targets/dev_pdf.scp"),
+            None,
+            cmvn="mean-variance",
+            context=(0, 0),
+            tolerance=5,
+            num_pdfs=10**6,
+        )
+        assert seen.keys() == {utterance.id for utterance in trained.utterances}
+        for utterance in trained.utterances:
+            assert 0 <= len(seen[utterance.id]) - utterance.frames <= 1
+            np.testing.assert_allclose(seen[utterance.id][: utterance.frames], trained.features(utterance), atol=1e-4)
+        for archive in archives:
+            archive.unlink()
+    assert "both was trained on 2 streams" in recipe(*DECODE, "graph", "data_dev", "both", "both/decode", fails=True)
+    shutil.copytree("enc_dev", "enc_other")
+    Path("enc_other/encoder").write_text("tiny 0123456789abcdef0123 /models/tiny\n")
+    told = recipe(*DECODE, "graph", "enc_other", "enc", "enc/decode", fails=True)
+    assert "enc_other has features of the encoder tiny (SHA-256 0123456789abcdef" in told
+
+
+def test_transcribe_by_an_encoder(recipe, encoder):
+    """The encoder is where the model says it is, or where the user says; without fMLLR no GMM is needed."""
+    options = ["--use-gpu", "false", "--graph-dir", "graph", "--one-speaker", "true"]
+    (recipe.directory / "s1-00.wav").write_bytes(golden("data/wav/s1-00.wav"))
+    command = ["local/transcribe.sh", *options, "--dir", "heard"]
+    assert recipe(*command, "--gmm-dir", "none", "enc", "s1-00.wav").splitlines()[0].startswith("s1-00 ")
+    assert not (recipe.directory / "heard/gmm").exists()
+    assert recipe(*command, "--gmm-dir", "gmm", "both", "s1-00.wav").splitlines()[0].startswith("s1-00 ")
+    encoder.rename(recipe.directory / "moved")
+    told = recipe(*command, "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
+    assert "models/tiny: neither a folder nor one of" in told
+    moved = recipe(*command, "--encoder", "moved", "--gmm-dir", "none", "enc", "s1-00.wav")
+    assert moved.splitlines()[0].startswith("s1-00 ")
+    tiny_encoder(recipe.directory / "other", seed=2)
+    told = recipe(*command, "--encoder", "other", "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
+    assert "has features of the encoder other" in told
 
 
 def transcribe(recipe: Recipe, *options: str) -> str:
