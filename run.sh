@@ -25,7 +25,7 @@ Trains and tests a speech recogniser for children's speech in noise; ends with a
   --noise-dir DIR    a folder of noise recordings (default: synthetic noises)
   --nj N             parallel jobs (default: the number of cores)
   --use-gpu auto|true|false
-and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000.
+and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000 or --encoder base.
 Stages: 0 data  1 lang  2 SEGAN records  3 SEGAN training  4 enhancement  5 features  6 mono  7 tri1  8 tri2b  9 tri3b
         10 fMLLR features  11 Li-GRU training  12 Li-GRU decoding  13 report"
 
@@ -54,7 +54,7 @@ requirements="requirements.txt"
 if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&1; }; then
   requirements="requirements-gpu.txt"
 fi
-local/install_packages.sh $requirements
+local/install_packages.sh $requirements ${encoder:+requirements-encoder.txt}
 . ./path.sh
 . ./cmd.sh
 # The embedded programs' numba cores are compiled here, or the first jobs would all compile them.
@@ -63,7 +63,7 @@ local/install_packages.sh $requirements
 # data/ and exp/ belong to one corpus; exp/.finished holds the last stage that was finished.
 mkdir -p data exp
 [ "$(cat exp/.corpus 2>/dev/null || echo "$corpus")" = "$corpus" ] ||
-  fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them and data-fmllr/, or run $corpus in another copy of the recipe"
+  fail "data/ and exp/ hold the corpus $(cat exp/.corpus): remove them, data-fmllr/ and data-encoder/, or run $corpus in another copy of the recipe"
 finished=$(cat exp/.finished 2>/dev/null || echo -1)
 [ -n "$stage" ] || stage=$((finished < 13 ? finished + 1 : 13))
 
@@ -238,33 +238,58 @@ if begin 10 "fMLLR features"; then
         "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition"
     done
   done
+  if [ -n "$encoder" ]; then
+    for set in train dev test; do
+      for condition in "${conditions[@]}"; do
+        steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
+          "$encoder" "data/$set$condition" "data-encoder/$set$condition" exp/make_encoder
+        steps/compute_cmvn_stats.sh "data-encoder/$set$condition" exp/make_encoder data-encoder/ark
+      done
+    done
+    for set in train dev; do
+      local/combine_conditions.sh "data-encoder/$set" "data-encoder/${set}_noisy" "data-encoder/${set}_clean_noisy"
+    done
+  fi
   end 10
 fi
 
+networks=(ligru ligru_segan ${encoder:+ligru_encoder})
+# streams NETWORK SET: the data directories of its features, with a comma between.
+streams() {
+  case $1 in
+    ligru_encoder) echo "data-encoder/$2" ;;
+    *) echo "data-fmllr/$2" ;;
+  esac
+}
+
 if begin 11 "Li-GRU training"; then
   train_ligru() {
+    local network=$1 sets=clean_noisy
+    [ "$network" != ligru_segan ] || sets=clean_enhanced
     OMP_NUM_THREADS=$((($(nproc) + 1) / 2)) \
       steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$ligru_model" --epochs "$ligru_epochs" \
-      "data-fmllr/train_clean_$1" "data-fmllr/dev_clean_$1" \
-      "exp/tri3b_ali_train_clean_$1" "exp/tri3b_ali_dev_clean_$1" "$2"
+      "$(streams "$network" "train_$sets")" "$(streams "$network" "dev_$sets")" \
+      "exp/tri3b_ali_train_$sets" "exp/tri3b_ali_dev_$sets" "exp/$network"
   }
-  # Both at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
-  train_ligru noisy exp/ligru &
-  noisy=$!
-  train_ligru enhanced exp/ligru_segan &
-  wait_for "the training of a Li-GRU failed, see exp/ligru*/log" $noisy $!
+  # All at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
+  trainings=()
+  for network in "${networks[@]}"; do
+    train_ligru "$network" &
+    trainings+=($!)
+  done
+  wait_for "the training of a Li-GRU failed, see exp/ligru*/log" "${trainings[@]}"
   end 11
 fi
 
 if begin 12 "Li-GRU decoding"; then
-  for system in ligru ligru_segan; do
+  for network in "${networks[@]}"; do
     for set in dev test; do
       for condition in "${conditions[@]}"; do
         steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
-          exp/tri3b/graph "data-fmllr/$set$condition" "exp/$system" "exp/$system/decode_$set$condition"
+          exp/tri3b/graph "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
       done
     done
-    score $system "$nnet_lmwt"
+    score "$network" "$nnet_lmwt"
   done
   end 12
 fi

@@ -7,7 +7,7 @@ Reads the word error rates of exp/<system>/decode_* and the audio figures of exp
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 
 printf 'system\ttest_set\tcondition\tmetric\tvalue\n'
-for system in mono tri1 tri2b tri3b ligru ligru_segan; do
+for system in mono tri1 tri2b tri3b ligru ligru_segan ligru_encoder; do
   for set in dev test; do
     for condition in clean noisy enhanced; do
       suffix=_$condition

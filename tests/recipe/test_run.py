@@ -3,9 +3,11 @@
 import csv
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from encoder_task import tiny_encoder
 from recipe_copy import link_recipe
 
 TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.5
@@ -54,12 +56,14 @@ def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
-    done = run(recipe, *TINY)
+    systems, encoder = ["mono", "tri1", "tri2b", "tri3b", "ligru", "ligru_segan"], []
+    if find_spec("ctranslate2"):
+        systems, encoder = [*systems, "ligru_encoder"], ["--encoder", str(tiny_encoder(recipe / "models/tiny"))]
+    done = run(recipe, *TINY, *encoder)
     assert done.returncode == 0, done.stderr[-3000:]
     with (recipe / "exp/results.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     rates = {(r["system"], r["test_set"], r["condition"]): float(r["value"]) for r in rows if r["metric"] == "WER"}
-    systems = ["mono", "tri1", "tri2b", "tri3b", "ligru", "ligru_segan"]
     expected = {(s, t, c) for s in systems for t in ("dev", "test") for c in ("clean", "noisy", "enhanced")}
     assert set(rates) == expected
     assert rates["tri3b", "test", "clean"] < 60
