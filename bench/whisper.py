@@ -123,13 +123,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="(default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder for Whisper's words, <data-dir>.txt; what is there is taken")
     parser.add_argument(
-        "--ours", type=Path, nargs="*", default=[], help="a text for each data directory, such as scoring_kaldi/*/9.txt"
+        "--ours",
+        type=Path,
+        action="append",
+        default=[],
+        help="a text of another system, such as scoring_kaldi/*/9.txt; once for each data directory",
     )
     parser.add_argument("model", help="folder in CTranslate2's format, or a name of faster-whisper's")
     parser.add_argument("data", type=Path, nargs="+", help="data directories with wav.scp and text")
     arguments = parser.parse_args()
     if arguments.ours and len(arguments.ours) != len(arguments.data):
-        parser.error("--ours: a text for each data directory")
+        parser.error("--ours: once for each data directory")
     try:
         from faster_whisper import WhisperModel
     except ImportError:
