@@ -11,7 +11,7 @@ stage=            # first stage to run (default: where the last run stopped)
 stop_stage=13     # last stage to run
 corpus=mini       # a folder of egs/
 corpus_dir=       # where the corpus lies, for those that are not made or downloaded
-noise_dir=        # a folder of noise recordings (default: the recipe's synthetic noises)
+noise_dir=        # folders of noise recordings, with commas between them (default: the recipe's synthetic noises)
 nj=$(nproc)       # parallel jobs
 use_gpu=auto      # auto, true or false
 
@@ -22,7 +22,7 @@ Trains and tests a speech recogniser for children's speech in noise; ends with a
   --stop-stage N     last stage to run (default 13)
   --corpus NAME      $corpora (default mini)
   --corpus-dir DIR   where the corpus lies
-  --noise-dir DIR    a folder of noise recordings (default: synthetic noises)
+  --noise-dir DIR,.. folders of noise recordings (default: synthetic noises)
   --nj N             parallel jobs (default: the number of cores)
   --use-gpu auto|true|false
 and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000 or --encoder base.
@@ -143,7 +143,7 @@ fi
 
 train_segan() {
   local/train_segan.sh --cmd "$cuda_cmd" --model "$segan_model" --epochs "$segan_epochs" --use-gpu "$use_gpu" "$@" \
-    data/train data/train_noisy data/dev data/dev_noisy exp/segan
+    --noise data/local/noise/train.list data/train data/dev data/dev_noisy exp/segan
 }
 
 if begin 2 "SEGAN records"; then

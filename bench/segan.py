@@ -29,10 +29,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np  # noqa: E402
 
-from nnet.segan.config import Config, read_config  # noqa: E402
+from nnet.segan.config import DECODER_TAPS, Config, read_config  # noqa: E402
 
 GIGA = 1e9
-MODELS = ("published", "plus", "small")
+MODELS = ("published", "plus", "small", "spectral")
 
 
 def encoder_operations(config: Config, depths: tuple[int, ...], inputs: int) -> int:
@@ -44,8 +44,25 @@ def encoder_operations(config: Config, depths: tuple[int, ...], inputs: int) -> 
     return total
 
 
+def spectral_operations(config: Config) -> int:
+    """Of a window, forward, without the transforms: each filter of the network at each place where it is applied."""
+    bins, inputs, total = config.frame // 2, 3, 0
+    for depth, stride in zip(config.g_depths, config.g_strides, strict=True):
+        bins //= stride
+        total += bins * config.frame_taps * (2 * stride + 1) * inputs * depth
+        inputs = depth
+    total += len(config.dilations) * bins * inputs * (config.frame_taps * inputs + 2 * config.units)
+    for depth, stride in zip((*config.g_depths[-2::-1], 2), config.g_strides[::-1], strict=True):
+        total += bins * DECODER_TAPS * 2 * inputs * stride * depth
+        bins, inputs = bins * stride, depth
+    frames = config.window // config.frame_hop + config.frame // config.frame_hop - 1
+    return 2 * frames * total
+
+
 def generator_operations(config: Config) -> int:
     """Of a window, forward."""
+    if config.generator == "spectral":
+        return spectral_operations(config)
     time_, inputs = config.code_shape
     inputs *= 1 + config.z
     total = encoder_operations(config, config.g_depths, 1)
@@ -58,7 +75,7 @@ def generator_operations(config: Config) -> int:
 
 def training_operations(config: Config) -> float:
     """Of a window, in a step of training; a backward pass has two products for each one of the forward pass."""
-    judged = encoder_operations(config, config.d_depths, 2)
+    judged = encoder_operations(config, config.d_depths, 2) if config.adversarial_weight else 0
     reference = config.reference_batch / config.batch_size
     return 3 * generator_operations(config) + judged * (3 * (2 + reference) + 2 * (1 + reference))
 
@@ -81,13 +98,14 @@ def seconds_each(action: Callable[[], object], budget: float) -> float:
 def write_random_records(config: Config, directory: Path, windows: int) -> Path:
     import tensorflow as tf
 
-    from nnet.segan.records import encode_pair
+    from nnet.segan.records import encode
 
     random = np.random.default_rng(0)
     path = directory / "random.tfrecords"
     with tf.io.TFRecordWriter(str(path)) as writer:
         for _ in range(windows):
-            writer.write(encode_pair(*random.normal(0, 1000, (2, config.window)).astype(np.int16)))
+            clean, noisy = random.normal(0, 1000, (2, config.window)).astype(np.int16)
+            writer.write(encode(wav_raw=clean, noisy_raw=noisy))
     return path
 
 
@@ -126,9 +144,9 @@ def measure_training(config: Config, budget: float) -> dict[str, float]:
 
 def measure_enhancement(config: Config, budget: float, seconds_of_audio: float = 30.0) -> dict[str, float]:
     from nnet.segan.enhancer import Enhancer
-    from nnet.segan.model import Generator
+    from nnet.segan.generators import make_generator
 
-    enhancer = Enhancer(Generator(config))
+    enhancer = Enhancer(make_generator(config))
     audio = np.random.default_rng(0).normal(0, 0.1, int(seconds_of_audio * config.rate)).astype(np.float32)
     seconds = seconds_each(lambda: list(enhancer([("x", audio)])), budget)
     return {"rtf": seconds / seconds_of_audio, "seconds": seconds}
@@ -265,7 +283,7 @@ def compare_training(arguments: argparse.Namespace, threads: int) -> None:
         bound = rate * GIGA / training_operations(config)
         line = f"{model:10} {batch:5} {training_operations(config) / GIGA:13.2f} {ours['windows_per_second']:10.2f}"
         line += f" {bound:6.1f} {ours['windows_per_second'] / bound:8.0%} {ours['peak_mib']:10.0f}"
-        if arguments.segan_pytorch:
+        if arguments.segan_pytorch and config.generator == "waveform":
             theirs = measure(arguments, "pytorch_training", model, threads, batch)
             ratio = ours["windows_per_second"] / theirs["windows_per_second"]
             line += f" {theirs['windows_per_second']:24.2f} {ratio:6.2f} {theirs['peak_mib']:9.0f}"
@@ -276,9 +294,10 @@ def compare_enhancement(arguments: argparse.Namespace, threads: int) -> None:
     print(f"\nEnhancement of 30 s, {threads} thread(s)")
     print("model      real-time factor  peak MiB  segan_pytorch  ratio  peak MiB")
     for model in arguments.models:
+        config = read_config(ROOT / "conf/segan.toml", model)
         ours = measure(arguments, "enhancement", model, threads)
         line = f"{model:10} {ours['rtf']:16.4f} {ours['peak_mib']:9.0f}"
-        if arguments.segan_pytorch:
+        if arguments.segan_pytorch and config.generator == "waveform":
             theirs = measure(arguments, "pytorch_enhancement", model, threads)
             line += f" {theirs['rtf']:14.4f} {theirs['rtf'] / ours['rtf']:6.2f} {theirs['peak_mib']:9.0f}"
         print(line, flush=True)

@@ -49,9 +49,10 @@ from tqdm import tqdm  # noqa: E402
 
 from bench.denoisers import DENOISERS, Denoiser, is_installed, package_folder, run_onnx  # noqa: E402
 from kaldi.util.edit_distance import count_errors  # noqa: E402
-from local.add_noise import ACTIVE_RANGE_DB, FRAME, copy_tables  # noqa: E402
+from local.add_noise import copy_tables  # noqa: E402
 from local.audio import RATE, AudioError, Segment, read_scp, write_audio  # noqa: E402
 from local.data_dir import remove_tables, write_table  # noqa: E402
+from local.levels import ACTIVE_RANGE_DB, FRAME  # noqa: E402
 from nnet.segan.evaluate import choose, snr_band  # noqa: E402
 from nnet.segan.metrics import has_pesq, measure  # noqa: E402
 from nnet.segan.recordings import is_data_dir, pair_recordings  # noqa: E402

@@ -24,28 +24,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import RATE, AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
+from local.audio import AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
 from local.data_dir import remove_tables, write_table
+from local.levels import active_power
 
 log = logging.getLogger("add_noise.py")
 
-FRAME = RATE // 50
-ACTIVE_RANGE_DB = 30
 # Root mean square below which a piece of noise is taken for silence and another one is drawn.
 SILENCE = 1e-4
 DRAWS = 20
 FULL_SCALE = 0.99
 
 Task = tuple[str, Segment, Path, list[str], float, float, int]
-
-
-def active_power(samples: np.ndarray) -> float:
-    """Mean power of the frames with speech (see the head of this file); of all samples of less than a frame."""
-    whole = len(samples) // FRAME * FRAME
-    if whole == 0:
-        return float(np.mean(samples**2))
-    powers = np.mean(samples[:whole].reshape(-1, FRAME) ** 2, axis=1)
-    return float(powers[powers >= powers.max() * 10 ** (-ACTIVE_RANGE_DB / 10)].mean())
 
 
 @lru_cache(maxsize=16)

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Trains a SEGAN on pairs of clean and noisy recordings; a run that was killed goes on where it stopped.
+# Trains a SEGAN on clean recordings and noise, or on pairs of clean and noisy recordings; a run that was killed goes on
+# where it stopped.
 set -euo pipefail
 
 stage=                  # default: 1 where the records of these data are there, else 0
 stop_stage=1
 cmd=utils/run.pl
 conf=conf/segan.toml    # configurations ...
-model=small             # ... and the one to train
+model=spectral          # ... and the one to train
+noise=                  # mixed with the clean recordings anew for every example: a folder, or a list of recordings ...
+rooms=                  # ... and impulse responses of rooms, likewise
 epochs=                 # default: as the configuration says
 d_pretrain_epochs=
 batch_size=
@@ -22,12 +25,16 @@ dev_utts=20             # validate on so many utterances
 use_gpu=auto
 threads=0               # of the CPU; 0: all
 
-help_message="Usage: local/train_segan.sh [options] <clean-data> <noisy-data> [<dev-clean> <dev-noisy>] <exp-dir>
- e.g.: local/train_segan.sh --epochs 10 data/train data/train_noisy data/dev data/dev_noisy exp/segan
-Data are Kaldi data directories with the same utterance-ids, or folders with audio files of the same names.
+help_message="Usage: local/train_segan.sh --noise <list> [options] <clean-data> [<dev-clean> <dev-noisy>] <exp-dir>
+   or: local/train_segan.sh [options] <clean-data> <noisy-data> [<dev-clean> <dev-noisy>] <exp-dir>
+ e.g.: local/train_segan.sh --noise data/local/noise/train.list data/train data/dev data/dev_noisy exp/segan
+Data are Kaldi data directories, or folders with audio files; the clean and the noisy recording of a pair share their
+utterance-id or name.
 Stages: 0 records anew, and with them a training from the start; 1 training, which goes on where it stopped.
 Options:
-  --model <name>                    # a table of --conf: small, plus, published (default $model)
+  --noise <list or folder>          # noise recordings, mixed with the clean ones anew for every example of the training
+  --rooms <list or folder>          # impulse responses, which half of the examples are heard through
+  --model <name>                    # a table of --conf: spectral, small, plus, published, ... (default $model)
   --conf <file>                     # configurations (default $conf)
   --epochs <n> --batch-size <n> --seed <n> --d-pretrain-epochs <n> --direction enhance|add-noise
   --g-learning-rate <x> --d-learning-rate <x>
@@ -46,40 +53,50 @@ Options:
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
 
-if [ $# -ne 3 ] && [ $# -ne 5 ]; then usage_error; fi
-clean=${1%/}
-noisy=${2%/}
+fail() { echo "$0: $1" >&2; exit 1; }
+
+if [ $# -lt 2 ]; then usage_error; fi
+# Clean recordings, and noisy ones unless noise is mixed with the clean ones; then those to validate on; then the directory.
+sources=("${1%/}")
+if [ -z "$noise" ]; then sources+=("${2%/}"); fi
+if [ $# -ne $((${#sources[@]} + 1)) ] && [ $# -ne $((${#sources[@]} + 3)) ]; then usage_error; fi
 dir=${!#}
 dev=()
-if [ $# -eq 5 ]; then
-  dev=(--dev-clean "$3" --dev-noisy "$4" --dev-utts "$dev_utts")
+if [ $# -eq $((${#sources[@]} + 3)) ]; then
+  dev=(--dev-clean "${*: -3:1}" --dev-noisy "${*: -2:1}" --dev-utts "$dev_utts")
 fi
-for folder in "$clean" "$noisy"; do
-  if [ ! -d "$folder" ]; then
-    echo "$0: $folder: no such directory" >&2
-    exit 1
-  fi
+for folder in "${sources[@]}"; do
+  [ -d "$folder" ] || fail "$folder: no such directory"
 done
+for list in ${noise:+"$noise"} ${rooms:+"$rooms"}; do
+  [ -e "$list" ] || fail "$list: no such file or directory"
+done
+[ -z "$rooms" ] || [ -n "$noise" ] || fail "--rooms goes with --noise: what is mixed already cannot be heard in another room"
 mkdir -p "$dir/log"
 python3 -m nnet.lock "$dir" # before a log of the training that works there is overwritten
 
-cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "$clean" "$noisy")
+if [ -n "$noise" ]; then
+  cfg=$(printf '[train]\nclean = "%s"\nnoise = "%s"' "${sources[0]}" "$noise")
+  if [ -n "$rooms" ]; then cfg+=$(printf '\nrooms = "%s"' "$rooms"); fi
+else
+  cfg=$(printf '[train]\nclean = "%s"\nnoisy = "%s"' "${sources[@]}")
+fi
 anew=true
 if [ "$stage" != 0 ] && compgen -G "$dir/checkpoints/ckpt-*.index" >/dev/null; then
   anew=false # and if the records are made again, the training sees whether they are the same
 fi
 if [ -n "${stage#0}" ] || [ "$anew" = false ]; then
   if [ -f "$dir/records.cfg" ] && [ "$cfg" != "$(cat "$dir/records.cfg")" ]; then
-    echo "$0: $dir is of other data (see $dir/records.cfg):" \
-      "--stage 0 begins anew with these, or train into another directory" >&2
-    exit 1
+    fail "$dir is of other data (see $dir/records.cfg): --stage 0 begins anew with these, or train into another directory"
   fi
 fi
 if [ -z "$stage" ]; then
   stage=0
-  if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ] && compgen -G "$dir/train*.tfrecords" >/dev/null &&
-    [ "$dir/records.cfg" -nt "$clean/wav.scp" ] && [ "$dir/records.cfg" -nt "$noisy/wav.scp" ]; then
+  if [ "$cfg" = "$(cat "$dir/records.cfg" 2>/dev/null)" ] && compgen -G "$dir/train*.tfrecords" >/dev/null; then
     stage=1
+    for source in "${sources[@]/%//wav.scp}" ${noise:+"$noise"} ${rooms:+"$rooms"}; do
+      [ "$dir/records.cfg" -nt "$source" ] || stage=0
+    done
   fi
 fi
 

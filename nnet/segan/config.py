@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ else:
 
 ACTIVATIONS = ("prelu", "leaky")
 DIRECTIONS = ("enhance", "add-noise")
+GENERATORS = ("waveform", "spectral")
+OPTIMIZERS = ("rmsprop", "adam")
+ADVERSARIES = ("classifier", "metric")
+DECODER_TAPS = 5  # along frequency, of a spectral generator's decoder
+SPEECH_DB = -30.0  # level of active speech in records that noise is mixed with, in dB of full scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,24 +61,66 @@ class Config:
     dry: float = 0.0
     envelope_weight: float = 0.0
     diversity_weight: float = 0.0
+    # Models of the time before there were these have none of them in their config.json.
+    generator: str = "waveform"
+    frame: int = 512
+    frame_hop: int = 256
+    frame_taps: int = 3
+    units: int = 96
+    g_strides: tuple[int, ...] = ()
+    dilations: tuple[int, ...] = ()
+    causal: bool = False
+    optimizer: str = "rmsprop"
+    adversarial_weight: float = 1.0
+    adversary: str = "classifier"
+    complex_weight: float = 0.0
+    si_sdr_weight: float = 0.0
+    snr_low: float = -6.0
+    snr_high: float = 18.0
+    level_low: float = -36.0
+    level_high: float = -16.0
+    second_noise_chance: float = 0.3
+    babble_chance: float = 0.15
+    room_chance: float = 0.5
+    band_chance: float = 0.1
+    clip_chance: float = 0.05
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("activation", self.activation, ACTIVATIONS),
             ("direction", self.direction, DIRECTIONS),
+            ("generator", self.generator, GENERATORS),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("adversary", self.adversary, ADVERSARIES),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} '{value}': it is one of {', '.join(allowed)}")
-        for depths in (self.g_depths, self.d_depths):
+        self._check_layers()
+        if not 0 <= self.dry <= 1:
+            raise ValueError(f"dry {self.dry}: a part of the input, between 0 and 1")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap {self.overlap}: a part of a window, at least 0 and below 1")
+
+    def _check_layers(self) -> None:
+        """Raise ValueError unless every layer's stride divides what it is given."""
+        for depths in (self.g_depths, self.d_depths) if self.generator == "waveform" else (self.d_depths,):
             if self.window % self.stride ** len(depths):
                 raise ValueError(
                     f"window {self.window} cannot be halved by stride {self.stride} through {len(depths)} layers: "
                     f"choose a multiple of {self.stride ** len(depths)}"
                 )
-        if not 0 <= self.dry <= 1:
-            raise ValueError(f"dry {self.dry}: a part of the input, between 0 and 1")
-        if not 0 <= self.overlap < 1:
-            raise ValueError(f"overlap {self.overlap}: a part of a window, at least 0 and below 1")
+        if self.generator == "waveform":
+            return
+        if len(self.g_strides) != len(self.g_depths):
+            raise ValueError(f"g_strides {self.g_strides}: one for each of the {len(self.g_depths)} g_depths")
+        if (self.frame // 2) % math.prod(self.g_strides):
+            raise ValueError(f"frame {self.frame}: half of it cannot be divided by the g_strides {self.g_strides}")
+        if self.frame != 2 * self.frame_hop or self.window % self.frame_hop:
+            raise ValueError(
+                f"frame_hop {self.frame_hop}: half of frame {self.frame}, and a part of window {self.window}"
+            )
+        if self.z or self.direction != "enhance":
+            raise ValueError('a spectral generator enhances, without a latent z: z = false, direction = "enhance"')
 
     @property
     def hop(self) -> int:
@@ -101,8 +149,9 @@ def _build(values: dict[str, Any], source: Path) -> Config:
     wrong |= {field.name for field in fields if field.default is dataclasses.MISSING} - values.keys()
     if wrong:
         raise ValueError(f"{source}: unknown or missing: {', '.join(sorted(wrong))}")
-    for name in ("g_depths", "d_depths"):
-        values[name] = tuple(values[name])
+    for name in ("g_depths", "d_depths", "g_strides", "dilations"):
+        if name in values:
+            values[name] = tuple(values[name])
     try:
         return Config(**values)
     except ValueError as error:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from nnet.segan.checkpoints import checkpoint_prefixes
 from nnet.segan.config import Config
+from nnet.segan.generators import make_generator
 from nnet.segan.log import log
 from nnet.segan.model import Generator, latent
 from nnet.segan.signal import Deemphasis, Emphasis, OverlapAdd, Windows
@@ -52,9 +53,10 @@ class Enhancer:
     def __init__(self, generator: Generator, batch: int = BATCH) -> None:
         self.config: Config = generator.config
         self._batch = batch
-        z_spec = tf.TensorSpec((None, *self.config.code_shape)) if self.config.z else None
-        signature = [tf.TensorSpec((None, self.config.window)), z_spec]
-        self._generate = tf.function(generator.__call__, input_signature=signature)
+        shapes = [(None, self.config.window)] + ([(None, *self.config.code_shape)] if self.config.z else [])
+        self._generate = tf.function(
+            lambda windows, z=None: generator(windows, z), input_signature=[tf.TensorSpec(shape) for shape in shapes]
+        )
 
     def __call__(self, recordings: Iterable[tuple[str, np.ndarray]], draw: int = 0) -> Iterator[tuple[str, np.ndarray]]:
         """Enhance (name, float32 samples) one after the other, same length."""
@@ -91,7 +93,7 @@ class Enhancer:
         """Outputs of the generator for the first `count` of the waiting windows."""
         for start in range(0, count, self._batch):
             windows, z = waiting.take(min(self._batch, count - start))
-            yield self._generate(tf.constant(windows), tf.constant(z) if self.config.z else None).numpy()
+            yield self._generate(*(tf.constant(x) for x in ((windows, z) if self.config.z else (windows,)))).numpy()
 
 
 class _Rows:
@@ -189,7 +191,7 @@ def load_enhancer(config: Config, weights: Path, batch: int = BATCH) -> Enhancer
 
     Where they are damaged, those of the newest checkpoint beside them that can be read take their place.
     """
-    generator = Generator(config)
+    generator = make_generator(config)
     try:
         load_weights(generator, weights)
     except DamagedError as error:

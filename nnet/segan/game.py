@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from nnet.segan.config import Config
+from nnet.segan.generators import make_generator
 from nnet.segan.losses import (
     SEGMENT_SAMPLES,
     SPECTRA,
     adversarial_loss,
+    complex_loss,
     discriminator_losses,
     diversity_loss,
     envelope_loss,
     l1_loss,
+    si_sdr_loss,
     spectral_loss,
 )
-from nnet.segan.model import Discriminator, Generator, latent
+from nnet.segan.metrics import HIGHEST_PESQ, LOWEST_PESQ, has_pesq, pesq
+from nnet.segan.model import Discriminator, latent
+from nnet.segan.signal import deemphasise
 
-LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope", "g_diversity")
+LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope", "g_diversity", "g_complex", "g_si_sdr")
 
 
 class RmsProp(tf.Module):
@@ -59,6 +65,41 @@ class RmsProp(tf.Module):
         )
 
 
+class Adam(RmsProp):
+    """Adam (Kingma, Ba 2015) of gradients whose norm is clipped (Pascanu et al. 2013)."""
+
+    BETAS = (0.9, 0.98)
+    EPSILON = 1e-8
+    LARGEST_NORM = 5.0
+
+    def __init__(self, variables: list[tf.Variable]) -> None:
+        super().__init__(variables)
+        self.powers = [tf.Variable(1.0, trainable=False) for _ in self.BETAS]
+        for mean_square in self.mean_squares:
+            mean_square.assign(tf.zeros_like(mean_square))
+
+    def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor) -> None:
+        for power, beta in zip(self.powers, self.BETAS, strict=True):
+            power.assign(power * beta)
+        super().apply(tf.clip_by_global_norm(gradients, self.LARGEST_NORM)[0], rate)
+
+    def _update(
+        self, target: tf.Variable, mean_square: tf.Variable, update: tf.Variable, gradient: tf.Tensor, rate: tf.Tensor
+    ) -> None:
+        tf.raw_ops.ResourceApplyAdam(
+            var=target.handle,
+            m=update.handle,
+            v=mean_square.handle,
+            beta1_power=self.powers[0],
+            beta2_power=self.powers[1],
+            lr=rate,
+            beta1=self.BETAS[0],
+            beta2=self.BETAS[1],
+            epsilon=self.EPSILON,
+            grad=gradient,
+        )
+
+
 class Settings(NamedTuple):
     """What changes along a training, as scalar tensors."""
 
@@ -78,10 +119,12 @@ class Game(tf.Module):
                 raise ValueError(
                     f"window {config.window}: {name} needs windows of {needed} samples or more, or to be 0"
                 )
+        if config.adversarial_weight and config.adversary == "metric" and not has_pesq():
+            raise ValueError("adversary 'metric' needs PESQ (pip install pesq, which needs a C compiler)")
         self.config = config
-        self.generator = Generator(config)
+        self.generator = make_generator(config)
         self.discriminator = Discriminator(config)
-        self.g_optimizer = RmsProp(list(self.generator.named.values()))
+        self.g_optimizer = (Adam if config.optimizer == "adam" else RmsProp)(list(self.generator.named.values()))
         self.d_optimizer = RmsProp(list(self.discriminator.named.values()))
         self.reference = tf.Variable(tf.zeros((config.reference_batch, config.window, 2)), trainable=False)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -95,41 +138,65 @@ class Game(tf.Module):
         """One update of the discriminator, then one of the generator, on windows (batch, window).
 
         The generator runs once, or twice where two draws of z are compared: its waveform is judged before and after the
-        discriminator's update. Returns the losses in the order of LOSSES, without weights.
+        discriminator's update. Returns the losses in the order of LOSSES, without weights; those without one are 0.
         """
-        config, batch = self.config, tf.shape(given)[0]
-        g_variables, d_variables = self.generator.named.values(), self.discriminator.named.values()
+        config, variables = self.config, list(self.generator.named.values())
+        with tf.GradientTape() as tape:
+            fake = self.generator(given, latent(config, tf.shape(given)[0], self._seed(step, 0)))
+            losses = self._losses(fake, target, given, step)
+        weights = {"g_l1": settings.l1_weight} | {
+            name: tf.constant(getattr(config, f"{name.removeprefix('g_')}_weight")) for name in losses if name != "g_l1"
+        }
+        pulled, pulls = list(losses.values()), [weights[name] for name in losses]
+        if config.adversarial_weight:
+            judged, towards_real = self._judge(fake, target, given, step, settings)
+            losses |= judged
+            pulled, pulls = [fake, *pulled], [config.adversarial_weight * towards_real, *pulls]
+        self.g_optimizer.apply(tape.gradient(pulled, variables, pulls), settings.g_rate)
+        return tf.stack([losses.get(name, tf.constant(0.0)) for name in LOSSES])
+
+    def _losses(self, fake: tf.Tensor, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the generator pays for its windows beside the discriminator's judgement."""
+        config = self.config
+        losses = {"g_l1": l1_loss(fake, target)}
+        if config.spectral_weight:
+            losses["g_spectral"] = spectral_loss(fake, target)
+        if config.envelope_weight:
+            losses["g_envelope"] = envelope_loss(fake, target, rate=config.rate)
+        if config.complex_weight:
+            losses["g_complex"] = complex_loss(fake, target)
+        if config.si_sdr_weight:
+            losses["g_si_sdr"] = si_sdr_loss(fake, target)
+        if config.diversity_weight:
+            again = self.generator(given, latent(config, tf.shape(given)[0], self._seed(step, 3)))
+            losses["g_diversity"] = diversity_loss(fake, again, given)
+        return losses
+
+    def _judge(
+        self, fake: tf.Tensor, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor, settings: Settings
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Update the discriminator; its losses and the generator's, and the gradient of the latter on its windows."""
+        config, batch, variables = self.config, tf.shape(given)[0], list(self.discriminator.named.values())
+        partner = target if config.adversary == "metric" else given
 
         def judge(pairs: tf.Tensor, purpose: int) -> tf.Tensor:
-            if self.config.d_noise_std:
+            if config.d_noise_std:
                 pairs += settings.noise_std * tf.random.stateless_normal(tf.shape(pairs), self._seed(step, purpose))
             return self.discriminator(pairs, self.reference)
 
-        with tf.GradientTape() as g_tape:
-            fake = self.generator(given, latent(self.config, batch, self._seed(step, 0)))
-            l1 = l1_loss(fake, target)
-            spectral = spectral_loss(fake, target) if config.spectral_weight else tf.constant(0.0)
-            envelope = envelope_loss(fake, target, rate=config.rate) if config.envelope_weight else tf.constant(0.0)
-            diversity = tf.constant(0.0)
-            if config.diversity_weight:
-                again = self.generator(given, latent(self.config, batch, self._seed(step, 3)))
-                diversity = diversity_loss(fake, again, given)
-        real_pairs, fake_pairs = in_pairs(target, given), in_pairs(fake, given)
-        with tf.GradientTape() as d_tape:
-            logits = judge(tf.concat([real_pairs, tf.stop_gradient(fake_pairs)], 0), 1)
-            d_real, d_fake = discriminator_losses(logits[:batch], logits[batch:])
-            d_loss = d_real + d_fake
-        self.d_optimizer.apply(d_tape.gradient(d_loss, list(d_variables)), settings.d_rate)
-
-        with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
-            fake_tape.watch(fake)
-            adversarial = adversarial_loss(judge(in_pairs(fake, given), 2))
-        towards_real = fake_tape.gradient(adversarial, fake)
-        weights = (config.spectral_weight, config.envelope_weight, config.diversity_weight)
-        pulls = [towards_real, settings.l1_weight, *(tf.constant(weight) for weight in weights)]
-        gradients = g_tape.gradient([fake, l1, spectral, envelope, diversity], list(g_variables), pulls)
-        self.g_optimizer.apply(gradients, settings.g_rate)
-        return tf.stack([d_real, d_fake, adversarial, l1, spectral, envelope, diversity])
+        both = tf.concat([in_pairs(target, partner), tf.stop_gradient(in_pairs(fake, partner))], 0)
+        with tf.GradientTape() as tape:
+            logits = judge(both, 1)
+            deserved = tf.zeros([batch])
+            if config.adversary == "metric":
+                deserved = _measured(fake, target, logits[batch:], config)
+            d_real, d_fake = discriminator_losses(logits[:batch], logits[batch:] - deserved)
+            loss = d_real + d_fake
+        self.d_optimizer.apply(tape.gradient(loss, variables), settings.d_rate)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fake)
+            adversarial = adversarial_loss(judge(in_pairs(fake, partner), 2))
+        return {"d_real": d_real, "d_fake": d_fake, "g_adv": adversarial}, tape.gradient(adversarial, fake)
 
     def classifier_reference(self) -> tf.Tensor:
         """The reference batch for windows judged alone: half of it clean, half noisy, each paired with itself."""
@@ -147,6 +214,24 @@ class Game(tf.Module):
             loss = tf.add_n(discriminator_losses(logits[:batch], logits[batch:]))
         self.d_optimizer.apply(tape.gradient(loss, variables), tf.constant(self.config.d_learning_rate))
         return loss
+
+
+def _measured(fake: tf.Tensor, target: tf.Tensor, guessed: tf.Tensor, config: Config) -> tf.Tensor:
+    """PESQ of windows (batch, window) between 0 and 1, which the discriminator learns to tell.
+
+    Where there is none, as no speech was found, its own guess: it has nothing to learn there.
+
+    Fu et al.: MetricGAN: Generative Adversarial Networks based Black-box Metric Scores Optimization for Speech
+    Enhancement (ICML 2019).
+    """
+
+    def measure(fakes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        sides = [[deemphasise(window, config.preemphasis) for window in windows] for windows in (targets, fakes)]
+        scores = [pesq(clean, degraded, config.rate) for clean, degraded in zip(*sides, strict=True)]
+        return ((np.array(scores) - LOWEST_PESQ) / (HIGHEST_PESQ - LOWEST_PESQ)).astype(np.float32)
+
+    scores = tf.ensure_shape(tf.numpy_function(measure, [fake, target], tf.float32), guessed.shape)
+    return tf.where(tf.math.is_nan(scores), tf.stop_gradient(guessed), scores)
 
 
 def in_pairs(candidates: tf.Tensor, given: tf.Tensor) -> tf.Tensor:

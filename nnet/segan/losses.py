@@ -11,6 +11,10 @@ SPECTRA = (256, 512, 1024)  # samples of the short-time spectra that are compare
 SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
 COMPRESSION = 0.3  # power of the magnitude, about as loudness grows
 
+COMPLEX_PART = 0.3  # of the loss on complex spectra; the rest is on magnitudes
+LOSS_LEVEL = 0.1  # root mean square that windows are brought to before their spectra are compared
+QUIET = 1e-6  # mean square below which a window has no speech
+
 NOISE_FLOOR = 1e-8  # power below which a window's noise is none
 
 BAND_SPECTRUM = 512  # samples of a short-time spectrum whose bands are compared
@@ -74,6 +78,38 @@ def spectral_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         for size in SPECTRA
     ]
     return tf.add_n(losses) / len(SPECTRA)
+
+
+@compiled_loss
+def complex_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Squared distance of compressed complex spectra of windows (batch, samples), and that of their magnitudes.
+
+    Weighed as in Braun, Tashev: A consolidated view of loss functions for supervised deep learning-based speech
+    enhancement (TSP 2021).
+    """
+    spectra = [short_time_spectra(x, BAND_SPECTRUM) for x in (generated, target)]
+    magnitudes = [compressed(x) for x in spectra]
+    scales = [
+        magnitude * tf.math.rsqrt(power(x) + SPECTRAL_FLOOR**2)
+        for x, magnitude in zip(spectra, magnitudes, strict=True)
+    ]
+    parts = [
+        [scale * part(x) for part in (tf.math.real, tf.math.imag)] for x, scale in zip(spectra, scales, strict=True)
+    ]
+    distance = tf.add_n([tf.square(x - y) for x, y in zip(*parts, strict=True)])
+    return tf.reduce_mean(COMPLEX_PART * distance + (1 - COMPLEX_PART) * tf.square(magnitudes[0] - magnitudes[1]))
+
+
+@compiled_loss
+def si_sdr_loss(generated: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Minus the scale-invariant signal-to-distortion ratio (Le Roux et al. 2019), dB, mean of windows with speech."""
+    energy = tf.reduce_sum(tf.square(target), 1)
+    wanted = target * (tf.reduce_sum(generated * target, 1) / (energy + NOISE_FLOOR))[:, None]
+    distortion = tf.reduce_sum(tf.square(generated - wanted), 1)
+    ratio = (tf.reduce_sum(tf.square(wanted), 1) + NOISE_FLOOR) / (distortion + NOISE_FLOOR)
+    spoken = tf.cast(energy > QUIET * target.shape[1], tf.float32)
+    decibels = 10.0 / np.log(10.0) * tf.math.log(ratio)
+    return -tf.reduce_sum(spoken * decibels) / tf.maximum(tf.reduce_sum(spoken), 1.0)
 
 
 def third_octaves(rate: int) -> np.ndarray:

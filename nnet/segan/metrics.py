@@ -12,6 +12,7 @@ from nnet.segan.log import log
 
 METRICS = ("PESQ", "STOI", "SI-SDR")
 PESQ_RATE = 16000  # Hz
+LOWEST_PESQ, HIGHEST_PESQ = 1.0, 4.64  # of the wide-band one
 
 
 def si_sdr(clean: np.ndarray, degraded: np.ndarray) -> float:

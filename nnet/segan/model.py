@@ -195,7 +195,7 @@ def biased_prelu_beside(
     return x, tf.concat([prelu(x, alpha), skip], 2)
 
 
-class _Variables:
+class Variables:
     """Named variables with initial values that depend on the seed and the name alone."""
 
     def __init__(self, config: Config, network: int) -> None:
@@ -224,7 +224,7 @@ class Generator(tf.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        table = _Variables(config, 0)
+        table = Variables(config, 0)
         inputs = 1
         for layer, depth in enumerate(config.g_depths):
             table.weight(f"g_ae/enc_{layer}/W", (config.kernel, inputs, depth), config.kernel * inputs)
@@ -322,7 +322,7 @@ class Discriminator(tf.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        table = _Variables(config, 1)
+        table = Variables(config, 1)
         inputs = 2
         for block, depth in enumerate(config.d_depths):
             scope = f"d_model/d_block_{block}"

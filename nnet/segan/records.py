@@ -1,4 +1,8 @@
-"""Records of window pairs: written by make_tfrecords, read here for training."""
+"""Records of windows: written by make_tfrecords, read here for training.
+
+NAME.tfrecords holds pairs of a clean and a noisy window, and clean windows without a noisy one, to which noise from
+NAME.noise.tfrecords is added anew for every example of a training; NAME.rooms.tfrecords holds impulse responses.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,24 @@ import numpy as np
 import tensorflow as tf
 
 from nnet.segan.config import Config
+from nnet.segan.mixing import NOISES, TALKERS, mix
 
-FEATURES = {"wav_raw": tf.io.FixedLenFeature([], tf.string), "noisy_raw": tf.io.FixedLenFeature([], tf.string)}
+FEATURES = {name: tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in ("wav_raw", "noisy_raw")}
 SHUFFLE_BUFFER = 4096  # pairs kept in memory, 64 KiB each
 
 
-def encode_pair(clean: np.ndarray, noisy: np.ndarray) -> bytes:
-    """A record of two int16 windows, in the field names of the reference implementation."""
+def encode(**windows: np.ndarray) -> bytes:
+    """A record of int16 windows by name."""
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[window.astype("<i2").tobytes()]))
-        for name, window in (("wav_raw", clean), ("noisy_raw", noisy))
+        for name, window in windows.items()
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def beside(records: Path, kind: str) -> Path:
+    """Where the `noise` or the `rooms` of records lie."""
+    return records.with_name(f"{records.stem}.{kind}.tfrecords")
 
 
 def shard_paths(records: Path) -> list[Path]:
@@ -47,14 +57,22 @@ def _serialized(records: Path) -> tf.data.Dataset:
 
 
 class Contents(NamedTuple):
-    """What records hold, whatever their order: the number of pairs and a hash of all samples."""
+    """What records hold, whatever their order: the number of pairs and a hash of all samples, also of the noise."""
 
     pairs: int
     fingerprint: int
 
 
 def read_contents(records: Path, window: int) -> Contents:
-    """Count and hash the pairs; ValueError if a file is damaged or its windows have another size."""
+    """Count and hash the pairs; ValueError if a file is damaged, lacks noise, or has windows of another size."""
+    contents = _read_contents(records, window)
+    noise = beside(records, "noise")
+    if noise.is_file():
+        contents = Contents(contents.pairs, contents.fingerprint + _read_contents(noise, window).fingerprint)
+    return contents
+
+
+def _read_contents(records: Path, window: int) -> Contents:
     dataset = _serialized(records)
 
     def add(total: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
@@ -76,21 +94,55 @@ def read_contents(records: Path, window: int) -> Contents:
     return contents
 
 
-def _windows(raw: tf.Tensor, config: Config) -> tf.Tensor:
-    x = tf.cast(tf.io.decode_raw(raw, tf.int16), tf.float32) / 32768.0
-    x = tf.ensure_shape(x, [None, config.window])
+def _samples(raw: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(raw, tf.int16), tf.float32) / 32768.0
+
+
+def _preemphasise(x: tf.Tensor, config: Config) -> tf.Tensor:
     return tf.concat([x[:, :1], x[:, 1:] - config.preemphasis * x[:, :-1]], 1)
 
 
 def training_batches(records: Path, config: Config, epoch: int, batch: int, done: int = 0) -> tf.data.Dataset:
     """Shuffled batches (clean, noisy) of an epoch after its first `done` pairs, pre-emphasised float32 (batch, window).
 
-    The order depends on the seed and the epoch alone. The last batch is left out if it is not full.
+    Order and noise depend on the seed and the epoch alone. The last batch is left out if it is not full.
     """
+    seed = config.seed + epoch
+    dataset = _serialized(records).shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        fields = tf.io.parse_example(serialized, FEATURES)
-        return _windows(fields["wav_raw"], config), _windows(fields["noisy_raw"], config)
+        fields = tf.io.parse_single_example(serialized, FEATURES)
+        return _samples(fields["wav_raw"]), _samples(fields["noisy_raw"])
 
-    dataset = _serialized(records).shuffle(SHUFFLE_BUFFER, seed=config.seed + epoch, reshuffle_each_iteration=False)
-    return dataset.skip(done).batch(batch, drop_remainder=True).map(decode).prefetch(2)
+    def endless(path: Path, most: int) -> tf.data.Dataset:
+        """Windows of other examples in an order of their own, `most` at a time."""
+        windows = _serialized(path).shuffle(SHUFFLE_BUFFER, seed=~seed).repeat()
+        return windows.map(lambda serialized: decode(serialized)[0]).batch(most)
+
+    def mixed(
+        serialized: tf.Tensor, number: tf.Tensor, noises: tf.Tensor, talkers: tf.Tensor, *room: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        clean, noisy = decode(serialized)
+        speech = tf.ensure_shape(clean, [config.window])
+        noises = tf.ensure_shape(noises, [NOISES, config.window])
+        talkers = tf.ensure_shape(talkers, [TALKERS, config.window])
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        return tf.cond(
+            tf.size(noisy) > 0,
+            lambda: (clean, noisy),
+            lambda: mix(config, key, speech, noises, talkers, room[0][0] if room else None),
+        )
+
+    if (noise := beside(records, "noise")).is_file():
+        parts = [dataset, tf.data.Dataset.counter(), endless(noise, NOISES), endless(records, TALKERS)]
+        if (rooms := beside(records, "rooms")).is_file():
+            parts.append(endless(rooms, 1))
+        dataset = tf.data.Dataset.zip(*parts).skip(done).map(mixed, num_parallel_calls=2)
+    else:
+        dataset = dataset.skip(done).map(decode)
+
+    def finish(clean: tf.Tensor, noisy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        clean, noisy = (tf.ensure_shape(x, [None, config.window]) for x in (clean, noisy))
+        return _preemphasise(clean, config), _preemphasise(noisy, config)
+
+    return dataset.batch(batch, drop_remainder=True).map(finish).prefetch(2)

@@ -21,6 +21,33 @@ epochs = 2
 d_noise_std = 0.1
 """
 
+SPECTRAL = """
+[spectral_tiny]
+generator = "spectral"
+window = 1024
+overlap = 0.25
+preemphasis = 0.0
+frame = 64
+frame_hop = 32
+g_depths = [4, 6]
+g_strides = [4, 2]
+dilations = [1, 2]
+units = 8
+stride = 4
+d_depths = [4, 6]
+z = false
+init_std = 0.0
+optimizer = "adam"
+adversarial_weight = 0.0
+l1_weight = 0.0
+complex_weight = 1.0
+si_sdr_weight = 0.01
+g_learning_rate = 1e-3
+reference_batch = 2
+batch_size = 4
+epochs = 2
+"""
+
 
 def run(monkeypatch: pytest.MonkeyPatch, program: object, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["program", *map(str, arguments)])

@@ -126,6 +126,8 @@ def test_training_leaves_what_it_should(model: Path) -> None:
         "g_spectral",
         "g_envelope",
         "g_diversity",
+        "g_complex",
+        "g_si_sdr",
     ]
     assert first.startswith("1\t0\t")
     header, row = (model / "validation.tsv").read_text().splitlines()

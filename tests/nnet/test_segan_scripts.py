@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from recipe_copy import link_recipe
 
 from nnet.lock import locked
 
@@ -116,6 +117,18 @@ def test_other_data_or_a_second_training_harm_nothing(model: Path) -> None:
     assert changed == {".lock"}
 
 
+def test_training_on_clean_speech_and_noise(model: Path) -> None:
+    out = model / "mixed"
+    command = ["local/train_segan.sh", "--conf", model / "segan.toml", "--model", "tiny", "--threads", 1]
+    command += ["--noise", model / "noisy", model / "clean", model / "clean", model / "noisy", out]
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert (out / "train.noise.tfrecords").is_file() and (out / "generator.index").is_file()
+    again = run(*command[:-5], "--epochs", 2, *command[-5:])
+    assert again.returncode == 0, again.stderr
+    assert len((out / "validation.tsv").read_text().splitlines()) == 3
+
+
 def test_pairs_of_different_length_are_cut_as_advised(tmp_path: Path) -> None:
     clean, noisy = make_data_dir(tmp_path / "clean", 0.0), make_data_dir(tmp_path / "noisy", 0.1)
     soundfile.write(noisy / "s-u2.wav", soundfile.read(noisy / "s-u2.wav")[0][:-7], 16000)
@@ -127,6 +140,20 @@ def test_pairs_of_different_length_are_cut_as_advised(tmp_path: Path) -> None:
     done = run(*command, "--cut", "true", clean, noisy, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/train.tfrecords").is_file()
+
+
+def test_the_enhancer_of_the_recipe_removes_noise(tmp_path: Path) -> None:
+    """Where none was trained; a fresh clone has nothing in exp/."""
+    link_recipe(tmp_path)
+    random = np.random.default_rng(0)
+    soundfile.write(tmp_path / "noisy.wav", random.normal(0, 0.05, 32000), 16000)
+    done = subprocess.run(
+        ["local/clean_wav.sh", "noisy.wav", "cleaned"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    cleaned, _ = soundfile.read(tmp_path / "cleaned/noisy.wav")
+    assert len(cleaned) == 32000
+    assert np.std(cleaned) < 0.1 * 0.05  # 20 dB
 
 
 def test_one_recording(model: Path) -> None:
@@ -142,6 +169,8 @@ def test_one_recording(model: Path) -> None:
         (("local/enhance_data_dir.sh", "{0}/model", "{0}/nothing", "{0}/x"), "nothing/wav.scp is missing or empty"),
         (("local/enhance_data_dir.sh", "{0}/model", "{0}/clean", "{0}/clean/"), "source and destination are both"),
         (("local/augment_data_dir.sh", "{0}/clean", "{0}/x", "--copies", "none"), "takes a number of at least 1"),
+        (("local/train_segan.sh", "--noise", "{0}/none.list", "{0}/clean", "{0}/x"), "none.list: no such file"),
+        (("local/train_segan.sh", "--rooms", "{0}/clean", "{0}/clean", "{0}/noisy", "{0}/x"), "goes with --noise"),
         (("local/train_segan.sh", "--modell", "small", "a", "b", "c"), "unknown option --modell"),
     ],
 )

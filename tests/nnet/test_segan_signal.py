@@ -236,10 +236,10 @@ def test_a_cfg_of_several_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         write_wav(tmp_path / name, np.zeros(100))
     cfg = tmp_path / "sets.cfg"
     cfg.write_text("".join(f'[set{n}]\nclean = "{tmp_path}/c{n}"\nnoisy = "{tmp_path}/n{n}"\n' for n in (1, 2)))
-    assert list(read_sets(cfg)) == ["set1/a.wav", "set2/a.wav"]
+    assert list(read_sets(cfg).pairs) == ["set1/a.wav", "set2/a.wav"]
     monkeypatch.setenv("HOME", str(tmp_path))
     cfg.write_text('[home]\nclean = "~/c1"\nnoisy = "~/n1"\n')
-    assert read_sets(cfg)["home/a.wav"][0].recording == f"{tmp_path}/c1/a.wav"
+    assert read_sets(cfg).pairs["home/a.wav"][0].recording == f"{tmp_path}/c1/a.wav"
     cfg.write_text('[set]\nclean = "x"\n')
     with pytest.raises(ValueError, match="set 'set' needs a clean and a noisy directory"):
         read_sets(cfg)

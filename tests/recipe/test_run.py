@@ -10,11 +10,11 @@ import pytest
 from encoder_task import tiny_encoder
 from recipe_copy import link_recipe
 
-TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.5
-    --mini-test-speakers 2 --mini-test-minutes 0.5
+TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.3
+    --mini-test-speakers 2 --mini-test-minutes 0.3
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
-    --segan-epochs 1 --ligru-epochs 2""".split()
+    --segan-epochs 1 --ligru-epochs 2 --gmm-lmwt 13:14 --nnet-lmwt 5:6 --word-ins-penalty 0.0""".split()
 
 
 @pytest.fixture(scope="module")
