@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 from nnet.segan.config import DECODER_TAPS, Config, read_config  # noqa: E402
 
 GIGA = 1e9
-MODELS = ("published", "plus", "small", "spectral")
+MODELS = ("published", "plus", "small", "spectral_small", "spectral", "spectral_large")
 
 
 def encoder_operations(config: Config, depths: tuple[int, ...], inputs: int) -> int:
@@ -273,7 +273,8 @@ def compare_training(arguments: argparse.Namespace, threads: int) -> None:
     rate = measure(arguments, "matrix", "small", threads)["gflops"]
     print(f"\nTraining, {threads} threads; matrix products (2048 x 2048, float32): {rate:.0f} GFLOP/s")
     print(
-        "model      batch  GFLOP/window  windows/s  bound  of bound  peak MiB  segan_pytorch windows/s  ratio  peak MiB"
+        "model           batch  GFLOP/window  windows/s  bound  of bound  peak MiB  "
+        "segan_pytorch windows/s  ratio  peak MiB"
     )
     for model in arguments.models:
         config = read_config(ROOT / "conf/segan.toml", model)
@@ -281,7 +282,7 @@ def compare_training(arguments: argparse.Namespace, threads: int) -> None:
         config = config.with_overrides(batch_size=batch)
         ours = measure(arguments, "training", model, threads, batch)
         bound = rate * GIGA / training_operations(config)
-        line = f"{model:10} {batch:5} {training_operations(config) / GIGA:13.2f} {ours['windows_per_second']:10.2f}"
+        line = f"{model:15} {batch:5} {training_operations(config) / GIGA:13.2f} {ours['windows_per_second']:10.2f}"
         line += f" {bound:6.1f} {ours['windows_per_second'] / bound:8.0%} {ours['peak_mib']:10.0f}"
         if arguments.segan_pytorch and config.generator == "waveform":
             theirs = measure(arguments, "pytorch_training", model, threads, batch)
@@ -292,11 +293,11 @@ def compare_training(arguments: argparse.Namespace, threads: int) -> None:
 
 def compare_enhancement(arguments: argparse.Namespace, threads: int) -> None:
     print(f"\nEnhancement of 30 s, {threads} thread(s)")
-    print("model      real-time factor  peak MiB  segan_pytorch  ratio  peak MiB")
+    print("model           real-time factor  peak MiB  segan_pytorch  ratio  peak MiB")
     for model in arguments.models:
         config = read_config(ROOT / "conf/segan.toml", model)
         ours = measure(arguments, "enhancement", model, threads)
-        line = f"{model:10} {ours['rtf']:16.4f} {ours['peak_mib']:9.0f}"
+        line = f"{model:15} {ours['rtf']:16.4f} {ours['peak_mib']:9.0f}"
         if arguments.segan_pytorch and config.generator == "waveform":
             theirs = measure(arguments, "pytorch_enhancement", model, threads)
             line += f" {theirs['rtf']:14.4f} {theirs['rtf'] / ours['rtf']:6.2f} {theirs['peak_mib']:9.0f}"

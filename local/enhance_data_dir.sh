@@ -7,6 +7,7 @@ cmd=utils/run.pl
 use_gpu=auto
 threads=0
 draw=0          # another number draws another latent z
+gate=
 dry=            # part of the input mixed in; default: as the model's configuration says
 
 help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
@@ -18,6 +19,7 @@ Options:
   --use-gpu auto|true|false  # (default $use_gpu)
   --threads <n>              # CPU threads of a job (default: all cores)
   --dry <part>               # part of the input mixed in, 0 to 1 (default: as the configuration says)
+  --gate <p>                 # leave recordings that are noisy with a lower probability as they are (default: none)
   --draw <n>                 # another number draws another latent z"
 
 # shellcheck disable=SC1091
@@ -46,7 +48,7 @@ scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
 $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
-  python3 -m nnet.segan.enhance --strict --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} \
+  python3 -m nnet.segan.enhance --strict --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} ${gate:+--gate "$gate"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
 remove_tables "$dest"

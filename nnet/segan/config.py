@@ -169,12 +169,17 @@ def read_toml(path: Path) -> dict[str, dict]:
 
 
 def read_config(path: Path, name: str) -> Config:
-    """Configuration `name` of a file like conf/segan.toml."""
+    """Configuration `name` of a file like conf/segan.toml: its table, laid over its `base` and over [common]."""
     tables = read_toml(path)
-    common = tables.pop("common", {})
-    if name not in tables:
-        raise ValueError(f"{path}: no configuration '{name}'; there are: {', '.join(tables)}")
-    return _build(common | tables[name], path)
+    values = tables.pop("common", {})
+    for table in (tables.get(name, {}).get("base"), name):
+        if table is None:
+            continue
+        if table not in tables:
+            raise ValueError(f"{path}: no configuration '{table}'; there are: {', '.join(tables)}")
+        values |= tables[table]
+    values.pop("base", None)
+    return _build(values, path)
 
 
 def load_config(directory: Path) -> Config:

@@ -8,21 +8,23 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from local.audio import AudioError, Resampler, WavWriter, open_audio, read_blocks, read_scp
+from local.audio import AudioError, Resampler, WavWriter, open_audio, read_blocks, read_scp, resample
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.recordings import find_recordings, is_data_dir
 
 if TYPE_CHECKING:
+    from nnet.segan.classifier import Classifier
     from nnet.segan.enhancer import Enhancer
 
 BLOCK = 1 << 18  # samples of a recording that are read at once
+JUDGED_SECONDS = 60.0  # of a recording, which tell whether it is noisy
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,13 +33,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("source", type=Path, help="audio file, folder, Kaldi data directory, or wav.scp")
     parser.add_argument("target", type=Path, help="directory to write into")
     parser.add_argument("--dry", type=float, help="part of the input mixed in, 0 to 1 (default: as trained)")
+    parser.add_argument(
+        "--gate",
+        type=float,
+        help="leave recordings as they are that classify holds for noisy with a lower probability than this, 0 to 1",
+    )
     parser.add_argument("--draw", type=int, default=0, help="another number draws another z (default 0)")
     parser.add_argument("--strict", action="store_true", help="status 1 if a recording cannot be read, not only if all")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
-    if arguments.dry is not None and not 0 <= arguments.dry <= 1:
-        parser.error("--dry: between 0 and 1")
+    for name in ("dry", "gate"):
+        if getattr(arguments, name) is not None and not 0 <= getattr(arguments, name) <= 1:
+            parser.error(f"--{name}: between 0 and 1")
     return arguments
 
 
@@ -74,6 +82,16 @@ class Recording:
             self._writer = WavWriter(self._target, self._out_rate, len(self.names), frames, subtype)
             self._stack.callback(self._writer.abandon)
         return self
+
+    def beginning(self, seconds: float) -> np.ndarray:
+        """The first samples at the model's rate, mean of the channels. Raises AudioError."""
+        with open_audio(self._source) as file:
+            block = next(read_blocks(file, self._source, round(seconds * file.samplerate)))
+            return resample(block.mean(1), file.samplerate, self._rate)
+
+    def leave_alone(self) -> None:
+        """Write it as it was given."""
+        self._dry = 1.0
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Samples at the model's rate, (samples, channels). What cannot be read ends them and stands in `error`."""
@@ -164,8 +182,27 @@ def find_source(source: Path, target: Path, rate: int, dry: float) -> list[Recor
     return find_files(source, target, rate, dry)
 
 
-def enhance(enhancer: Enhancer, recordings: list[Recording], draw: int = 0, strict: bool = False) -> None:
-    """Enhance and write all recordings, and log the real-time factor.
+def leave_clean_alone(recordings: Iterable[Recording], classifier: Classifier, gate: float) -> Iterator[Recording]:
+    """Recordings, of which those whose beginning is noisy with a probability below `gate` are left alone."""
+    for recording in recordings:
+        if not recording.error:
+            try:
+                if classifier.noisy_probabilities(recording.beginning(JUDGED_SECONDS)).mean() < gate:
+                    recording.leave_alone()
+            except AudioError as error:
+                recording.error = error
+        yield recording
+
+
+def enhance(
+    enhancer: Enhancer,
+    recordings: list[Recording],
+    draw: int = 0,
+    strict: bool = False,
+    classifier: Classifier | None = None,
+    gate: float = 0.0,
+) -> None:
+    """Enhance and write all recordings (but for clean ones, if there is a classifier), and log the real-time factor.
 
     One that cannot be read is named and left out; AudioError at the end if all are such, or one where that is too many.
     """
@@ -173,7 +210,10 @@ def enhance(enhancer: Enhancer, recordings: list[Recording], draw: int = 0, stri
     with contextlib.ExitStack() as stack:
         for recording in recordings:
             stack.callback(recording.close)
-        for recording, enhanced, last in enhancer.stream((recording.open() for recording in recordings), draw):
+        opened: Iterator[Recording] = (recording.open() for recording in recordings)
+        if classifier:
+            opened = leave_clean_alone(opened, classifier, gate)
+        for recording, enhanced, last in enhancer.stream(opened, draw):
             try:
                 recording.write(enhanced, last)
             except AudioError as error:
@@ -196,7 +236,13 @@ def main() -> None:
     from nnet.segan.enhancer import load_enhancer
 
     choose_strategy(arguments.use_gpu, arguments.threads)
-    enhance(load_enhancer(config, arguments.model / "generator"), recordings, arguments.draw, arguments.strict)
+    enhancer = load_enhancer(config, arguments.model / "generator")
+    classifier, gate = None, arguments.gate or 0.0
+    if gate:
+        from nnet.segan.classifier import load_classifier
+
+        classifier = load_classifier(arguments.model)
+    enhance(enhancer, recordings, arguments.draw, arguments.strict, classifier, gate)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,23 @@ def test_enhanced_files_are_like_their_input(
     np.testing.assert_allclose(dry, samples, atol=1e-4)
 
 
+def test_what_the_classifier_holds_for_clean_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, corpus: Path, model: Path
+) -> None:
+    assert run(monkeypatch, classify, "--model", model, *sorted((corpus / "noisy").iterdir())) == 0
+    lines = capsys.readouterr().out.splitlines()
+    probabilities = [float(line.split("\t")[1]) for line in lines]
+    gate = (sorted(probabilities)[1] + sorted(probabilities)[2]) / 2
+    assert run(monkeypatch, enhance, model, corpus / "noisy", tmp_path, "--gate", gate) == 0
+    for line, probability in zip(lines, probabilities, strict=True):
+        path = Path(line.split("\t")[0])
+        given, written = (soundfile.read(each)[0] for each in (path, tmp_path / path.name))
+        assert (np.abs(given - written).max() < 1e-4) == (probability < gate)
+    (model / "classifier.index").unlink()
+    assert run(monkeypatch, enhance, model, corpus / "noisy", tmp_path, "--gate", 0.5) == 1
+    assert "train with --d-pretrain-epochs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (44100, 2)])
 def test_a_recording_in_blocks_is_enhanced_as_the_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Path, rate: int, channels: int

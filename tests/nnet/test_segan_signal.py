@@ -135,7 +135,7 @@ def test_smoothing_is_unbiased_at_the_start() -> None:
 
 
 def test_configurations(tmp_path: Path) -> None:
-    for name in ("published", "plus", "small", "noise"):
+    for name in ("published", "plus", "small", "noise", "spectral", "spectral_small", "spectral_large"):
         config = read_config(CONF, name)
         config.save(tmp_path)
         assert load_config(tmp_path) == config
@@ -145,6 +145,15 @@ def test_configurations(tmp_path: Path) -> None:
         read_config(CONF, "small").with_overrides(window=1000)
     with pytest.raises(ValueError, match="no SEGAN was trained there"):
         load_config(tmp_path / "nothing")
+    assert read_config(CONF, "spectral_small").g_strides == read_config(CONF, "spectral").g_strides
+    for values, complaint in (
+        ({"g_strides": (2, 2)}, "one for each of the 4 g_depths"),
+        ({"g_strides": (3, 2, 2, 2)}, "half of it cannot be divided"),
+        ({"frame_hop": 128}, "half of frame 512"),
+        ({"z": True}, "without a latent z"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            read_config(CONF, "spectral").with_overrides(**values)
     (tmp_path / "bad.toml").write_text(CONF.read_text().replace("kernel = 31", "kernal = 31"))
     with pytest.raises(ValueError, match="unknown or missing: kernal, kernel"):
         read_config(tmp_path / "bad.toml", "small")
