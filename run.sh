@@ -45,6 +45,7 @@ corpus_options=()
 while IFS= read -r name; do
   corpus_options+=("--${name//_/-}" "${!name}")
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
+case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
 [ -z "$stage" ] || { [ "$stage" -le "$stop_stage" ] && [ "$stage" -le 13 ]; } ||
@@ -68,6 +69,9 @@ finished=$(cat exp/.finished 2>/dev/null || echo -1)
 [ -n "$stage" ] || stage=$((finished < 13 ? finished + 1 : 13))
 
 conditions=("" _noisy _enhanced)
+# The systems on the way to tri3b say little in noise, which they do not know.
+first_conditions=("")
+if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
 
 # begin N NAME: whether stage N is to be run. Until it ends it counts as not finished, also when it is done again.
 begin() {
@@ -95,31 +99,33 @@ jobs() {
   echo $((nj < speakers ? nj : speakers))
 }
 
-# decode SYSTEM PROGRAM: decode and score every condition of dev, then of test with the weights that dev chose.
+# decode SYSTEM PROGRAM CONDITION ...: decode and score dev, then test with the weights that dev chose.
 decode() {
   local system=$1 program=$2 set condition
+  shift 2
   [ -f "exp/$system/graph/HCLG.fst" ] && [ "exp/$system/graph/HCLG.fst" -nt "exp/$system/final.mdl" ] ||
     utils/mkgraph.sh data/lang_test "exp/$system" "exp/$system/graph" > "exp/$system/mkgraph.log" 2>&1 ||
     fail "utils/mkgraph.sh failed, see exp/$system/mkgraph.log"
   for set in dev test; do
-    for condition in "${conditions[@]}"; do
+    for condition; do
       "$program" --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
         "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
     done
   done
-  score "$system" "$gmm_lmwt"
+  score "$system" "$gmm_lmwt" "$@"
 }
 
-# score SYSTEM LOWEST:HIGHEST: dev over these language-model weights and all word insertion penalties, test with the
-# best of them.
+# score SYSTEM LOWEST:HIGHEST CONDITION ...: dev over these language-model weights and all word insertion penalties, test
+# with the best of them.
 score() {
-  local condition
-  for condition in "${conditions[@]}"; do
-    local/score.sh --cmd "$decode_cmd" --min-lmwt "${2%:*}" --max-lmwt "${2#*:}" \
+  local system=$1 weights=$2 condition
+  shift 2
+  for condition; do
+    local/score.sh --cmd "$decode_cmd" --min-lmwt "${weights%:*}" --max-lmwt "${weights#*:}" \
       --word-ins-penalty "$word_ins_penalty" \
-      "data/dev$condition" data/lang_test "exp/$1/decode_dev$condition"
-    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev$condition" \
-      "data/test$condition" data/lang_test "exp/$1/decode_test$condition"
+      "data/dev$condition" data/lang_test "exp/$system/decode_dev$condition"
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$system/decode_dev$condition" \
+      "data/test$condition" data/lang_test "exp/$system/decode_test$condition"
   done
 }
 
@@ -185,7 +191,7 @@ fi
 if begin 6 mono; then
   steps/train_mono.sh --boost-silence 1.25 --nj "$(jobs data/train)" --cmd "$train_cmd" --totgauss "$mono_gauss" \
     data/train data/lang exp/mono
-  decode mono steps/decode.sh
+  decode mono steps/decode.sh "${first_conditions[@]}"
   end 6
 fi
 
@@ -194,7 +200,7 @@ if begin 7 tri1; then
     data/train data/lang exp/mono exp/mono_ali_train
   steps/train_deltas.sh --boost-silence 1.25 --cmd "$train_cmd" "$tri1_leaves" "$tri1_gauss" \
     data/train data/lang exp/mono_ali_train exp/tri1
-  decode tri1 steps/decode.sh
+  decode tri1 steps/decode.sh "${first_conditions[@]}"
   end 7
 fi
 
@@ -202,7 +208,7 @@ if begin 8 tri2b; then
   steps/align_si.sh --nj "$(jobs data/train)" --cmd "$train_cmd" data/train data/lang exp/tri1 exp/tri1_ali_train
   steps/train_lda_mllt.sh --cmd "$train_cmd" --splice-opts "--left-context=3 --right-context=3" \
     "$tri2b_leaves" "$tri2b_gauss" data/train data/lang exp/tri1_ali_train exp/tri2b
-  decode tri2b steps/decode.sh
+  decode tri2b steps/decode.sh "${first_conditions[@]}"
   end 8
 fi
 
@@ -211,7 +217,7 @@ if begin 9 tri3b; then
   steps/align_si.sh --nj "$(cat exp/tri2b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
     data/train data/lang exp/tri2b exp/tri2b_ali_train
   steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
-  decode tri3b steps/decode_fmllr.sh
+  decode tri3b steps/decode_fmllr.sh "${conditions[@]}"
   end 9
 fi
 
@@ -289,7 +295,7 @@ if begin 12 "Li-GRU decoding"; then
           exp/tri3b/graph "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
       done
     done
-    score "$network" "$nnet_lmwt"
+    score "$network" "$nnet_lmwt" "${conditions[@]}"
   done
   end 12
 fi

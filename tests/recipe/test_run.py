@@ -56,7 +56,7 @@ def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
-    systems, encoder = ["mono", "tri1", "tri2b", "tri3b", "ligru", "ligru_segan"], []
+    systems, encoder = ["tri3b", "ligru", "ligru_segan"], []
     if find_spec("ctranslate2"):
         systems, encoder = [*systems, "ligru_encoder"], ["--encoder", str(tiny_encoder(recipe / "models/tiny"))]
     done = run(recipe, *TINY, *encoder)
@@ -64,7 +64,9 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     with (recipe / "exp/results.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
     rates = {(r["system"], r["test_set"], r["condition"]): float(r["value"]) for r in rows if r["metric"] == "WER"}
-    expected = {(s, t, c) for s in systems for t in ("dev", "test") for c in ("clean", "noisy", "enhanced")}
+    expected = {(s, t, "clean") for s in ("mono", "tri1", "tri2b") for t in ("dev", "test")}
+    for system in systems:
+        expected |= {(system, t, c) for t in ("dev", "test") for c in ("clean", "noisy", "enhanced")}
     assert set(rates) == expected
     assert rates["tri3b", "test", "clean"] < 60
     assert "Word error rate" in done.stdout
