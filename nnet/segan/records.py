@@ -68,7 +68,7 @@ def read_contents(records: Path, window: int) -> Contents:
     contents = _read_contents(records, window)
     noise = beside(records, "noise")
     if noise.is_file():
-        contents = Contents(contents.pairs, contents.fingerprint + _read_contents(noise, window).fingerprint)
+        contents = Contents(contents.pairs, contents.fingerprint ^ _read_contents(noise, window).fingerprint)
     return contents
 
 
