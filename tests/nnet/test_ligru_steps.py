@@ -299,9 +299,9 @@ def test_transcribe_by_an_encoder(recipe, encoder):
     told = recipe(*command, "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
     assert "models/tiny: neither a folder nor one of" in told
     assert recipe(*command, "--encoder", "moved", "--gmm-dir", "none", "enc", "s1-00.wav").split()[0] == "s1-00"
-    tiny_encoder(recipe.directory / "other", seed=2)
-    told = recipe(*command, "--encoder", "other", "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
-    assert "has features of the encoder other" in told
+    tiny_encoder(recipe.directory / "another", seed=2)
+    told = recipe(*command, "--encoder", "another", "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
+    assert "has features of the encoder another" in told
 
 
 def transcribe(recipe: Recipe, *options: str) -> str:
