@@ -129,8 +129,13 @@ class Config:
 
     @property
     def code_shape(self) -> tuple[int, int]:
-        """Frames and channels of the encoder's output, and of the latent z."""
+        """Frames and channels of the encoder's output of a generator on waveforms."""
         return self.window // self.stride ** len(self.g_depths), self.g_depths[-1]
+
+    @property
+    def z_shape(self) -> tuple[int, ...]:
+        """Of the latent z of a window: as the encoder's output, or without a number in it."""
+        return self.code_shape if self.z else (0,)
 
     def with_overrides(self, **values: Any) -> Config:
         """A copy in which every value that is not None replaces the one of its name."""

@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from nnet.segan.checkpoints import checkpoint_prefixes
 from nnet.segan.config import Config
-from nnet.segan.generators import make_generator
+from nnet.segan.generators import AnyGenerator, make_generator
 from nnet.segan.log import log
-from nnet.segan.model import Generator, latent
+from nnet.segan.model import latent
 from nnet.segan.signal import Deemphasis, Emphasis, OverlapAdd, Windows
 from nnet.segan.weights import DamagedError, load_weights
 
@@ -50,10 +50,10 @@ class Whole(NamedTuple):
 class Enhancer:
     """Maps recordings at config.rate through a generator."""
 
-    def __init__(self, generator: Generator, batch: int = BATCH) -> None:
+    def __init__(self, generator: AnyGenerator, batch: int = BATCH) -> None:
         self.config: Config = generator.config
         self._batch = batch
-        shapes = [(None, self.config.window)] + ([(None, *self.config.code_shape)] if self.config.z else [])
+        shapes = [(None, self.config.window)] + ([(None, *self.config.z_shape)] if self.config.z else [])
         self._generate = tf.function(
             lambda windows, z=None: generator(windows, z), input_signature=[tf.TensorSpec(shape) for shape in shapes]
         )
@@ -101,7 +101,7 @@ class _Rows:
 
     def __init__(self, config: Config) -> None:
         self._windows: np.ndarray = np.zeros((0, config.window), np.float32)
-        self._z: np.ndarray = np.zeros((0, *config.code_shape), np.float32)
+        self._z: np.ndarray = np.zeros((0, *config.z_shape), np.float32)
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -146,9 +146,9 @@ class _Track:
 
     def _draw_z(self, group: int, count: int) -> np.ndarray:
         if not self._config.z:
-            return np.zeros((count * self.channels, *self._config.code_shape), np.float32)
+            return np.zeros((count * self.channels, *self._config.z_shape), np.float32)
         drawn = [np.asarray(latent(self._config, count, (name, draw + (group << 16)))) for name, draw in self._seeds]
-        return np.stack(drawn, 1).reshape(-1, *self._config.code_shape)
+        return np.stack(drawn, 1).reshape(-1, *self._config.z_shape)
 
     def join(self, windows: np.ndarray) -> np.ndarray:
         """Enhanced samples (samples, channels) from further windows (windows, channels, window) of the generator."""
@@ -200,7 +200,7 @@ def load_enhancer(config: Config, weights: Path, batch: int = BATCH) -> Enhancer
     return Enhancer(generator, batch)
 
 
-def _load_checkpoint(generator: Generator, directory: Path, reason: DamagedError) -> bool:
+def _load_checkpoint(generator: AnyGenerator, directory: Path, reason: DamagedError) -> bool:
     for prefix in map(Path, checkpoint_prefixes(directory)):
         with contextlib.suppress(DamagedError):
             load_weights(generator, prefix)

@@ -144,16 +144,18 @@ class Game(tf.Module):
         with tf.GradientTape() as tape:
             fake = self.generator(given, latent(config, tf.shape(given)[0], self._seed(step, 0)))
             losses = self._losses(fake, target, given, step)
-        weights = {"g_l1": settings.l1_weight} | {
-            name: tf.constant(getattr(config, f"{name.removeprefix('g_')}_weight")) for name in losses if name != "g_l1"
-        }
-        pulled, pulls = list(losses.values()), [weights[name] for name in losses]
+        pulled, pulls = list(losses.values()), [self._weight(name, settings) for name in losses]
         if config.adversarial_weight:
             judged, towards_real = self._judge(fake, target, given, step, settings)
             losses |= judged
             pulled, pulls = [fake, *pulled], [config.adversarial_weight * towards_real, *pulls]
         self.g_optimizer.apply(tape.gradient(pulled, variables, pulls), settings.g_rate)
         return tf.stack([losses.get(name, tf.constant(0.0)) for name in LOSSES])
+
+    def _weight(self, loss: str, settings: Settings) -> tf.Tensor:
+        if loss == "g_l1":  # which a training removes at some epoch
+            return settings.l1_weight
+        return tf.constant(getattr(self.config, f"{loss.removeprefix('g_')}_weight"))
 
     def _losses(self, fake: tf.Tensor, target: tf.Tensor, given: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the generator pays for its windows beside the discriminator's judgement."""

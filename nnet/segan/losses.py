@@ -12,7 +12,6 @@ SPECTRAL_FLOOR = 0.01  # magnitude below which spectra do not differ
 COMPRESSION = 0.3  # power of the magnitude, about as loudness grows
 
 COMPLEX_PART = 0.3  # of the loss on complex spectra; the rest is on magnitudes
-LOSS_LEVEL = 0.1  # root mean square that windows are brought to before their spectra are compared
 QUIET = 1e-6  # mean square below which a window has no speech
 
 NOISE_FLOOR = 1e-8  # power below which a window's noise is none

@@ -62,6 +62,9 @@ def read_sets(cfg: Path) -> Sets:
     for name, table in read_toml(cfg).items():
         if not isinstance(table, dict) or "clean" not in table or len(table.keys() & {"noisy", "noise"}) != 1:
             raise ValueError(f"{cfg}: set '{name}' needs a clean and a noisy directory, or a clean one and noise")
+        unknown = table.keys() - {"clean", "noisy", "noise", "rooms"}
+        if unknown:
+            raise ValueError(f"{cfg}: set '{name}' has '{min(unknown)}', but only clean, noisy, noise, rooms are known")
         paths = {key: Path(value).expanduser() for key, value in table.items()}
         pairs: dict[str, tuple[Segment, Segment | None]]
         if "noisy" in paths:
@@ -101,6 +104,13 @@ def complain(name: str, clean: np.ndarray, noisy: np.ndarray) -> bool:
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+
+
+def encode_pair(clean: np.ndarray, noisy: np.ndarray, mixing: bool) -> bytes:
+    """A record of a pair, or of the clean window alone where `mixing` and the noisy one, all zeros, stands for none."""
+    from nnet.segan.records import encode
+
+    return encode(wav_raw=clean) if mixing and not np.any(noisy) else encode(wav_raw=clean, noisy_raw=noisy)
 
 
 def window_pairs(sets: Sets, config: Config, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -178,13 +188,7 @@ def write_records(arguments: argparse.Namespace) -> int:
     try:
         windows = window_pairs(sets, config, arguments.cut)
         shuffled = shuffle_pairs(windows, config.window, arguments.save_path, config.seed)
-        count = write(
-            paths,
-            (
-                encode(wav_raw=clean, noisy_raw=noisy) if not sets.noises or np.any(noisy) else encode(wav_raw=clean)
-                for clean, noisy in shuffled
-            ),
-        )
+        count = write(paths, (encode_pair(clean, noisy, bool(sets.noises)) for clean, noisy in shuffled))
         if not count:
             raise ValueError(f"{arguments.cfg}: no pair to learn from")
         if sets.noises and not write(

@@ -280,7 +280,7 @@ class Generator(tf.Module):
         return outputs
 
     def __call__(self, noisy: tf.Tensor, z: tf.Tensor | None) -> tf.Tensor:
-        """Enhance pre-emphasised windows (batch, window) with the latent z (batch, *config.code_shape)."""
+        """Enhance pre-emphasised windows (batch, window) with the latent z (batch, *config.z_shape)."""
         return self.layers(noisy, z)[-1]
 
 
@@ -354,5 +354,5 @@ class Discriminator(tf.Module):
 
 
 def latent(config: Config, batch: int, seed: tuple[int, int] | tf.Tensor) -> tf.Tensor | None:
-    """z ~ N(0, 1) of shape (batch, *config.code_shape) that depends on the seed alone; None if the model has none."""
-    return tf.random.stateless_normal((batch, *config.code_shape), seed) if config.z else None
+    """z ~ N(0, 1) of shape (batch, *config.z_shape) that depends on the seed alone; None if the model has none."""
+    return tf.random.stateless_normal((batch, *config.z_shape), seed) if config.z else None

@@ -57,18 +57,18 @@ def _serialized(records: Path) -> tf.data.Dataset:
 
 
 class Contents(NamedTuple):
-    """What records hold, whatever their order: the number of pairs and a hash of all samples, also of the noise."""
+    """What records hold, whatever their order: the number of pairs and a hash of all samples, noise and rooms too."""
 
     pairs: int
     fingerprint: int
 
 
 def read_contents(records: Path, window: int) -> Contents:
-    """Count and hash the pairs; ValueError if a file is damaged, lacks noise, or has windows of another size."""
+    """Count and hash the pairs; ValueError if a file is damaged or has windows of another size."""
     contents = _read_contents(records, window)
-    noise = beside(records, "noise")
-    if noise.is_file():
-        contents = Contents(contents.pairs, contents.fingerprint ^ _read_contents(noise, window).fingerprint)
+    for kind in ("noise", "rooms"):
+        if (other := beside(records, kind)).is_file():
+            contents = Contents(contents.pairs, contents.fingerprint ^ _read_contents(other, window).fingerprint)
     return contents
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from nnet.segan.model import Discriminator, Generator
+from nnet.segan.generators import AnyGenerator
+from nnet.segan.model import Discriminator
 
 READING_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, LookupError)  # of TensorFlow, for a file that is damaged
 
@@ -38,7 +39,7 @@ def writing(path: Path) -> Iterator[None]:
         raise OSError(f"{path}: cannot be written: {reason}") from None
 
 
-def save_weights(network: Generator | Discriminator, prefix: Path) -> None:
+def save_weights(network: AnyGenerator | Discriminator, prefix: Path) -> None:
     """Write the variables of a network, complete or not at all. Raises DivergenceError; OSError."""
     check_finite(network.named.values())
     partial = prefix.with_name(prefix.name + ".tmp")
@@ -48,7 +49,7 @@ def save_weights(network: Generator | Discriminator, prefix: Path) -> None:
         partial.with_name(partial.name + suffix).replace(prefix.with_name(prefix.name + suffix))
 
 
-def load_weights(network: Generator | Discriminator, prefix: Path) -> None:
+def load_weights(network: AnyGenerator | Discriminator, prefix: Path) -> None:
     """Set the variables of a network from weights of save_weights, a checkpoint, or the reference implementation's.
 
     The last (TensorFlow 0.12) hold `g_ae/enc_0/W` and so on as filters of two dimensions, width x 1. ValueError lists
@@ -105,7 +106,7 @@ def _plain_name(key: str) -> str:
 
 
 def _refuse_more(
-    network: Generator | Discriminator, prefix: Path, keys: dict[str, str], shapes: dict[str, list[int]]
+    network: AnyGenerator | Discriminator, prefix: Path, keys: dict[str, str], shapes: dict[str, list[int]]
 ) -> None:
     """ValueError if the weights hold a variable of such a network that this one lacks: a bias, or a further layer."""
     scope = next(iter(network.named)).split("/")[0] + "/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,18 @@ def test_records_of_clean_speech_noise_and_rooms(mixed_records: Path, conf: Path
     assert not np.allclose(noisy, another[1])
     beside(mixed_records, "noise").touch()
     assert read_contents(mixed_records, config.window) == contents
+
+
+@pytest.mark.parametrize("kind", ["noise", "rooms"])
+def test_other_noise_or_rooms_are_other_data(mixed_records: Path, conf: Path, tmp_path: Path, kind: str) -> None:
+    config = read_config(conf, "tiny")
+    for path in (mixed_records, *(beside(mixed_records, kind) for kind in ("noise", "rooms"))):
+        shutil.copy(path, tmp_path)
+    records = tmp_path / mixed_records.name
+    contents = read_contents(records, config.window)
+    assert contents == read_contents(mixed_records, config.window)
+    shutil.copy(mixed_records, beside(records, kind))
+    assert read_contents(records, config.window).fingerprint != contents.fingerprint
 
 
 def test_an_epoch_gone_on_with_has_the_same_mixtures(mixed_records: Path, conf: Path) -> None:

@@ -393,7 +393,8 @@ def test_evaluate_prints_lines_of_results(
 
 
 @pytest.mark.slow
-def test_step_is_the_same_on_two_replicas(conf: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+def test_step_is_the_same_on_two_replicas(conf: Path, optimizer: str) -> None:
     """A mirrored step on halves of a batch is the step on the whole: checked in a process with two CPU devices."""
     program = f"""
 from pathlib import Path
@@ -403,7 +404,9 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from nnet.segan.config import read_config
 from nnet.segan.game import Game, Settings
 one_layer = {{"g_depths": (4,), "d_depths": (4,)}}
-config = read_config(Path("{conf}"), "tiny").with_overrides(z=False, d_noise_std=0.0, **one_layer)
+config = read_config(Path("{conf}"), "tiny").with_overrides(
+    z=False, d_noise_std=0.0, optimizer="{optimizer}", **one_layer
+)
 windows = tf.random.stateless_normal((2, 4, 1024), (1, 2)) * 0.1
 results = []
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):

@@ -252,6 +252,9 @@ def test_a_cfg_of_several_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     cfg.write_text('[set]\nclean = "x"\n')
     with pytest.raises(ValueError, match="set 'set' needs a clean and a noisy directory"):
         read_sets(cfg)
+    cfg.write_text('[set]\nclean = "x"\nnoisy = "y"\nrate = 16000\n')
+    with pytest.raises(ValueError, match="set 'set' has 'rate', but only clean, noisy, noise, rooms are known"):
+        read_sets(cfg)
 
 
 def test_pairs_are_shuffled_as_a_whole(tmp_path: Path) -> None:
