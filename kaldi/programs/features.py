@@ -15,7 +15,7 @@ from kaldi.feat.context import splice
 from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
-from kaldi.programs.loops import Features, counted, features_of, one_or_each
+from kaldi.programs.loops import Features, converted, counted, features_of, one_or_each
 from kaldi.transform import cmvn
 from kaldi.util.io import Output, read_lines, read_list, split
 from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
@@ -313,16 +313,14 @@ def subsample_feats(feats: str, out: str, *, n: int = 1, offset: int = 0) -> Fea
     """
     if n == 0 or offset < 0 or (n < 0 and offset):
         raise KaldiError(f"--n={n} --offset={offset}: n is not 0, the offset 0 or, with n above 0, more")
-    count = errors = 0
-    for key, matrix in read_table(feats, FLOAT_MATRIX):
+
+    def subsample(matrix: np.ndarray) -> np.ndarray:
         frames = matrix[offset::n] if n > 0 else matrix.repeat(-n, axis=0)
         if len(frames) == 0:
-            warn(f"{key} is left out: no frames would remain")
-            errors += 1
-            continue
-        yield key, frames
-        count += 1
-    done(count, "utterances", errors)
+            raise KaldiError("no frames would remain")
+        return frames
+
+    yield from converted(read_table(feats, FLOAT_MATRIX), subsample, "utterances")
 
 
 def parse_selection(selection: str, dimension: int) -> list[int]:
@@ -372,20 +370,18 @@ def paste_feats(
     Usage: paste-feats [options] <feats-rspecifier1> <feats-rspecifier2> ... <feats-wspecifier>
     """
     tables = [RandomAccess(name, FLOAT_MATRIX) for name in (second, *others_and_out[:-1])]
-    count = errors = 0
-    for key, matrix in read_table(first, FLOAT_MATRIX):
-        others = [table.get(key) for table in tables]
-        try:
-            if any(other is None for other in others):
-                raise KaldiError("it is not in every table")
-            pasted = paste([matrix, *others], length_tolerance)
-        except KaldiError as error:
-            warn(f"{key} is left out: {error}")
-            errors += 1
-            continue
-        yield key, pasted
-        count += 1
-    done(count, "utterances", errors)
+
+    of_all_tables = (
+        (key, [matrix, *(table.get(key) for table in tables)]) for key, matrix in read_table(first, FLOAT_MATRIX)
+    )
+
+    def paste_found(matrices: list[np.ndarray | None]) -> np.ndarray:
+        found = [matrix for matrix in matrices if matrix is not None]
+        if len(found) < len(matrices):
+            raise KaldiError("it is not in every table")
+        return paste(found, length_tolerance)
+
+    yield from converted(of_all_tables, paste_found, "utterances")
 
 
 # ---- context and transforms ----
@@ -439,20 +435,16 @@ def transform_feats(transform: str, feats: str, out: str, *, utt2spk: str = "") 
     Usage: transform-feats [options] <transform-rspecifier>|<transform-rxfilename> <feats-rspecifier> <feats-wspecifier>
     """
     transform_of = one_or_each(transform, FLOAT_MATRIX, utt2spk)
-    count = errors = 0
-    for key, features in read_table(feats, FLOAT_MATRIX):
-        matrix = transform_of(key)
-        try:
-            if matrix is None:
-                raise KaldiError(f"no transform in {transform}")
-            transformed = apply_transform(features, matrix)
-        except KaldiError as error:
-            warn(f"{key} is left out: {error}")
-            errors += 1
-            continue
-        yield key, transformed
-        count += 1
-    done(count, "utterances", errors)
+
+    with_transforms = ((key, (features, transform_of(key))) for key, features in read_table(feats, FLOAT_MATRIX))
+
+    def apply(pair: tuple[np.ndarray, np.ndarray | None]) -> np.ndarray:
+        features, matrix = pair
+        if matrix is None:
+            raise KaldiError(f"no transform in {transform}")
+        return apply_transform(features, matrix)
+
+    yield from converted(with_transforms, apply, "utterances")
 
 
 # ---- CMVN ----

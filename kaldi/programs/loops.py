@@ -23,6 +23,26 @@ def counted(entries: Iterator[tuple[str, Any]], what: str) -> Iterator[tuple[str
     done(count, what)
 
 
+def converted(
+    entries: Iterator[tuple[str, Any]], convert: Callable[[Any], Any], what: str
+) -> Iterator[tuple[str, Any]]:
+    """What `convert` makes of each value; where it raises KaldiError, a warning, and the entry is left out.
+
+    Both are counted and reported at the end. Raises KaldiError when nothing was left.
+    """
+    count = errors = 0
+    for key, value in entries:
+        try:
+            result = convert(value)
+        except KaldiError as error:
+            warn(f"{key} is left out: {error}")
+            errors += 1
+            continue
+        yield key, result
+        count += 1
+    done(count, what, errors)
+
+
 def one_or_each(source: str, kind: Kind, utt2spk: str) -> Callable[[str], Any]:
     """What an utterance gets: the object of a file, as all do, or its own or its speaker's of a table (or None)."""
     if is_specifier(source):
