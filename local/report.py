@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lay exp/results.tsv out to read: on standard output, and as a page with bars and SEGAN's pictures.
+"""Lay exp/results.tsv out to read: on standard output, and as a page with bars, SEGAN's pictures and its examples.
 
 The question of the table: what does enhancement buy a recogniser of children?
 """
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from local.whole_file import write_file
 
 CONDITIONS = ["clean", "noisy", "enhanced"]
+EXAMPLE_CONDITIONS = ["noisy", "enhanced", "clean"]
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #444 }
@@ -61,6 +62,16 @@ def tables(figures: Figures) -> list[tuple[str, list[str], list[tuple[str, list[
     return out
 
 
+def copy_examples(source: Path, page: Path) -> dict[str, dict[str, Path]]:
+    """Copy what nnet.segan.examples wrote beside the page: files by utterance and condition, and the picture (png)."""
+    examples: dict[str, dict[str, Path]] = {}
+    for picture in sorted(source.glob("*.png")):
+        files = {"png": picture}
+        files |= {condition: picture.with_suffix(f".{condition}.wav") for condition in EXAMPLE_CONDITIONS}
+        examples[picture.stem] = {kind: Path(shutil.copy(file, page)) for kind, file in files.items()}
+    return examples
+
+
 def show(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
@@ -74,7 +85,7 @@ def as_text(figures: Figures) -> str:
     return "\n".join(lines).lstrip("\n")
 
 
-def as_page(figures: Figures, pictures: list[Path]) -> str:
+def as_page(figures: Figures, pictures: list[Path], examples: dict[str, dict[str, Path]]) -> str:
     body = []
     for title, columns, rows in tables(figures):
         rates = title.startswith("Word")
@@ -95,6 +106,18 @@ def as_page(figures: Figures, pictures: list[Path]) -> str:
             body.append("</tr>")
         body.append("</table>")
     body += [f'<figure><img src="{p.name}" alt="{p.stem}"><figcaption>{p.stem}</figcaption></figure>' for p in pictures]
+    if examples:
+        body.append("<h2>Enhancement heard and seen</h2>")
+    for utterance, files in examples.items():
+        name = html.escape(utterance)
+        body.append(
+            f'<figure><img src="{html.escape(files["png"].name)}" alt="spectrograms of {name}"><figcaption>{name}'
+        )
+        body += [
+            f'<br>{condition} <audio controls preload="none" src="{html.escape(files[condition].name)}"></audio>'
+            for condition in EXAMPLE_CONDITIONS
+        ]
+        body.append("</figcaption></figure>")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>AM_GAN results</title><style>{STYLE}</style>'
         f"<h1>What does enhancement buy a recogniser of children?</h1>{''.join(body)}</html>\n"
@@ -106,12 +129,13 @@ def main() -> int:
     parser.add_argument("results", type=Path, help="exp/results.tsv")
     parser.add_argument("page", type=Path, help="folder that gets index.html and the pictures")
     parser.add_argument("--pictures", type=Path, default=Path("exp/segan"), help="folder whose *.png the page shows")
+    parser.add_argument("--examples", type=Path, default=Path("exp/segan/examples"), help="of nnet.segan.examples")
     args = parser.parse_args()
     try:
         figures = read_results(args.results)
         args.page.mkdir(parents=True, exist_ok=True)
         pictures = [Path(shutil.copy(p, args.page)) for p in sorted(args.pictures.glob("*.png"))]
-        write_file(args.page / "index.html", as_page(figures, pictures))
+        write_file(args.page / "index.html", as_page(figures, pictures, copy_examples(args.examples, args.page)))
     except (OSError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1

@@ -70,7 +70,8 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     assert set(rates) == expected
     assert rates["tri3b", "test", "clean"] < 60
     assert "Word error rate" in done.stdout
-    assert "mono" in (recipe / "exp/report/index.html").read_text()
+    page = (recipe / "exp/report/index.html").read_text()
+    assert "mono" in page and page.count("<audio") == 3 * len(list((recipe / "exp/segan/examples").glob("*.png"))) > 0
 
     model = recipe / "exp/mono/final.mdl"
     before = model.stat().st_mtime_ns
