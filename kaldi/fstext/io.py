@@ -1,6 +1,7 @@
-"""Files of transducers: OpenFst's `vector` and `const`, and FSTs in tables.
+"""Files of transducers: OpenFst's `vector`, `const` and `compact_acceptor`, and FSTs in tables.
 
-The bytes are those of OpenFst (fst/vector-fst.h, fst/const-fst.h) with arc type `standard`; symbol tables are skipped.
+The bytes are those of OpenFst (fst/vector-fst.h, fst/const-fst.h, fst/compact-fst.h) with arc type `standard`; symbol
+tables are skipped.
 Kaldi's FST archives hold the same bytes behind the key, without its binary header, or a text form.
 """
 
@@ -18,10 +19,11 @@ from kaldi.util.io import Output, Reader, open_input
 from kaldi.util.kinds import Kind
 
 FST_MAGIC, SYMBOLS_MAGIC = 2125659606, 2125658996
-EXPANDED, MUTABLE = 1, 2
+EXPANDED, MUTABLE, ACCEPTOR = 1, 2, 1 << 16
 ARC_FIELDS = ("ilabel", "olabel", "weight", "nextstate")
 ARC = np.dtype(list(zip(ARC_FIELDS, ("<i4", "<i4", "<f4", "<i4"), strict=True)))
 CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("ieps", "<u4"), ("oeps", "<u4")])
+COMPACT_ARC = np.dtype([("label", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
 HAS_ISYMBOLS, HAS_OSYMBOLS, ALIGNED = 1, 2, 4
 
 
@@ -49,15 +51,15 @@ def _skip_symbols(reader: Reader) -> int:
 
 
 def read_binary(reader: Reader) -> Fst:
-    """One OpenFst object of type vector or const. Raises KaldiError for anything else."""
+    """One OpenFst object of type vector, const or compact_acceptor. Raises KaldiError for anything else."""
     if reader.peek(4) != struct.pack("<i", FST_MAGIC):
         raise KaldiError(f"{reader.name}: not an OpenFst file (foreign or damaged, or a text FST to compile first)")
     reader.take(4)
     fst_type, arc_type = _string(reader), _string(reader)
-    if arc_type != b"standard" or fst_type not in (b"vector", b"const"):
+    if arc_type != b"standard" or fst_type not in (b"vector", b"const", b"compact_acceptor"):
         raise KaldiError(
             f"{reader.name}: an FST of type {decode(fst_type)!r} with arcs {decode(arc_type)!r}; "
-            "expected vector or const with standard arcs (convert it with fstconvert)"
+            "expected vector, const or compact_acceptor with standard arcs (convert it with fstconvert)"
         )
     version, flags, _, start, states, arcs = struct.unpack("<iiQqqq", reader.take(40))
     size = 4 + 4 + len(fst_type) + 4 + len(arc_type) + 40
@@ -65,7 +67,10 @@ def read_binary(reader: Reader) -> Fst:
         size += _skip_symbols(reader) if flags & flag else 0
     if fst_type == b"vector":
         return _check(_read_vector(reader, start, states), reader)
-    return _check(_read_const(reader, start, states, arcs, size if flags & ALIGNED or version == 1 else 0), reader)
+    aligned_after = size if flags & ALIGNED or version == 1 else 0
+    if fst_type == b"compact_acceptor":
+        return _check(_read_compact(reader, start, states, aligned_after), reader)
+    return _check(_read_const(reader, start, states, arcs, aligned_after), reader)
 
 
 def _read_vector(reader: Reader, start: int, states: int) -> Fst:
@@ -112,6 +117,27 @@ def _read_const(reader: Reader, start: int, states: int, arcs: int, aligned_afte
     return Fst(start, np.ascontiguousarray(table["final"]), offsets, *columns)
 
 
+def _read_compact(reader: Reader, start: int, states: int, aligned_after: int) -> Fst:
+    """Where each state's entries begin, then the entries: arcs, and before a state's arcs its final cost (label -1)."""
+    if states < 0:
+        raise KaldiError(f"{reader.name}: a damaged FST header ({states} states)")
+    if aligned_after:
+        reader.take(-aligned_after % 16)
+    first = reader.array(np.uint32, states + 1).astype(np.int64)
+    if aligned_after:
+        reader.take(-4 * len(first) % 16)
+    if first[0] != 0 or (np.diff(first) < 0).any():
+        raise KaldiError(f"{reader.name}: a damaged FST (the states are not in order)")
+    entries = reader.array(COMPACT_ARC, int(first[-1]))
+    source = np.repeat(np.arange(states), np.diff(first))
+    ends = entries["label"] == -1
+    final = np.full(states, np.inf, np.float32)
+    final[source[ends]] = entries["weight"][ends]
+    offsets = np.concatenate(([0], np.cumsum(~ends)))[first]
+    label, weight, nextstate = (np.ascontiguousarray(entries[name][~ends]) for name in COMPACT_ARC.names or ())
+    return Fst(start, final, offsets, label, label, weight, nextstate)
+
+
 def _columns(arcs: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(np.ascontiguousarray(arcs[name]) for name in ARC_FIELDS)
 
@@ -135,7 +161,7 @@ def read_fst(rxfilename: str) -> Fst:
 # ---- writing ----
 
 
-def _header(kind: str, version: int, properties: int, fst: Fst) -> bytes:
+def _header(kind: str, properties: int, fst: Fst) -> bytes:
     name = kind.encode()
     return struct.pack(
         f"<ii{len(name)}si8siiQqqq",
@@ -144,12 +170,12 @@ def _header(kind: str, version: int, properties: int, fst: Fst) -> bytes:
         name,
         8,
         b"standard",
-        version,
+        2,
         0,
         properties,
         fst.start,
         fst.num_states,
-        fst.num_arcs if kind == "const" else 0,
+        0 if kind == "vector" else fst.num_arcs,
     )
 
 
@@ -170,7 +196,7 @@ def vector_bytes(fst: Fst) -> bytes:
     words[first] = np.ascontiguousarray(fst.final).view("<i4")
     words[first + 1] = np.diff(fst.offsets)
     words[is_arc] = _arcs(fst).view("<i4")
-    return _header("vector", 2, EXPANDED | MUTABLE, fst) + words.tobytes()
+    return _header("vector", EXPANDED | MUTABLE, fst) + words.tobytes()
 
 
 def const_bytes(fst: Fst) -> bytes:
@@ -180,7 +206,24 @@ def const_bytes(fst: Fst) -> bytes:
     for name, labels in (("ieps", fst.ilabel), ("oeps", fst.olabel)):
         zeros = np.concatenate(([0], np.cumsum(labels == 0)))
         states[name] = np.diff(zeros[fst.offsets])
-    return _header("const", 2, EXPANDED, fst) + states.tobytes() + _arcs(fst).tobytes()
+    return _header("const", EXPANDED, fst) + states.tobytes() + _arcs(fst).tobytes()
+
+
+def compact_acceptor_bytes(fst: Fst) -> bytes:
+    """The FST, whose labels must be the same on both sides, as OpenFst's `compact_acceptor` file."""
+    ends = np.isfinite(fst.final)
+    first = fst.offsets + np.concatenate(([0], np.cumsum(ends)))
+    entries = np.empty(first[-1], COMPACT_ARC)
+    is_arc = np.ones(len(entries), bool)
+    is_arc[first[:-1][ends]] = False
+    for name, arcs, at_end in (
+        ("label", fst.ilabel, -1),
+        ("weight", fst.weight, fst.final[ends]),
+        ("nextstate", fst.nextstate, -1),
+    ):
+        entries[name][is_arc], entries[name][~is_arc] = arcs, at_end
+    header = _header("compact_acceptor", EXPANDED | ACCEPTOR, fst)
+    return header + first.astype("<u4").tobytes() + entries.tobytes()
 
 
 def write_fst(wxfilename: str, fst: Fst, const: bool = False) -> None:

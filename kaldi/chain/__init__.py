@@ -1,0 +1,1 @@
+"""Lattice-free MMI: phone language model, denominator graph, supervision (Kaldi: chain/)."""
