@@ -21,10 +21,10 @@ from kaldi.util.kinds import Kind
 class Supervision:
     """fst: an acceptor without epsilons whose arcs are frames (of the network's output, so of the subsampled rate).
 
-    Its labels are pdf-id + 1, its costs those of the lattice's language model times --lm-scale (0 by default). States are
-    in topological order from the start state 0, and every path has num_sequences * frames_per_sequence arcs: sequences of
-    a minibatch lie one behind the other. weight: what the objective of these frames counts. label_dim: the number of
-    pdfs (of transition-ids, for labels that are these).
+    Its labels are pdf-id + 1, its costs those of the lattice's language model times --lm-scale (0 by default). States
+    are in topological order from the start state 0, and every path has num_sequences * frames_per_sequence arcs:
+    sequences of a minibatch lie one behind the other. weight: what the objective of these frames counts. label_dim:
+    the number of pdfs (of transition-ids, for labels that are these).
     """
 
     weight: float
@@ -67,16 +67,18 @@ def _read_supervision(reader: Reader, binary: bool) -> Supervision:
     reader.expect("<Supervision>")
     reader.expect("<Weight>")
     weight = reader.real(binary)
-    numbers = []
-    for name in ("<NumSequences>", "<FramesPerSeq>", "<LabelDim>"):
-        reader.expect(name)
-        numbers.append(reader.integer(binary))
+    reader.expect("<NumSequences>")
+    num_sequences = reader.integer(binary)
+    reader.expect("<FramesPerSeq>")
+    frames_per_sequence = reader.integer(binary)
+    reader.expect("<LabelDim>")
+    label_dim = reader.integer(binary)
     reader.expect("<End2End>")
     if reader.boolean(binary):
         raise KaldiError(f"{reader.name}: a supervision for training without alignments, which is not supported")
     fst = read_binary(reader) if binary else FST.read(reader, False)
     reader.expect("</Supervision>")
-    return Supervision(weight, *numbers, fst)
+    return Supervision(weight, num_sequences, frames_per_sequence, label_dim, fst)
 
 
 def _write_supervision(out: Output, supervision: Supervision, binary: bool) -> None:

@@ -53,7 +53,8 @@ def test_costs_and_final_costs_of_a_supervision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lines", [["0 1 4 4", "1 2 1 1", "2"], ["0 1 2 2", "1"], ["0 1 1 1", "0 2 1 1", "1 2 1 1", "2"], ["0 1 0 0", "1 2 1 1"]]
+    "lines",
+    [["0 1 4 4", "1 2 1 1", "2"], ["0 1 2 2", "1"], ["0 1 1 1", "0 2 1 1", "1 2 1 1", "2"], ["0 1 0 0", "1 2 1 1"]],
 )
 def test_an_acceptor_that_is_no_supervision(lines: list[str]) -> None:
     with pytest.raises(KaldiError, match="2 frames with labels 1..3"):
@@ -62,7 +63,8 @@ def test_an_acceptor_that_is_no_supervision(lines: list[str]) -> None:
 
 def test_a_truncated_or_foreign_supervision_is_named(tmp_path: Path) -> None:
     content = (KALDI / "supervision.ark").read_bytes()
-    for damaged, message in ((content[:-60], "truncated"), (content.replace(b"compact", b"compost"), "compost_acceptor")):
+    foreign = content.replace(b"compact", b"compost")
+    for damaged, message in ((content[:-60], "truncated"), (foreign, "compost_acceptor")):
         (tmp_path / "sup").write_bytes(damaged)
         with pytest.raises(KaldiError, match=message):
             list(read_table(f"ark:{tmp_path / 'sup'}", SUPERVISION))
