@@ -84,6 +84,7 @@ class Config:
     room_chance: float = 0.5
     band_chance: float = 0.1
     clip_chance: float = 0.05
+    start_from: str = ""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

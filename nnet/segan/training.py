@@ -25,7 +25,7 @@ from nnet.segan.metrics import measure, si_sdr
 from nnet.segan.pictures import draw_losses, draw_spectrograms
 from nnet.segan.recordings import read_pair
 from nnet.segan.records import read_contents, training_batches
-from nnet.segan.weights import DivergenceError, save_weights
+from nnet.segan.weights import DivergenceError, load_weights, save_weights
 from nnet.signals import Stopped, StopSignals
 
 # What may differ from the run that is gone on with.
@@ -119,6 +119,8 @@ class Training:
             batches = training_batches(self.places.records, self.config, -1, self.config.reference_batch)
             for clean, noisy in batches.take(1):
                 self.game.reference.assign(in_pairs(clean, noisy))
+            if self.config.start_from:
+                load_weights(self.game.generator, Path(self.config.start_from) / "generator")
         contents.assign(self._contents)
         self.config.save(out)
         self._losses = LossLog(out / "losses.tsv", int(self.game.step))

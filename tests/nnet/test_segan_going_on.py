@@ -22,7 +22,7 @@ from nnet.segan.game import Game  # noqa: E402
 from nnet.segan.history import LossLog, read_validations  # noqa: E402
 from nnet.segan.model import Generator  # noqa: E402
 from nnet.segan.training import Places, Training  # noqa: E402
-from nnet.segan.weights import DivergenceError, save_weights  # noqa: E402
+from nnet.segan.weights import DivergenceError, load_weights, save_weights  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("default_strategy")
 
@@ -124,6 +124,30 @@ def test_other_data_are_refused(
     )
     assert "go on with the old, or train into another directory" in error
     assert run(monkeypatch, *command(conf, tmp_path / "same.tfrecords", model, "--epochs", 1)) == 0
+
+
+def test_a_training_starts_from_the_generator_of_another(
+    tmp_path: Path, conf: Path, records: Path, model: Path
+) -> None:
+    def begin(out: str, **values: object) -> Training:
+        config = read_config(conf, "tiny").with_overrides(**{"start_from": str(model), "epochs": 1} | values)
+        return Training(config, Places(records, tmp_path / out, {}), tf.distribute.get_strategy())
+
+    def first_weights(of: Training) -> np.ndarray:
+        return next(iter(of.game.generator.named.values())).numpy()
+
+    training = begin("new")
+    taken = first_weights(training)
+    load_weights(training.game.generator, model / "generator")
+    assert np.array_equal(first_weights(training), taken)
+    training.run()
+    assert not np.array_equal(first_weights(training), taken)
+    assert np.array_equal(first_weights(begin("new")), first_weights(training))  # goes on, and does not start again
+
+    with pytest.raises(ValueError, match="gone/generator: no such weights"):
+        begin("none", start_from=str(tmp_path / "gone"))
+    with pytest.raises(ValueError, match="weights of another configuration"):
+        begin("other", g_depths=(4, 8))
 
 
 def test_the_size_of_a_batch_may_change_within_an_epoch(conf: Path, records: Path, model: Path) -> None:
