@@ -58,6 +58,8 @@ fi
 local/install_packages.sh $requirements ${encoder:+requirements-encoder.txt}
 . ./path.sh
 . ./cmd.sh
+# What is wrong with the encoder is said now, not hours later.
+if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 # The embedded programs' numba cores are compiled here, or the first jobs would all compile them.
 [ -n "${KALDI_ROOT:-}" ] || python3 -m kaldi.compile 2> /dev/null
 

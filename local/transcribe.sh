@@ -55,7 +55,12 @@ if [ -d "$encoder" ]; then encoder=$(as_meant "$encoder"); fi
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null || echo "- 1 -")
 models=("$nnet_dir/final.mdl")
 for stream in "${streams[@]}"; do
-  if [[ $stream == *" -" ]]; then models+=("$gmm_dir/final.mdl"); fi
+  read -r _ _ name _ folder <<<"$stream"
+  if [ "$name" = - ]; then
+    models+=("$gmm_dir/final.mdl")
+  elif [ -z "$encoder" ] && [ ! -d "$folder" ]; then
+    fail "the encoder $name of $nnet_dir does not lie in $folder any more: say where it is, by --encoder DIR"
+  fi
 done
 for file in "$nnet_dir/final.pt" "${models[@]}" "$graph_dir"/{HCLG.fst,words.txt}; do
   [ -s "$file" ] || fail "$file is missing or empty"

@@ -57,28 +57,41 @@ normalised_features() {
     "scp:$1/JOB/feats.scp ark:- |"
 }
 
-# stream_features <split-data-dir> <model-dir>: CMVN per speaker, each frame as often as it counts.
+# largest_factor <data-dir> ...: how many frames of 10 ms a frame of the slowest of these features stands for.
+largest_factor() {
+  local data factor largest=1
+  for data in "$@"; do
+    factor=$(cat "$data/frame_subsampling_factor" 2>/dev/null || echo 1)
+    largest=$((factor > largest ? factor : largest))
+  done
+  echo "$largest"
+}
+
+# stream_features <split-data-dir> <model-dir> <factor>: CMVN per speaker, frames side by side that one of <factor> stands for.
 stream_features() {
-  local factor
-  factor=$(cat "$(dirname "$1")/frame_subsampling_factor" 2>/dev/null || echo 1)
-  if [ "$factor" -eq 1 ]; then
+  local step
+  step=$(($3 / $(largest_factor "$(dirname "$1")")))
+  if [ "$step" -eq 1 ]; then
     normalised_features "$1" "$2"
   else
-    echo "$(normalised_features "$1" "$2") subsample-feats --n=-$factor ark:- ark:- |"
+    echo "$(normalised_features "$1" "$2") splice-feats --left-context=0 --right-context=$((step - 1)) ark:- ark:- |" \
+      "subsample-feats --n=$step ark:- ark:- |"
   fi
 }
 
-# pasted_features <model-dir> <length-tolerance> <split-data-dir> ...: the normalised features of each, side by side.
+# pasted_features <model-dir> <length-tolerance> <split-data-dir> ...: the normalised features of each, side by side, at the
+# rate of the slowest (nnet/ligru/streams.py).
 pasted_features() {
-  local model=$1 tolerance=$2 sdata
+  local model=$1 tolerance=$2 sdata factor
   shift 2
+  factor=$(largest_factor "${@%/*}")
   if [ $# -eq 1 ]; then
-    stream_features "$1" "$model"
+    stream_features "$1" "$model" "$factor"
     return
   fi
   # Each is a word of a command that stands between quotes of both kinds: backslashes are what remains.
   echo -n "ark,s,cs:paste-feats --length-tolerance=$tolerance "
-  for sdata in "$@"; do printf '%q ' "$(stream_features "$sdata" "$model")"; done
+  for sdata in "$@"; do printf '%q ' "$(stream_features "$sdata" "$model" "$factor")"; done
   echo "ark:- |"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Computes a pretrained encoder's features of a data directory, into a new one: feats.scp, frame_shift,
-# frame_subsampling_factor, and encoder, which names the encoder and its weights' hash (nnet/encoder/README.md). A run that was
+# frame_subsampling_factor, and encoder, which names the encoder and its weights' hash (docs/encoder.md). A run that was
 # killed goes on where it was; any number of jobs writes the same features.
 set -euo pipefail
 

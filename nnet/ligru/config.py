@@ -88,6 +88,15 @@ class Config:
         if len(self.context) != 2 or min(self.context) < 0:
             raise ValueError(f"context {list(self.context)}: frames to the left and to the right")
 
+    def for_frames_of(self, factor: int) -> Config:
+        """The same in frames that stand for `factor` of those that the numbers of frames are meant for."""
+        return dataclasses.replace(
+            self,
+            batch_frames=max(1, self.batch_frames // factor),
+            max_frames=tuple(-(-frames // factor) for frames in self.max_frames),
+            time_mask_frames=self.time_mask_frames // factor,
+        )
+
     def _check_type(self, field: dataclasses.Field) -> None:
         """The type as the class says, and no number below 0."""
         value = getattr(self, field.name)

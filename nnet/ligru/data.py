@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from nnet.ligru.packing import Packing, pack
-from nnet.ligru.streams import Stream, of_data_dir
+from nnet.ligru.streams import Stream, network_factor, of_data_dir
 from nnet.ligru.tables import (
     TableError,
     integers_length,
@@ -59,6 +59,12 @@ def splice_context(feats: np.ndarray, left: int, right: int) -> np.ndarray:
     return feats[rows.clip(0, len(feats) - 1)].reshape(len(feats), -1)
 
 
+def side_by_side(feats: np.ndarray, step: int) -> np.ndarray:
+    """Each `step` frames in one, the last frame repeated: [ceil(frames / step), step * dim]."""
+    missing = -len(feats) % step
+    return np.pad(feats, ((0, missing), (0, 0)), "edge").reshape(-1, step * feats.shape[1]) if step > 1 else feats
+
+
 @dataclasses.dataclass(slots=True)
 class Utterance:
     """Where the features and the targets of one utterance are."""
@@ -83,8 +89,8 @@ class Contents:
 class Corpus:
     """The utterances of one set that have features and targets.
 
-    data_dirs: Kaldi data directories of the same utterances, whose features are pasted together; a frame of a directory
-    with a frame_subsampling_factor counts as so many.
+    data_dirs: Kaldi data directories of the same utterances, whose features are pasted together at the rate of the
+    slowest; a frame of a directory with a frame_subsampling_factor counts as so many.
     pdfs, phones: scp files of integer vectors, one target a frame.
     """
 
@@ -104,6 +110,7 @@ class Corpus:
         self.num_pdfs, self.num_phones = num_pdfs, num_phones
         self.name = ",".join(map(str, data_dirs))
         self._streams = [of_data_dir(directory) for directory in data_dirs]
+        self.factor = network_factor(self._streams, self.name)  # frames of the alignments that a frame stands for
         tables = [read_scp(directory / "feats.scp") for directory in data_dirs]
         self._speakers = read_scp(data_dirs[0] / "utt2spk") if cmvn != "none" else {}
         self._stats_at = [read_scp(directory / "cmvn.scp") if cmvn != "none" else {} for directory in data_dirs]
@@ -121,7 +128,8 @@ class Corpus:
     @property
     def dim(self) -> int:
         """Size of a feature vector, context included."""
-        return sum(self.dims) * (sum(self.context) + 1)
+        widths = (dim * self.factor // stream.factor for dim, stream in zip(self.dims, self._streams, strict=True))
+        return sum(widths) * (sum(self.context) + 1)
 
     @property
     def contents(self) -> Contents:
@@ -172,19 +180,19 @@ class Corpus:
             raise TableError("it is not in utt2spk")
         if self.cmvn != "none" and not all(speaker in table for table in self._stats_at):
             raise TableError(f"no CMVN statistics for its speaker '{speaker}': run steps/compute_cmvn_stats.sh")
-        return Utterance(id, speaker, feats, pdfs, phones, min(lengths))
+        return Utterance(id, speaker, feats, pdfs, phones, -(-min(lengths) // self.factor))
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """Normalised features with context: float32 [frames, dim]. TableError if a value is not finite."""
         parts = []
         for stream, place in enumerate(utterance.feats):
-            factor = self._streams[stream].factor
-            part = read_matrix(place)[: -(-utterance.frames // factor)]
+            step = self.factor // self._streams[stream].factor
+            part = read_matrix(place)[: utterance.frames * step]
             if not np.isfinite(part).all():
                 raise TableError(f"its features are not finite ({place})")
             if self.cmvn != "none":
                 part = apply_cmvn(part, self._speaker_stats(stream, utterance.speaker), self.cmvn == "mean-variance")
-            parts.append(part.repeat(factor, axis=0)[: utterance.frames] if factor > 1 else part)
+            parts.append(side_by_side(part, step))
         return splice_context(np.hstack(parts), *self.context)
 
     def _speaker_stats(self, stream: int, speaker: str) -> np.ndarray:
@@ -202,8 +210,8 @@ class Corpus:
         return self._stats[key]
 
     def targets(self, utterance: Utterance) -> tuple[np.ndarray, np.ndarray | None]:
-        """pdf-id and, where asked for, phone of each frame."""
-        pdfs = read_integers(utterance.pdfs)[: utterance.frames]
+        """pdf-id and, where asked for, phone of each frame, or of the first that it stands for."""
+        pdfs = read_integers(utterance.pdfs)[:: self.factor][: utterance.frames]
         for pdf in (pdfs.max(), pdfs.min()):
             if not 0 <= pdf < self.num_pdfs:
                 raise DataError(
@@ -212,7 +220,7 @@ class Corpus:
                 )
         if utterance.phones is None:
             return pdfs, None
-        phones = read_integers(utterance.phones)[: utterance.frames]
+        phones = read_integers(utterance.phones)[:: self.factor][: utterance.frames]
         if phones.max() >= self.num_phones:
             raise DataError(f"utterance {utterance.id} has phone {phones.max()}, the model only {self.num_phones}")
         return pdfs, phones

@@ -13,8 +13,9 @@ from nnet.ligru.threads import sleep_while_waiting
 DESCRIPTION = """Write log p(pdf | frame) - S log p(pdf), the scaled log-likelihoods that latgen-faster-mapped reads.
 <nnet-dir> holds final.pt and ali_train_pdf.counts; of several, the mean of the posteriors is taken. The features must
 be those of the training, which <nnet-dir>/streams names, with its CMVN: the options of apply-cmvn for it are in
-<nnet-dir>/cmvn_opts. An utterance without
-frames, or with features that are not finite, is named and left out; log-likelihoods that are not finite are an error.
+<nnet-dir>/cmvn_opts. Where they are slower than the alignments (an encoder's), each row is written as often as it
+counts. An utterance without frames, or with features that are not finite, is named and left out; log-likelihoods that
+are not finite are an error.
 A recording of more than 100 seconds is computed in blocks. Example:
 python3 -m nnet.ligru.forward exp/ligru "ark:apply-cmvn $(cat exp/ligru/cmvn_opts) --utt2spk=ark:$data/utt2spk
 scp:$data/cmvn.scp scp:$data/feats.scp ark:- |" ark:-"""

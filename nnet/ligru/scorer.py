@@ -13,7 +13,7 @@ import torch
 from kaldi.base.log import KaldiError
 from kaldi.matrix.rows import MATRIX_ROWS, Blocks, MatrixRows
 from kaldi.util.table import read_table
-from nnet.ligru import checkpoint
+from nnet.ligru import checkpoint, streams
 from nnet.ligru.data import DataError, splice_context
 from nnet.ligru.device import choose_device
 from nnet.ligru.memory import give_back_memory, is_out_of_memory
@@ -42,9 +42,11 @@ class Scorer:
         self.models = [model.to(self.device) for model, _ in loaded]
         self.context, self.cmvn = loaded[0][1].context, loaded[0][1].cmvn
         self.feats_dim = self.models[0].dim // (sum(self.context) + 1)
+        self.factor = _factor(directories[0])
         for directory, (model, config) in zip(directories, loaded, strict=True):
             for name, ours, first in (
                 ("number of pdfs", model.num_pdfs, self.models[0].num_pdfs),
+                ("factor of frames", _factor(directory), self.factor),
                 ("context", config.context, self.context),
                 ("cmvn", config.cmvn, self.cmvn),
                 ("dimension of the input", model.dim, self.models[0].dim),
@@ -71,13 +73,14 @@ class Scorer:
         yield from self._score([(id, feats) for id, feats in utterances if self._is_usable(id, feats)])
 
     def of_table(self, rspecifier: str, batch_frames: int) -> Iterator[tuple[str, Blocks]]:
-        """Log-likelihoods of the utterances of a table, in their order: several are computed at once, up to so many
-        frames together, and a long recording in blocks. KaldiError for a table that cannot be read."""
+        """Log-likelihoods of the utterances of a table, in their order, a row for each frame of the alignments: several
+        are computed at once, up to so many frames together, and a long recording in blocks. KaldiError for a table that
+        cannot be read."""
         group: list[tuple[str, np.ndarray]] = []
 
         def of_group() -> Iterator[tuple[str, Blocks]]:
             for id, loglikes in self(group):
-                yield id, Blocks(len(loglikes), loglikes.shape[1], iter([loglikes]))
+                yield id, self._repeated(len(loglikes), iter([loglikes]))
             group.clear()
 
         for id, rows in read_table(rspecifier, MATRIX_ROWS):
@@ -85,10 +88,16 @@ class Scorer:
             if is_long or sum(len(feats) for _, feats in group) + len(rows) > batch_frames:
                 yield from of_group()
             if is_long:
-                yield id, Blocks(len(rows), self.models[0].num_pdfs, self.in_blocks(id, rows, batch_frames))
+                yield id, self._repeated(len(rows), self.in_blocks(id, rows, batch_frames))
             else:
                 group.append((id, _read(id, rows)))
         yield from of_group()
+
+    def _repeated(self, rows: int, blocks: Iterator[np.ndarray]) -> Blocks:
+        """Blocks of so many rows in all, each row as often as it counts."""
+        if self.factor > 1:
+            blocks = (block.repeat(self.factor, axis=0) for block in blocks)
+        return Blocks(rows * self.factor, self.models[0].num_pdfs, blocks)
 
     def in_blocks(self, id: str, rows: MatrixRows, batch_frames: int) -> Iterator[np.ndarray]:
         """Features of a long recording, read as they are needed, to its log-likelihoods, in blocks of frames.
@@ -179,6 +188,11 @@ class Scorer:
         parts = np.split(loglikes.cpu().numpy(), np.cumsum([len(feats[i]) for i in order])[:-1])
         by_utterance = dict(zip(order, parts, strict=True))
         return [by_utterance[i] for i in range(len(feats))]
+
+
+def _factor(directory: Path) -> int:
+    """How many frames of the alignments a frame of a network stands for; one without streams is an older one."""
+    return streams.network_factor(streams.read(directory), directory) if (directory / streams.FILE).exists() else 1
 
 
 def _read(id: str, rows: MatrixRows, count: int | None = None) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The streams of features that a network works on, as its own file `streams` says.
 
 A line a stream, in the order in which they are pasted: its dimension; how many frames of the alignments one of its
-frames stands for, so often is each frame repeated; and the encoder that computed it (name, hash of the weights,
-folder), or - for features of Kaldi. `python3 -m nnet.ligru.streams NNET-DIR DATA-DIR,DATA-DIR` says whether data
-directories have these streams.
+frames stands for, its factor; and the encoder that computed it (name, hash of the weights, folder), or - for features
+of Kaldi. The network works at the rate of the slowest stream: of faster ones, the frames that one of its frames stands
+for are put side by side, and its outputs count for as many frames of the alignments as its factor says.
+`python3 -m nnet.ligru.streams NNET-DIR DATA-DIR,DATA-DIR` says whether data directories have these streams.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Stream(NamedTuple):
         return self.factor, self.encoder.sha256 if self.encoder else None
 
     def __str__(self) -> str:
-        repeated = f", a frame for {self.factor}" if self.factor > 1 else ""
-        return (f"the encoder {self.encoder}" if self.encoder else "no encoder") + repeated
+        slower = f", a frame for {self.factor}" if self.factor > 1 else ""
+        return (f"the encoder {self.encoder}" if self.encoder else "no encoder") + slower
 
 
 def of_data_dir(data_dir: Path, dim: int = 0) -> Stream:
@@ -47,6 +48,15 @@ def of_data_dir(data_dir: Path, dim: int = 0) -> Stream:
     if not factor.isdecimal() or int(factor) == 0:
         raise ValueError(f"{path}: expected a number of frames, found '{factor}'")
     return Stream(dim, int(factor), identity.read(data_dir))
+
+
+def network_factor(streams: Sequence[Stream], source: object) -> int:
+    """How many frames of the alignments a frame of a network on these streams stands for. ValueError names source."""
+    largest = max(stream.factor for stream in streams)
+    for stream in streams:
+        if largest % stream.factor:
+            raise ValueError(f"{source}: frames for {largest} cannot be made of frames for {stream.factor}")
+    return largest
 
 
 def read(nnet_dir: Path) -> list[Stream]:

@@ -84,7 +84,7 @@ def _train(args: argparse.Namespace, config: Config, device: torch.device, first
         _check_streams(args.directory, train)
         (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
         (args.directory / streams.FILE).write_text("".join(f"{stream.line}\n" for stream in train.streams))
-    run = Training(config, train, dev, args.directory, device)
+    run = Training(config.for_frames_of(train.factor), train, dev, args.directory, device)
     log.setLevel(logging.INFO if first else logging.WARNING)
     run.run()
 

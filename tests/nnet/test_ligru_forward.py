@@ -64,6 +64,21 @@ def test_every_batch_size_gives_the_same(task, tmp_path, changes):
             np.testing.assert_allclose(loglikes, outputs[0][id], atol=1e-4)
 
 
+@pytest.mark.parametrize("longest", [scorer.LONGEST, 20], ids=["whole", "blocks"])
+def test_slower_features_count_for_several_frames(task, tmp_path, monkeypatch, capsys, longest):
+    monkeypatch.setattr(scorer, "LONGEST", longest)
+    slow, fast = untrained(task, tmp_path / "slow"), untrained(task, tmp_path / "fast")
+    (slow / "streams").write_text("8 3 tiny 0123 /models/tiny\n")
+    table = f"scp:{task}/data-dev/feats.scp"
+    for nnet in (slow, fast):
+        assert run(nnet, table, f"ark:{nnet}.ark") == 0
+    expected = dict(read_matrices(f"ark:{fast}.ark"))
+    for id, loglikes in read_matrices(f"ark:{slow}.ark"):
+        np.testing.assert_array_equal(loglikes, expected[id].repeat(3, axis=0))
+    assert run(slow, fast, table, f"ark:{tmp_path}/x.ark") == 1
+    assert re.search(r"fast: no mean with \S+slow: its factor of frames is 1, not 3", capsys.readouterr().err)
+
+
 def test_posterior_over_prior(task, tmp_path):
     nnet = untrained(task, tmp_path / "nnet")
     counts = read_vector(str(nnet / COUNTS))

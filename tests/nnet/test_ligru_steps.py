@@ -253,7 +253,7 @@ def encoder(recipe) -> Path:
 
 
 def test_features_of_an_encoder(recipe, encoder, monkeypatch):
-    """Decoding sees what training saw, at the frame rate of the alignments, and takes no other encoder's features."""
+    """Decoding sees what training saw, gives lattices of 10 ms a frame, and takes no other encoder's features."""
     monkeypatch.chdir(recipe.directory)
     assert [line.split()[:3] for line in Path("both/streams").read_text().splitlines()] == [
         ["40", "1", "-"],
@@ -276,10 +276,13 @@ def test_features_of_an_encoder(recipe, encoder, monkeypatch):
         )
         assert seen.keys() == {utterance.id for utterance in trained.utterances}
         for utterance in trained.utterances:
-            assert 0 <= len(seen[utterance.id]) - utterance.frames <= 1
-            np.testing.assert_allclose(seen[utterance.id][: utterance.frames], trained.features(utterance), atol=1e-4)
+            np.testing.assert_allclose(seen[utterance.id], trained.features(utterance), atol=1e-4)
         for archive in archives:
             archive.unlink()
+        states = "lattice-1best 'ark:gunzip -c NNET/decode/lat.*.gz |' ark:- | nbest-to-linear ark:- ark,t:NNET/states"
+        recipe("bash", "-c", f". ./path.sh; {states}".replace("NNET", nnet))
+        frames = {id: len(numbers) for id, *numbers in map(str.split, Path(f"{nnet}/states").read_text().splitlines())}
+        assert frames == {utterance.id: 2 * utterance.frames for utterance in trained.utterances}
     assert "both was trained on 2 streams" in recipe(*DECODE, "graph", "data_dev", "both", "both/decode", fails=True)
     shutil.copytree("enc_dev", "enc_other")
     Path("enc_other/encoder").write_text("tiny 0123456789abcdef0123 /models/tiny\n")
@@ -297,7 +300,7 @@ def test_transcribe_by_an_encoder(recipe, encoder):
     assert recipe(*command, "--gmm-dir", "gmm", "both", "s1-00.wav").split()[0] == "s1-00"
     encoder.rename(recipe.directory / "moved")
     told = recipe(*command, "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
-    assert "models/tiny: neither a folder nor one of" in told
+    assert "the encoder tiny of" in told and "models/tiny any more: say where it is, by --encoder DIR" in told
     assert recipe(*command, "--encoder", "moved", "--gmm-dir", "none", "enc", "s1-00.wav").split()[0] == "s1-00"
     tiny_encoder(recipe.directory / "another", seed=2)
     told = recipe(*command, "--encoder", "another", "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)

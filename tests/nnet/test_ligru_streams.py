@@ -1,4 +1,4 @@
-"""Streams of features: pasted at the frame rate of the alignments, and known to everything after the training."""
+"""Streams of features: pasted at the frame rate of the slowest, and known to everything after the training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from ligru_task import make_task, read_matrices, write_table
 
 from nnet.ligru import streams, train
+from nnet.ligru.config import read_config
 from nnet.ligru.data import Corpus
 
 ROOT = Path(__file__).parents[2]
@@ -63,24 +64,36 @@ def last_line(capfd) -> str:
     return told.strip().splitlines()[-1]
 
 
-def test_pasted_at_the_rate_of_the_alignments(task):
-    """Each frame of the slower stream is repeated; the last one is cut where the other ends."""
+def test_pasted_at_the_rate_of_the_slowest(task):
+    """Two frames of the faster stream are side by side, the last one twice where one is missing; each second target."""
     parts = [task / "data-train", task / "encoder-train"]
     corpus, plain, slow = (
         Corpus(data, task / "train_pdf.scp", None, cmvn="mean-variance", context=(0, 0), tolerance=5, num_pdfs=12)
         for data in (parts, parts[:1], parts[1:])
     )
-    assert corpus.dim == 8 + 5
+    assert corpus.dim == 8 + 8 + 5 and slow.dim == 5
     raw = dict(read_matrices(f"scp:{task}/encoder-train/feats.scp"))
     odd = False
     for both, one, other in zip(corpus.utterances, plain.utterances, slow.utterances, strict=True):
-        found = corpus.features(both)
-        assert both.frames == one.frames == len(found) == other.frames
-        np.testing.assert_array_equal(found[:, :8], plain.features(one))
-        np.testing.assert_array_equal(found[:, 8:], slow.features(other))
-        np.testing.assert_array_equal(found[1::2, 8:], found[0 : len(found) // 2 * 2 : 2, 8:])
-        odd |= both.frames % 2 == 1 and 2 * len(raw[both.id]) == both.frames + 1
+        found, fast = corpus.features(both), plain.features(one)
+        assert len(found) == both.frames == other.frames == len(raw[both.id]) == (one.frames + 1) // 2
+        np.testing.assert_array_equal(found[:, :8], fast[::2])
+        np.testing.assert_array_equal(found[: len(fast) // 2, 8:16], fast[1::2])
+        np.testing.assert_array_equal(found[:, 16:], slow.features(other))
+        np.testing.assert_array_equal(corpus.targets(both)[0], plain.targets(one)[0][::2])
+        if one.frames % 2:
+            np.testing.assert_array_equal(found[-1, 8:16], fast[-1])
+            odd = True
     assert odd
+
+
+def test_numbers_of_frames_are_those_of_the_alignments():
+    config = read_config(ROOT / "conf/ligru.toml", "medium")
+    slow = config.for_frames_of(2)
+    assert (config.batch_frames, config.max_frames, config.time_mask_frames) == (2500, (100, 200), 20)
+    assert (slow.batch_frames, slow.max_frames, slow.time_mask_frames) == (1250, (50, 100), 10)
+    assert config.for_frames_of(1) == config
+    assert read_config(ROOT / "conf/ligru.toml", "small_mlp").for_frames_of(2).max_frames == (0,)  # whole utterances
 
 
 @pytest.mark.parametrize("model", ["tiny", "narrow"])
@@ -133,6 +146,12 @@ def test_bad_tables(task, capfd, tmp_path):
     (task / "encoder-train/frame_subsampling_factor").write_text("half\n")
     assert trained(task, tmp_path / "nnet", **data) == 1
     assert "frame_subsampling_factor: expected a number of frames, found 'half'" in last_line(capfd)
+    (task / "encoder-train/frame_subsampling_factor").write_text("3\n")
+    shutil.copytree(task / "data-train", task / "half-train")
+    (task / "half-train/frame_subsampling_factor").write_text("2\n")
+    pasted = {"train_data": "encoder-train,half-train", "dev_data": "encoder-dev,data-dev"}
+    assert trained(task, tmp_path / "nnet", **pasted) == 1
+    assert "encoder-train," in (told := last_line(capfd)) and "frames for 3 cannot be made of frames for 2" in told
     (task / "encoder-train/frame_subsampling_factor").write_text("2\n")
     (task / "encoder-train/encoder").write_text("base\n")
     assert trained(task, tmp_path / "nnet", **data) == 1

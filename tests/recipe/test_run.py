@@ -54,6 +54,11 @@ def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
 
+def test_no_such_encoder_is_said_at_once(recipe: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    assert "nosuch: neither a folder nor one of tiny.en" in one_line_error(run(recipe, "--encoder", "nosuch"))
+
+
 @pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
     systems, encoder = ["tri3b", "ligru", "ligru_segan"], []
