@@ -40,6 +40,43 @@ class HmmTopology:
     def num_pdf_classes(self, phone: int) -> int:
         return 1 + max(max(s.forward_pdf_class, s.self_loop_pdf_class) for s in self.states(phone))
 
+    def shortest_path(self, phone: int) -> list[tuple[int, int]]:
+        """(emitting state, index of its transition) along the path through a phone with the fewest frames."""
+        states = self.states(phone)
+        best: list[list[tuple[int, int]] | None] = [[], *([None] * (len(states) - 1))]
+        for _ in states:  # as many rounds as a path can have states
+            for number, state in enumerate(states):
+                path = best[number]
+                if path is None:
+                    continue
+                for index, (target, _) in enumerate(state.transitions):
+                    longer = path if state.forward_pdf_class == NO_PDF else [*path, (number, index)]
+                    known = best[target]
+                    if known is None or len(longer) < len(known):
+                        best[target] = longer
+        assert best[-1] is not None  # the end is reachable: checked when the topology was read
+        return best[-1]
+
+    def path(self, phone: int, length: int) -> list[tuple[int, int]] | None:
+        """A path of `length` frames through a phone, as shortest_path, or None if there is none.
+
+        Its states stay as equally long as can be; self-loops come before the transition out of the state.
+        """
+        shortest, states = self.shortest_path(phone), self.states(phone)
+        targets = {state: [target for target, _ in states[state].transitions] for state, _ in shortest}
+        loops = [targets[state].index(state) if state in targets[state] else -1 for state, _ in shortest]
+        left, places = length - len(shortest), sum(loop >= 0 for loop in loops)
+        if left < 0 or (left and not places):
+            return None
+        path: list[tuple[int, int]] = []
+        for (state, index), loop in zip(shortest, loops, strict=True):
+            if loop >= 0:
+                count = -(-left // places)
+                path += [(state, loop)] * count
+                left, places = left - count, places - 1
+            path.append((state, index))
+        return path
+
     @cached_property
     def first_emits(self) -> np.ndarray:
         """Whether the first state of each phone has a pdf; False for numbers that are no phones."""

@@ -201,6 +201,13 @@ class Lattice:
                 times[targets[arc]] = times[state] + lengths[arc]
         return np.array(times)
 
+    @property
+    def num_frames(self) -> int:
+        """The number of frames of a sorted, connected lattice."""
+        if not self.num_states:
+            return 0
+        return int((self.state_times + self.final_strings.lengths)[self.final_states].max())
+
 
 class Path:
     """A path through a lattice: its arcs and the final state."""

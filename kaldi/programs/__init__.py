@@ -24,6 +24,7 @@ _PROGRAMS = {
         fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
     "align": "align-equal-compiled gmm-align-compiled",
     "decode": "gmm-latgen-faster latgen-faster-mapped",
+    "chain": "chain-est-phone-lm chain-make-den-fst chain-get-supervision",
     "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
         lattice-copy lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-align-words
         lattice-depth-per-frame lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",

@@ -14,8 +14,8 @@ from kaldi.hmm.posterior import POSTERIOR, Posterior
 from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
 from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_VECTOR
 from kaldi.programs.loops import counted
-from kaldi.util.io import Output, Reader
-from kaldi.util.kinds import FLOAT, INT_VECTOR, Kind
+from kaldi.util.io import Output
+from kaldi.util.kinds import FLOAT, INT_PAIRS, INT_VECTOR, Kind
 from kaldi.util.symbols import read_names
 from kaldi.util.table import RandomAccess, program, read_table, write_file
 
@@ -78,8 +78,12 @@ def convert_ali(
     *,
     reorder: bool = True,
     phone_map: str = "",
+    frame_subsampling_factor: int = 1,
+    repeat_frames: bool = False,
 ) -> Vectors:
     """Convert alignments of one system to those of another tree and model.
+
+    With --frame-subsampling-factor to a frame rate lower by the factor; with --repeat-frames back at the old one.
 
     Usage: convert-ali [options] <old-model> <new-model> <new-tree> <old-alignments-rspecifier>
         <new-alignments-wspecifier>
@@ -87,6 +91,8 @@ def convert_ali(
     from kaldi.hmm.alignment import AlignmentConverter
     from kaldi.tree.context_dependency import read_tree
 
+    if frame_subsampling_factor < 1:
+        raise KaldiError(f"--frame-subsampling-factor={frame_subsampling_factor}: expected at least 1")
     old = read_transition_model(old_model)
     converter = AlignmentConverter(
         old,
@@ -94,7 +100,11 @@ def convert_ali(
         read_tree(new_tree),
         reorder,
         read_phone_map(phone_map) if phone_map else None,
+        frame_subsampling_factor,
+        repeat_frames,
     )
+    if not converter.same_topology[np.unique(old.tuples[:, 0])].all():
+        warn("the topologies differ: the states of those phones are laid out anew")
     count = errors = 0
     table = read_table(alignments, INT_VECTOR)
     while batch := list(islice(table, BATCH)):
@@ -102,7 +112,10 @@ def convert_ali(
             old.check_alignment(alignment, utterance)
         for (utterance, _), converted in zip(batch, converter.convert([ali for _, ali in batch]), strict=True):
             if converted is None:
-                warn(f"{utterance}: the alignment is not one of whole phones (possibly truncated); it is left out")
+                warn(
+                    f"{utterance}: the alignment is not one of whole phones (possibly truncated), or it is shorter "
+                    "than the shortest path through its phones; it is left out"
+                )
                 errors += 1
                 continue
             yield utterance, converted
@@ -119,25 +132,6 @@ def ali_to_pdf(model: str, alignments: str, out: str) -> Vectors:
     transitions = read_transition_model(model)
     for utterance, alignment in read_alignments(transitions, alignments):
         yield utterance, transitions.id2pdf[alignment]
-
-
-def _read_pairs(reader: Reader, binary: bool) -> list[tuple[int, int]]:
-    if binary:
-        return [(reader.integer(True), reader.integer(True)) for _ in range(reader.integer(True))]
-    return [(int(a), int(b)) for a, b in (pair.split() for pair in reader.line().split(";") if pair.strip())]
-
-
-def _write_pairs(out: Output, pairs: list[tuple[int, int]], binary: bool) -> None:
-    if binary:
-        out.integer(len(pairs), True)
-        for pair in pairs:
-            for number in pair:
-                out.integer(number, True)
-    else:
-        out.write((" ; ".join(f"{a} {b}" for a, b in pairs) + " \n").encode())
-
-
-INT_PAIRS = Kind("pairs of integers", _read_pairs, _write_pairs)
 
 
 def _phone_kind(options: dict) -> Kind:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from kaldi.base.log import KaldiError, warn
-from kaldi.hmm.topology import HmmTopology
+from kaldi.hmm.topology import NO_PDF, HmmTopology
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.event_map import (
     PDF_CLASS,
@@ -19,6 +19,7 @@ from kaldi.tree.event_map import (
     map_events,
     possible_answers,
     read_node,
+    regions,
     write_node,
 )
 from kaldi.util.io import Output, Reader
@@ -53,19 +54,36 @@ class ContextDependency:
         """The pdf-ids that a pdf class of a phone can have, in any context."""
         return sorted(possible_answers(self.root, {self.central: phone, PDF_CLASS: pdf_class}))
 
+    def pdf_pairs_of(self, phone: int, pdf_classes: tuple[int, int], phones: np.ndarray) -> list[tuple[int, int]]:
+        """The pairs of pdf-ids that two pdf classes of a phone can have in one context of these phones."""
+        first, second = (np.array([pdf_class]) for pdf_class in pdf_classes)
+        around = {position: np.append(0, phones) for position in range(self.width)}
+        domain = {**around, self.central: np.array([phone]), PDF_CLASS: first}
+        pairs = {
+            (pdf, other)
+            for pdf, part in regions(self.root, domain)
+            for other, _ in regions(self.root, {**part, PDF_CLASS: second})
+        }
+        return sorted(pairs)
+
 
 def init_transition_model(tree: ContextDependency, topology: HmmTopology) -> TransitionModel:
     """The transition model of a new system, with the topology's probabilities. Raises KaldiError if they do not fit."""
-    if not topology.is_hmm:
-        raise KaldiError("a topology with different pdfs on self-loops (a chain topology) cannot start a GMM system")
     tuples = []
     for phone in topology.phones.tolist():
-        for pdf_class in range(topology.num_pdf_classes(phone)):
-            pdfs = tree.pdfs_of(phone, pdf_class)
-            if not pdfs:
-                warn(f"the tree has no pdf for pdf class {pdf_class} of phone {phone}: that phone cannot be used")
-            states = [i for i, s in enumerate(topology.states(phone)) if s.forward_pdf_class == pdf_class]
-            tuples += [(phone, state, pdf, pdf) for pdf in pdfs for state in states]
+        states: dict[tuple[int, int], list[int]] = {}
+        for number, (*classes, _) in enumerate(topology.states(phone)):
+            if NO_PDF not in classes:
+                states.setdefault((classes[0], classes[1]), []).append(number)
+        for (forward, loop), numbers in sorted(states.items()):
+            if forward == loop:
+                pairs = [(pdf, pdf) for pdf in tree.pdfs_of(phone, forward)]
+            else:
+                pairs = tree.pdf_pairs_of(phone, (forward, loop), topology.phones)
+            if not pairs:
+                name = f"pdf class {forward}" if forward == loop else f"pdf classes {forward} and {loop}"
+                warn(f"the tree has no pdf for {name} of phone {phone}: that phone cannot be used")
+            tuples += [(phone, state, *pair) for pair in pairs for state in numbers]
     if not tuples:
         raise KaldiError("the tree and the topology have no phone in common")
     return TransitionModel(topology, np.array(sorted(tuples)))

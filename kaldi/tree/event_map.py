@@ -7,7 +7,7 @@ a key that an event lacks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +85,22 @@ def possible_answers(node: Node | None, event: dict[int, int]) -> set[int]:
     else:
         branches = [node.yes, node.no]
     return set().union(*(possible_answers(branch, event) for branch in branches))
+
+
+def regions(node: Node | None, domain: dict[int, np.ndarray]) -> Iterator[tuple[int, dict[int, np.ndarray]]]:
+    """(answer, part of the domain) for the parts of a domain, values of each key, whose events a leaf answers."""
+    if isinstance(node, Leaf):
+        yield node.answer, domain
+    elif isinstance(node, Table):
+        for value in domain[node.key].tolist():
+            if value < len(node.nodes):
+                yield from regions(node.nodes[value], {**domain, node.key: np.array([value])})
+    elif isinstance(node, Split):
+        values = domain[node.key]
+        inside = np.isin(values, node.values)
+        for branch, part in ((node.yes, values[inside]), (node.no, values[~inside])):
+            if len(part):
+                yield from regions(branch, {**domain, node.key: part})
 
 
 def replace_leaves(node: Node, replacement: Callable[[int], Node]) -> Node:

@@ -95,6 +95,22 @@ def _write_int_vector_vector(out: Output, value: list[np.ndarray], binary: bool)
         out.write(("".join(" ".join(map(str, list(part))) + " ; " for part in value) + "\n").encode())
 
 
+def _read_pairs(reader: Reader, binary: bool) -> list[tuple[int, int]]:
+    if binary:
+        return [(reader.integer(True), reader.integer(True)) for _ in range(reader.integer(True))]
+    return [(int(a), int(b)) for a, b in (pair.split() for pair in reader.line().split(";") if pair.strip())]
+
+
+def _write_pairs(out: Output, pairs: list[tuple[int, int]], binary: bool) -> None:
+    if binary:
+        out.integer(len(pairs), True)
+        for pair in pairs:
+            for number in pair:
+                out.integer(number, True)
+    else:
+        out.write((" ; ".join(f"{a} {b}" for a, b in pairs) + " \n").encode())
+
+
 def _read_line_value(convert: Callable[[str], Any]) -> Callable[[Reader, bool], Any]:
     def read(reader: Reader, binary: bool) -> Any:
         text = reader.line().strip(ASCII_SPACE)
@@ -139,6 +155,7 @@ def _write_real(out: Output, value: float, binary: bool) -> None:
 INT_VECTOR = Kind("integer vector", _read_int_vector, _write_int_vector)
 INT_VECTOR_FILE = Kind("integer vector", _read_int_vector_file, _write_int_vector_file)  # outside of tables
 INT_VECTOR_VECTOR = Kind("vector of integer vectors", _read_int_vector_vector, _write_int_vector_vector)
+INT_PAIRS = Kind("pairs of integers", _read_pairs, _write_pairs)
 INT = Kind("integer", _read_int, _write_int)
 FLOAT = Kind("number", _read_real, _write_real)
 TOKEN = Kind("token", _read_line_value(_token), _write_line, header=False)

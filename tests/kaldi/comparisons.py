@@ -180,6 +180,61 @@ def compare_training_graphs(wanted: Path, found: Path, case: str) -> None:
         assert_close(best_cost(a), best_cost(b), 1e-3, key)
 
 
+def compare_acceptors(wanted: Path, found: Path) -> None:
+    """By the summed weights that they give to label sequences of random walks: states may be merged otherwise."""
+    first, second = read_fst(wanted), read_fst(found)
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        state, labels = first.start, []
+        while len(labels) < 30 or not np.isfinite(first.final(state).value):
+            arcs = list(kaldifst.ArcIterator(first, state))
+            if not arcs:
+                break
+            arc = arcs[random.integers(len(arcs))]
+            state = arc.nextstate
+            labels.append(arc.ilabel)
+        assert_close(summed_cost(first, labels), summed_cost(second, labels), 5e-3, f"cost of {labels}")
+
+
+def summed_cost(fst: kaldifst.StdVectorFst, labels: list[int]) -> float:
+    """-log of the weight of all paths of an epsilon-free acceptor with these labels."""
+    ahead = {fst.start: 1.0}
+    for label in labels:
+        reached: dict[int, float] = {}
+        for state, weight in ahead.items():
+            for arc in kaldifst.ArcIterator(fst, state):
+                if arc.ilabel == label:
+                    reached[arc.nextstate] = reached.get(arc.nextstate, 0.0) + weight * np.exp(-arc.weight.value)
+        ahead = reached
+    return -np.log(sum(weight * np.exp(-fst.final(state).value) for state, weight in ahead.items()))
+
+
+def compare_supervisions(wanted: Path, found: Path) -> None:
+    """The same heads and sequences of labels: both are deterministic, so states that are reached alike go on alike."""
+    first, second = (file.read_text().split("</Supervision>") for file in (wanted, found))
+    for a, b in zip(first, second, strict=True):
+        (head, arcs, ends), (other_head, other_arcs, other_ends) = read_supervision(a), read_supervision(b)
+        assert other_head == head
+        together = {("0", "0")}
+        for state, other in (waiting := list(together)):
+            going, other_going = arcs.get(state, {}), other_arcs.get(other, {})
+            assert going.keys() == other_going.keys(), f"{head[:1]}: after state {state}"
+            assert (state in ends) == (other in other_ends)
+            new = {(target, other_going[label]) for label, target in going.items()} - together
+            together |= new
+            waiting += new
+
+
+def read_supervision(text: str) -> tuple[list[str], dict[str, dict[str, str]], set[str]]:
+    """The first line's words; {state: {label: next state}}; final states."""
+    head, *lines = [line.split() for line in text.strip().splitlines()] or [[]]
+    arcs: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if len(line) > 2:
+            arcs.setdefault(line[0], {})[line[2]] = line[1]
+    return head, arcs, {line[0] for line in lines if len(line) <= 2}
+
+
 def compare(wanted: Path, found: Path, case: str, golden: Path) -> None:
     """Raises AssertionError when the files differ in what matters."""
     name = wanted.name
@@ -188,6 +243,10 @@ def compare(wanted: Path, found: Path, case: str, golden: Path) -> None:
     assert found.exists(), f"{name} was not written"
     if name == "fsts":
         compare_training_graphs(wanted, found, case)
+    elif name == "sup.txt":
+        compare_supervisions(wanted, found)
+    elif name.endswith(".fst") and case.startswith("chain-"):
+        compare_acceptors(wanted, found)
     elif name.endswith(".fst"):
         compare_graphs(wanted, found, case, golden)
     elif name == "post.ark":
