@@ -46,26 +46,35 @@ def write_table(function: Callable, arguments: list[str], options: dict) -> None
             writer.write(key, value)
 
 
+def run(name: str, argv: list[str], common: dict[str, object]) -> int:
+    """Run a program; its common options are left in `common`."""
+    single, argv = single_threaded(name, argv)
+    function = find(single)
+    wanted = not argv and function.__code__.co_argcount > len(function.__defaults__ or ())
+    arguments, options, found = parse(function, argv)
+    common.update(found)
+    if wanted or common.get("help"):
+        print(usage(name, function), file=sys.stderr if wanted else sys.stdout)
+        return 1 if wanted else 0
+    check_arguments(function, arguments)
+    if common.get("print_args", True):
+        log.line(" ".join([name, *argv]))
+    if hasattr(function, "writes") and writes_table(function, arguments):
+        write_table(function, arguments, options)
+        return 0
+    function = getattr(function, "files", function)
+    return int(function(*arguments, **options) or 0)
+
+
 def main(name: str, argv: list[str]) -> int:
     """Run a program; returns its exit status: 0, or 1 after an error (the usage text when called without arguments)."""
     log.program = name
     common: dict[str, object] = {}
     try:
-        single, argv = single_threaded(name, argv)
-        function = find(single)
-        wanted = not argv and function.__code__.co_argcount > len(function.__defaults__ or ())
-        arguments, options, common = parse(function, argv)
-        if wanted or common.get("help"):
-            print(usage(name, function), file=sys.stderr if wanted else sys.stdout)
-            return 1 if wanted else 0
-        check_arguments(function, arguments)
-        if common.get("print_args", True):
-            log.line(" ".join([name, *argv]))
-        if hasattr(function, "writes") and writes_table(function, arguments):
-            write_table(function, arguments, options)
-            return 0
-        function = getattr(function, "files", function)
-        return int(function(*arguments, **options) or 0)
+        status = run(name, argv, common)
+        if sys.stdout:
+            sys.stdout.flush()
+        return status
     except log.KaldiError as error:
         message = str(error)
     except BrokenPipeError:

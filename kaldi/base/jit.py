@@ -1,26 +1,50 @@
 """numba's `njit`, and what cores share: they import it from here.
 
-When numba starts it looks for SciPy's BLAS, for products of matrices in compiled code. No core has any, and importing
-scipy.linalg would take a third of the start of every program that aligns or decodes.
+Much of what numba does at its start is of use only to its compiler: it lists all that the compiler knows of Python and
+NumPy before it loads a function that was compiled long ago, and it looks for SciPy's BLAS, for products of matrices in
+compiled code, of which no core has any. Programs that align or decode go without. (The compiler makes its lists itself
+when it is called.)
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-BLAS = "scipy.linalg.cython_blas"
 
-if BLAS not in sys.modules:
-    sys.modules[BLAS] = None  # type: ignore[assignment]  # so that its import fails
+@contextmanager
+def hidden(module: str) -> Iterator[None]:
+    """Let imports of a module fail, unless it is imported already."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
     try:
-        import numba.np.arraymath  # noqa: F401  # where numba looks for it
+        yield
     finally:
-        del sys.modules[BLAS]
+        del sys.modules[module]
+
+
+with hidden("scipy"):
+    from numba import njit
+    from numba.core.caching import FunctionCache
+    from numba.core.runtime import rtsys
 
 import numpy as np  # noqa: E402
-from numba import njit  # noqa: E402
 
 __all__ = ["njit", "with_room"]
+
+
+def load_overload(cache: FunctionCache, signature: Any, target: Any) -> Any:
+    """numba's method, but of `target.refresh()` only the runtime that compiled code allocates arrays with."""
+    rtsys.initialize(target)
+    with hidden("scipy.linalg.cython_blas"), cache._guard_against_spurious_io_errors():
+        return cache._load_overload(signature, target)
+
+
+FunctionCache.load_overload = load_overload
 
 
 @njit

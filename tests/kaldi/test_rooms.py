@@ -109,6 +109,15 @@ def test_kaldi_needs_only_its_own_packages() -> None:
     assert wanted - sys.stdlib_module_names == {"kaldi", "numpy", "scipy", "numba", "kaldifst"}
 
 
+def test_a_compiled_core_is_loaded_without_what_compiles_it() -> None:
+    """Which would be a part of the start of every program that aligns or decodes."""
+    script = "import kaldi.decoder.viterbi_core, sys; print([m for m in sys.argv[1:] if m in sys.modules])"
+    modules = ["numba", "numba.core.typing.cffi_utils", "scipy"]
+    for _ in range(2):  # the first may compile
+        done = subprocess.run([sys.executable, "-c", script, *modules], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "['numba']\n", done.stderr
+
+
 def test_the_line_of_the_readme_from_a_foreign_directory(tmp_path: Path) -> None:
     line = next(line for line in (ROOT / "kaldi/README.md").read_text().splitlines() if "export PATH=" in line)
     command = line.strip().replace("/path/to/am_gan", str(ROOT))

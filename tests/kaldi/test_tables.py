@@ -301,6 +301,12 @@ def test_closed_standard_streams(folder: Path, kaldi: Run) -> None:
     assert b"standard output is closed" in done.stderr
 
 
+def test_text_that_cannot_be_written(folder: Path, kaldi: Run) -> None:
+    done = kaldi("feat-to-dim --print-args=false ark:m.ark - > dim && ! feat-to-dim --help > /dev/full", folder)
+    assert done.returncode == 0 and Path(folder / "dim").read_text().strip().isdigit()
+    assert done.stderr.decode().splitlines() == ["ERROR (feat-to-dim[embedded]) output: No space left on device"]
+
+
 def test_terminated_programs_leave_no_file(folder: Path) -> None:
     process = subprocess.Popen([sys.executable, BIN / "copy-feats", "ark:-", "ark:o"], stdin=subprocess.PIPE)
     deadline = time.monotonic() + 30
