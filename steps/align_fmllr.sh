@@ -42,19 +42,7 @@ if [ "$stage" -le 1 ]; then
   align align_pass1 "$alignment_model" "$si_features" "$graphs" "$dir/pre_ali.JOB.gz"
 fi
 if [ "$stage" -le 2 ]; then
-  echo "$0: estimating fMLLR transforms"
-  rm -f "$dir"/trans.*
-  state_posteriors=$(posteriors "$dir/pre_ali.JOB.gz" "$alignment_model" 0.0)
-  if [ "$alignment_model" = "$dir/final.mdl" ]; then
-    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
-      gmm-est-fmllr --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
-      "$dir/final.mdl" "$si_features" "$state_posteriors" "ark:$dir/trans.JOB"
-  else
-    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
-      gmm-est-fmllr-gpost --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
-      "$dir/final.mdl" "$si_features" \
-      "$state_posteriors gmm-post-to-gpost $alignment_model '$si_features' ark:- ark:- |" "ark:$dir/trans.JOB"
-  fi
+  estimate_transforms
 fi
 if [ "$stage" -le 3 ]; then
   echo "$0: aligning with the adapted features"

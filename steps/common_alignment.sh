@@ -48,6 +48,25 @@ require_graphs_of_training() {
   fi
 }
 
+# estimate_transforms: fMLLR transforms trans.* of each speaker from the first alignment. Uses si_features, alignment_model
+# and fmllr_update_type.
+estimate_transforms() {
+  local state_posteriors
+  echo "$0: estimating fMLLR transforms"
+  rm -f "$dir"/trans.*
+  state_posteriors=$(posteriors "$dir/pre_ali.JOB.gz" "$alignment_model" 0.0)
+  if [ "$alignment_model" = "$dir/final.mdl" ]; then
+    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
+      gmm-est-fmllr --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
+      "$dir/final.mdl" "$si_features" "$state_posteriors" "ark:$dir/trans.JOB"
+  else
+    $cmd JOB=1:"$nj" "$dir/log/fmllr.JOB.log" \
+      gmm-est-fmllr-gpost --fmllr-update-type="$fmllr_update_type" --spk2utt="ark:$sdata/JOB/spk2utt" \
+      "$dir/final.mdl" "$si_features" \
+      "$state_posteriors gmm-post-to-gpost $alignment_model '$si_features' ark:- ark:- |" "ark:$dir/trans.JOB"
+  fi
+}
+
 # report_alignment <log-name>: how many utterances could not be aligned.
 report_alignment() {
   echo "$0: aligned $data in $dir, $(failures_in "$1") utterances failed"

@@ -47,11 +47,13 @@ in_list() {
   [[ " $2 " == *" $1 "* ]]
 }
 
-# compile_training_graphs <model>
+# compile_training_graphs <model> [option ...]
 compile_training_graphs() {
+  local model=$1
+  shift
   echo "$0: compiling the graphs of the transcripts"
   $cmd JOB=1:"$nj" "$dir/log/compile_graphs.JOB.log" \
-    compile-train-graphs --read-disambig-syms="$lang/phones/disambig.int" "$dir/tree" "$1" "$lang/L.fst" \
+    compile-train-graphs "$@" --read-disambig-syms="$lang/phones/disambig.int" "$dir/tree" "$model" "$lang/L.fst" \
     "$(transcripts)" "ark:|gzip -c >$dir/fsts.JOB.gz"
 }
 

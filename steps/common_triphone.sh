@@ -1,7 +1,7 @@
 # Sourced by the scripts that train GMMs with a decision tree from alignments: their options, start, and way to the first model.
 # shellcheck shell=bash disable=SC2034,SC2046,SC2086,SC2154 # options and arguments are variables of the script; lists are split
 #
-# They use these variables of the script: cmd help_message.
+# They use these variables of the script: cmd help_message and, if set, cluster_phones_opts convert_opts.
 
 # shellcheck source=steps/common_gmm.sh
 . steps/common_gmm.sh
@@ -49,14 +49,14 @@ start_from_alignments() {
   cp "$lang/phones.txt" "$dir"
 }
 
-# accumulate_tree_stats <features> [option ...]
+# accumulate_tree_stats <features> <model> <alignments> [option ...]: <alignments> is an rspecifier.
 accumulate_tree_stats() {
-  local features=$1
-  shift
+  local features=$1 model=$2 alignments=$3
+  shift 3
   echo "$0: accumulating statistics for the tree"
   $cmd JOB=1:"$nj" "$dir/log/acc_tree.JOB.log" \
-    acc-tree-stats $context_opts "$@" --ci-phones="$(cat "$lang/phones/context_indep.csl")" "$alidir/final.mdl" \
-    "$features" "ark:gunzip -c $alidir/ali.JOB.gz|" "$dir/JOB.treeacc"
+    acc-tree-stats $context_opts "$@" --ci-phones="$(cat "$lang/phones/context_indep.csl")" "$model" \
+    "$features" "$alignments" "$dir/JOB.treeacc"
   $cmd "$dir/log/sum_tree_acc.log" sum-tree-stats "$dir/treeacc" $(files_of_jobs "$dir/JOB.treeacc" "$nj")
   rm "$dir"/*.treeacc
 }
@@ -65,7 +65,7 @@ accumulate_tree_stats() {
 build_tree() {
   echo "$0: building the tree"
   $cmd "$dir/log/questions.log" \
-    cluster-phones $context_opts "$dir/treeacc" "$lang/phones/sets.int" "$dir/questions.int"
+    cluster-phones $context_opts ${cluster_phones_opts:-} "$dir/treeacc" "$lang/phones/sets.int" "$dir/questions.int"
   cat "$lang/phones/extra_questions.int" >>"$dir/questions.int"
   $cmd "$dir/log/compile_questions.log" \
     compile-questions $context_opts "$lang/topo" "$dir/questions.int" "$dir/questions.qst"
@@ -88,6 +88,6 @@ convert_alignments() {
   echo "$0: converting the alignments of $alidir to the new tree"
   rm -f "$dir"/ali.*.gz "$dir/treeacc" # the tree and the first model are made
   $cmd JOB=1:"$nj" "$dir/log/convert.JOB.log" \
-    convert-ali "$alidir/final.mdl" "$dir/1.mdl" "$dir/tree" \
+    convert-ali ${convert_opts:-} "$alidir/final.mdl" "$dir/1.mdl" "$dir/tree" \
     "ark:gunzip -c $alidir/ali.JOB.gz|" "ark:|gzip -c >$dir/ali.JOB.gz"
 }

@@ -26,7 +26,7 @@ echo "$delta_opts" >"$dir/delta_opts"
 features=$(speaker_independent_features "$sdata" "$dir")
 
 if [ "$stage" -le -3 ]; then
-  accumulate_tree_stats "$features"
+  accumulate_tree_stats "$features" "$alidir/final.mdl" "ark:gunzip -c $alidir/ali.JOB.gz|"
 fi
 if [ "$stage" -le -2 ]; then
   build_tree

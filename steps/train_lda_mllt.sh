@@ -45,7 +45,7 @@ if [ "$stage" -le -5 ]; then
   rm "$dir"/lda.*.acc
 fi
 if [ "$stage" -le -4 ]; then
-  accumulate_tree_stats "$features"
+  accumulate_tree_stats "$features" "$alidir/final.mdl" "ark:gunzip -c $alidir/ali.JOB.gz|"
 fi
 if [ "$stage" -le -3 ]; then
   build_tree

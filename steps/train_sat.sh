@@ -52,7 +52,7 @@ features=$(add_fmllr "$si_features" "$sdata" "ark:$transform_dir/trans.JOB")
 
 if [ "$stage" -le -4 ]; then
   # shellcheck disable=SC2086
-  accumulate_tree_stats "$features" $tree_stats_opts
+  accumulate_tree_stats "$features" "$alidir/final.mdl" "ark:gunzip -c $alidir/ali.JOB.gz|" $tree_stats_opts
 fi
 if [ "$stage" -le -3 ]; then
   build_tree

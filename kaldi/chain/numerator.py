@@ -75,9 +75,9 @@ def of_lattice(lattice: Lattice, lm_scale: float) -> PhoneGraph:
 class SupervisionCompiler:
     """Makes supervisions for a tree and a transition model, which must belong together."""
 
-    def __init__(self, hmms: HmmGraphs, tolerance: Tolerance, weight: float = 1.0, convert_to_pdfs: bool = True):
+    def __init__(self, hmms: HmmGraphs, tolerance: Tolerance, convert_to_pdfs: bool = True):
         tolerance.check()
-        self.hmms, self.tolerance, self.weight, self.convert_to_pdfs = hmms, tolerance, weight, convert_to_pdfs
+        self.hmms, self.tolerance, self.convert_to_pdfs = hmms, tolerance, convert_to_pdfs
 
     def compile(self, graph: PhoneGraph) -> Supervision:
         """The supervision of an utterance: sequences of pdfs whose phones are where the graph has them, give or take.
@@ -102,7 +102,7 @@ class SupervisionCompiler:
         native = kaldifst.determinize(to_native(in_time))
         kaldifst.minimize(native)
         label_dim = model.num_pdfs if self.convert_to_pdfs else model.num_tids
-        return Supervision(self.weight, 1, len(allowed), label_dim, _by_time(from_native(native)))
+        return Supervision(1.0, 1, len(allowed), label_dim, _by_time(from_native(native)))
 
     def _allowed(self, graph: PhoneGraph) -> np.ndarray:
         """bool[output frames, phones + 1]: which phones may be where."""

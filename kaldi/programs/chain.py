@@ -68,7 +68,8 @@ def chain_get_supervision(
 ) -> Iterator[tuple[str, Supervision]]:
     """Make supervisions for lattice-free MMI from phones with lengths, or from lattices of phones (--lattice-input).
 
-    Utterances that have none, because they are too short for instance, are named, left out and counted.
+    Utterances that have none, because they are too short for instance, are named, left out and counted. As in Kaldi,
+    --weight has no effect: the weight is given to the pieces of utterances that are trained on.
 
     Usage: chain-get-supervision [options] <tree> <transition-model>
         <phones-with-lengths-rspecifier>|<phone-lattice-rspecifier> <supervision-wspecifier>
@@ -81,7 +82,7 @@ def chain_get_supervision(
 
     hmms = HmmGraphs(read_tree(tree), read_transition_model(transition_model), transition_scale=0.0)
     tolerance = Tolerance(left_tolerance, right_tolerance, frame_subsampling_factor)
-    compiler = SupervisionCompiler(hmms, tolerance, weight, convert_to_pdfs)
+    compiler = SupervisionCompiler(hmms, tolerance, convert_to_pdfs)
 
     def supervision(value: object) -> Supervision:
         return compiler.compile(of_lattice(value, lm_scale) if lattice_input else of_alignment(value))  # type: ignore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from kaldi.util.table import RandomAccess, TableWriter, program, read_table
 
 if TYPE_CHECKING:
     from kaldi.hmm.transition_model import TransitionModel
+    from kaldi.lat.align import Aligner
 
 Lattices = Iterator[tuple[str, Lattice]]
 
@@ -394,10 +395,55 @@ def lattice_align_words(
 
     transitions = read_transition_model(model)
     info = WordBoundaries(transitions, read_word_boundaries(word_boundary), reorder)
+    yield from _aligned(
+        transitions,
+        lattices,
+        lambda: Aligner(info, silence_label, partial_word_label),
+        max_expand,
+        output_error_lats,
+    )
+
+
+@program(COMPACT_LATTICE)
+def lattice_align_phones(
+    model: str,
+    lattices: str,
+    out: str,
+    *,
+    output_error_lats: bool = True,
+    reorder: bool = True,
+    replace_output_symbols: bool = False,
+    remove_epsilon: bool = True,
+) -> Lattices:
+    """Make the arcs of lattices phones, each with exactly its transition-ids; the words become phones.
+
+    Only with --replace-output-symbols=true: for words, lattice-align-words does it.
+
+    Usage: lattice-align-phones [options] <model> <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.hmm.transition_model import read_transition_model
+    from kaldi.lat.align import WordBoundaries
+    from kaldi.lat.align_phones import PhoneAligner
+
+    if not (replace_output_symbols and remove_epsilon):
+        raise KaldiError("only --replace-output-symbols=true and --remove-epsilon=true are supported")
+    transitions = read_transition_model(model)
+    info = WordBoundaries(transitions, {}, reorder)
+    yield from _aligned(transitions, lattices, lambda: PhoneAligner(info), 0.0, output_error_lats)
+
+
+def _aligned(
+    transitions: TransitionModel,
+    lattices: str,
+    new_aligner: Callable[[], Aligner],
+    max_expand: float,
+    output_error_lats: bool,
+) -> Lattices:
+    """The aligned lattices. Raises KaldiError at the end when most did not align."""
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
         _check_ids(key, lattice.strings.labels, transitions)
-        aligner = Aligner(info, silence_label, partial_word_label)
+        aligner = new_aligner()
         aligned = aligner.align(lattice, 1000 + int(max_expand * lattice.num_states) if max_expand > 0 else 0)
         count += aligner.ok and aligned.num_states > 0
         failed += not aligner.ok or not aligned.num_states
@@ -413,6 +459,21 @@ def lattice_align_words(
     log(f"Successfully aligned {count} lattices; {failed} had errors.")
     if count <= failed:
         raise KaldiError("most lattices could not be aligned (is this the lang directory of the model?)")
+
+
+@program(COMPACT_LATTICE)
+def lattice_to_phone_lattice(model: str, lattices: str, out: str, *, replace_words: bool = True) -> Lattices:
+    """Make the words of lattices phones; with --replace-words=false, the transition-ids.
+
+    Usage: lattice-to-phone-lattice [options] <model> <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.hmm.transition_model import read_transition_model
+    from kaldi.lat.align_phones import phone_labelled
+
+    transitions = read_transition_model(model)
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        _check_ids(key, lattice.strings.labels, transitions)
+        yield key, phone_labelled(lattice, transitions, replace_words)
 
 
 def lattice_oracle(

@@ -14,7 +14,7 @@ from test_fst import cost_of
 
 from kaldi.base.log import KaldiError
 from kaldi.chain.denominator import denominator_graph, initial_probs, normalization_graph
-from kaldi.chain.numerator import SupervisionCompiler, Tolerance, of_alignment
+from kaldi.chain.numerator import SupervisionCompiler, Tolerance, of_alignment, of_lattice
 from kaldi.chain.phone_lm import PhoneLanguageModel
 from kaldi.chain.supervision import SUPERVISION, Supervision
 from kaldi.fstext.fst import Fst
@@ -23,6 +23,9 @@ from kaldi.fstext.text import lines_of, parse
 from kaldi.hmm.alignment import AlignmentConverter, subsampled_lengths
 from kaldi.hmm.graphs import HmmGraphs
 from kaldi.hmm.topology import NO_PDF, HmmState, HmmTopology
+from kaldi.lat.align import WordBoundaries
+from kaldi.lat.align_phones import PhoneAligner, phone_labelled
+from kaldi.lat.lattice import linear_lattice
 from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
 from kaldi.tree.event_map import PDF_CLASS, Leaf, Split, Table
 from kaldi.util.table import TableWriter, read_table
@@ -191,6 +194,26 @@ def test_a_supervision_lets_phones_move(hmms: HmmGraphs) -> None:
     assert accepted == [[1, 2, 3, 4], [1, 3, 4, 4], [1, 2, 2, 3]]
     assert (supervision.num_frames, supervision.label_dim) == (4, 6)
     assert supervision.state_times().max() == 4
+
+
+def test_a_lattice_of_phones_gives_what_the_alignment_gives(hmms: HmmGraphs) -> None:
+    loop, out = 1, 2  # of phone 1; phone p has 2p - 1 and 2p
+    alignment = np.array([out, loop, loop, out + 2, out + 4, loop + 4], np.int32)
+    lattice = linear_lattice(np.array([7, 8]), alignment, 1.5, 2.5)
+    aligner = PhoneAligner(WordBoundaries(hmms.model, {}))
+    aligned = aligner.align(lattice)
+    assert aligner.ok
+    assert aligned.words.tolist() == [1, 2, 3]
+    assert aligned.strings.lengths.tolist() == [3, 1, 2]
+    compiler = SupervisionCompiler(hmms, Tolerance(left=1, right=1))
+    wanted = compiler.compile(of_alignment([(1, 3), (2, 1), (3, 2)]))
+    assert same_fst(compiler.compile(of_lattice(aligned, lm_scale=0.0)).fst, wanted.fst)
+    with pytest.raises(KaldiError, match="not a lattice of phones"):
+        of_lattice(lattice, lm_scale=0.0)
+    assert phone_labelled(lattice, hmms.model).words.tolist() == [1, 0, 0, 2, 3, 0]
+    assert (
+        PhoneAligner(WordBoundaries(hmms.model, {})).align(linear_lattice(np.zeros(0), alignment[1:], 0, 0)).num_states
+    )
 
 
 def test_an_utterance_shorter_than_the_shortest_path(hmms: HmmGraphs) -> None:

@@ -206,6 +206,32 @@ def test_tri1(tri1: Recipe) -> None:
     assert log_likelihood(tri1, "tri1", 4) > log_likelihood(tri1, "mono", 4)
 
 
+def test_tree_of_a_chain_model(tri1: Recipe) -> None:
+    """At a third of the frame rate, on the topology that a phone crosses in a frame."""
+    lang, phones = tri1.directory / "data/lang_chain", tri1.directory / "data/lang/phones"
+    shutil.copytree(tri1.directory / "data/lang", lang)
+    lists = [(phones / f"{kind}.csl").read_text().strip() for kind in ("nonsilence", "silence")]
+    (lang / "topo").write_text(tri1("steps/nnet3/chain/gen_topo.py", *lists).stdout)
+    tri1(
+        "steps/nnet3/chain/build_tree.sh --frame-subsampling-factor 3 --context-opts",
+        "--context-width=2 --central-position=1",
+        "30",
+        "data/train",
+        "data/lang_chain",
+        "exp/mono_ali",
+        "exp/chain_tree",
+    )
+    assert "context-width 2" in tri1("tree-info exp/chain_tree/tree").stdout
+    assert "<Tuples>" in tri1("copy-transition-model --binary=false exp/chain_tree/final.mdl -").stdout
+    lengths = [
+        tri1("copy-int-vector", f"ark:gunzip -c exp/{system}/ali.1.gz|", "ark,t:-").stdout.splitlines()[0].split()
+        for system in ("mono_ali", "chain_tree")
+    ]
+    assert lengths[1][0] == lengths[0][0]
+    assert len(lengths[1]) - 1 == -(-(len(lengths[0]) - 1) // 3)
+    assert "a phone is there twice" in tri1("steps/nnet3/chain/gen_topo.py 1:2 2:3", fails=True).stderr
+
+
 def test_tri3b(tri3b: Recipe) -> None:
     files = tri3b.files("exp/tri3b")
     assert {"final.mdl", "final.alimdl", "final.mat", "full.mat", "splice_opts", "trans.1", "trans.2"} <= files
@@ -298,6 +324,19 @@ def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
     assert len(tri3b.lines("data-fmllr/dev/feats.scp")) == len(tri3b.lines("data/dev/feats.scp"))
     assert not (tri3b.directory / "data-fmllr/dev/cmvn.scp").exists()
     assert tri3b("feat-to-dim scp:data-fmllr/dev/feats.scp -").stdout.strip() == "20"
+
+
+def test_lattices_of_the_transcripts(tri3b: Recipe) -> None:
+    tri3b("steps/align_fmllr_lats.sh --nj 1 --generate-ali-from-lats true data/dev data/lang exp/tri3b exp/tri3b_lats")
+    assert {"lat.1.gz", "ali.1.gz", "trans.1", "tree", "final.mdl"} <= tri3b.files("exp/tri3b_lats")
+    assert "pre_ali.1.gz" not in tri3b.files("exp/tri3b_lats")
+    phones = "lattice-align-phones --replace-output-symbols=true exp/tri3b_lats/final.mdl ark:- ark:- |"
+    supervisions = tri3b(
+        "chain-get-supervision --lattice-input=true exp/tri3b_lats/tree exp/tri3b_lats/final.mdl",
+        f"ark:gunzip -c exp/tri3b_lats/lat.1.gz | {phones}",
+        "ark,t:-",
+    ).stdout
+    assert supervisions.count("</Supervision>") == len(tri3b.lines("data/dev/text"))
 
 
 def test_unknown_option_and_missing_input(recipe: Recipe) -> None:
