@@ -25,6 +25,8 @@ _PROGRAMS = {
     "align": "align-equal-compiled gmm-align-compiled",
     "decode": "gmm-latgen-faster latgen-faster-mapped",
     "chain": "chain-est-phone-lm chain-make-den-fst chain-get-supervision",
+    "rescoring": """arpa-to-const-arpa lattice-lmrescore lattice-lmrescore-const-arpa lattice-lmrescore-pruned
+        lattice-compose lattice-determinize""",
     "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
         lattice-copy lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-align-words
         lattice-align-phones lattice-to-phone-lattice

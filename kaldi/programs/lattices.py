@@ -3,79 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.hmm.posterior import POSTERIOR
-from kaldi.lat.io import COMPACT_LATTICE, LATTICE
+from kaldi.lat.io import COMPACT_LATTICE
 from kaldi.lat.lattice import Lattice, linear_lattice
 from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.programs.lattice_common import (
+    Lattices,
+    Outputs,
+    check_beam,
+    check_ids,
+    connected,
+    invertible,
+    lattice_form,
+    one_acoustic_scale,
+)
 from kaldi.programs.loops import counted
 from kaldi.util.io import Output, read_list
-from kaldi.util.kinds import FLOAT, INT, INT_VECTOR, Kind
+from kaldi.util.kinds import FLOAT, INT, INT_VECTOR
 from kaldi.util.symbols import print_words, read_names
-from kaldi.util.table import RandomAccess, TableWriter, program, read_table
+from kaldi.util.table import RandomAccess, program, read_table
 
 if TYPE_CHECKING:
     from kaldi.hmm.transition_model import TransitionModel
     from kaldi.lat.align import Aligner
-
-Lattices = Iterator[tuple[str, Lattice]]
-
-
-def _form(options: dict) -> Kind:
-    """The file form that --write-compact asks for."""
-    return COMPACT_LATTICE if options.get("write_compact", True) else LATTICE
-
-
-def _acoustic_scale(acoustic_scale: float, inv_acoustic_scale: float) -> float:
-    if acoustic_scale != 1.0 and inv_acoustic_scale != 1.0:
-        raise KaldiError("give either --acoustic-scale or --inv-acoustic-scale")
-    return 1.0 / inv_acoustic_scale if inv_acoustic_scale != 1.0 else acoustic_scale
-
-
-def _check_beam(beam: float) -> None:
-    if not beam > 0:
-        raise KaldiError(f"--beam={beam:g}: expected more than 0")
-
-
-def _invertible(acoustic_scale: float, lm_scale: float = 1.0) -> np.ndarray:
-    """The scaling matrix diag(lm_scale, acoustic_scale); zero scales are an error, as they cannot be undone."""
-    if acoustic_scale == 0.0 or lm_scale == 0.0:
-        raise KaldiError("acoustic and LM scales of zero cannot be undone: use a small value")
-    return np.diag([lm_scale, acoustic_scale])
-
-
-class _Outputs:
-    """Tables that a program writes, those with an empty name left out."""
-
-    def __init__(self, *tables: tuple[str, Kind]):
-        self.stack = ExitStack()
-        self.writers = [self.stack.enter_context(TableWriter(name, kind)) if name else None for name, kind in tables]
-
-    def write(self, key: str, *values: object) -> None:
-        """Write one value a table."""
-        for writer, value in zip(self.writers, values, strict=True):
-            if writer:
-                writer.write(key, value)
-
-    def __enter__(self) -> _Outputs:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.stack.__exit__(*error)
-
-
-def _check_ids(key: str, ids: np.ndarray, model: TransitionModel) -> None:
-    """Raise KaldiError for transition-ids that the model lacks."""
-    if ids.max(initial=0) > model.num_tids:
-        raise KaldiError(
-            f"{key}: the lattice has transition-id {ids.max()}, the model only {model.num_tids}: "
-            "they do not belong together"
-        )
 
 
 def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
@@ -85,16 +40,7 @@ def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
     return lattice.with_weights(weights, lattice.final_weights)
 
 
-def _connected(lattices: str, scale: np.ndarray) -> Iterator[tuple[str, Lattice | None]]:
-    """(utterance, scaled lattice without what is on no path, or None after a warning when nothing is left)."""
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        connected = lattice.scaled(scale).connected()
-        if not connected.num_states:
-            warn(f"the lattice of {key} is empty or reaches no final state")
-        yield key, connected if connected.num_states else None
-
-
-@program(_form)
+@program(lattice_form)
 def lattice_scale(
     lattices: str,
     out: str,
@@ -111,7 +57,7 @@ def lattice_scale(
     Usage: lattice-scale [options] <lattice-rspecifier> <lattice-wspecifier>
     """
     scale = np.array(
-        [[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, _acoustic_scale(acoustic_scale, inv_acoustic_scale)]]
+        [[lm_scale, acoustic2lm_scale], [lm2acoustic_scale, one_acoustic_scale(acoustic_scale, inv_acoustic_scale)]]
     )
     for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
         yield key, lattice.scaled(scale)
@@ -144,7 +90,7 @@ def lattice_best_path(
     symbols = read_names(word_symbol_table) if word_symbol_table else None
     count = failed = frames = 0
     total = np.zeros(2)
-    with _Outputs((transcriptions, INT_VECTOR), (alignments, INT_VECTOR)) as outputs:
+    with Outputs((transcriptions, INT_VECTOR), (alignments, INT_VECTOR)) as outputs:
         for key, lattice in read_table(lattices, COMPACT_LATTICE):
             path = lattice.scaled(scale).best_path()
             if path is None:
@@ -178,7 +124,7 @@ def lattice_1best(
 
     Usage: lattice-1best [options] <lattice-rspecifier> <lattice-wspecifier>
     """
-    scale = _invertible(acoustic_scale, lm_scale)
+    scale = invertible(acoustic_scale, lm_scale)
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
         scaled = lattice.scaled(scale)
@@ -205,8 +151,8 @@ def lattice_prune(
     """
     from kaldi.lat.paths import pruned
 
-    _check_beam(beam)
-    scale = _invertible(_acoustic_scale(acoustic_scale, inv_acoustic_scale))
+    check_beam(beam)
+    scale = invertible(one_acoustic_scale(acoustic_scale, inv_acoustic_scale))
     sizes = np.zeros(4)
     count = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
@@ -224,7 +170,7 @@ def lattice_prune(
     done(count, "lattices")
 
 
-@program(_form)
+@program(lattice_form)
 def lattice_copy(
     lattices: str,
     out: str,
@@ -250,7 +196,7 @@ def lattice_copy(
         done(count, "lattices")
 
 
-@program(_form)
+@program(lattice_form)
 def lattice_determinize_pruned(
     lattices: str,
     out: str,
@@ -269,8 +215,8 @@ def lattice_determinize_pruned(
     from kaldi.lat.determinize import determinized
     from kaldi.lat.minimize import minimized
 
-    _check_beam(beam)
-    scale = _invertible(acoustic_scale)
+    check_beam(beam)
+    scale = invertible(acoustic_scale)
     count = early = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
         result, complete = determinized(lattice.scaled(scale), beam, delta, max_mem)
@@ -294,11 +240,11 @@ def lattice_to_post(
     """
     from kaldi.lat.paths import frame_posteriors
 
-    scale = _invertible(acoustic_scale, lm_scale)
+    scale = invertible(acoustic_scale, lm_scale)
     count = failed = frames = 0
     total = total_acoustic = 0.0
-    with _Outputs((posteriors, POSTERIOR), (loglikes, FLOAT)) as outputs:
-        for key, lattice in _connected(lattices, scale):
+    with Outputs((posteriors, POSTERIOR), (loglikes, FLOAT)) as outputs:
+        for key, lattice in connected(lattices, scale):
             if lattice is None:
                 failed += 1
                 continue
@@ -323,7 +269,7 @@ def lattice_depth_per_frame(lattices: str, depths: str, copies: str = "") -> Non
     from kaldi.lat.paths import depth_per_frame
 
     count = 0
-    with _Outputs((depths, INT_VECTOR), (copies, COMPACT_LATTICE)) as outputs:
+    with Outputs((depths, INT_VECTOR), (copies, COMPACT_LATTICE)) as outputs:
         for key, lattice in read_table(lattices, COMPACT_LATTICE):
             lattice = lattice.sorted()
             outputs.write(key, depth_per_frame(lattice), lattice)
@@ -355,8 +301,8 @@ def lattice_mbr_decode(
     count = failed = words = 0
     risk = 0.0
     tables = ((transcriptions, INT_VECTOR), (risks, FLOAT), (sausages, POSTERIOR), (times, TIMES))
-    with _Outputs(*tables) as outputs:
-        for key, lattice in _connected(lattices, scale):
+    with Outputs(*tables) as outputs:
+        for key, lattice in connected(lattices, scale):
             if lattice is None:
                 failed += 1
                 continue
@@ -442,7 +388,7 @@ def _aligned(
     """The aligned lattices. Raises KaldiError at the end when most did not align."""
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        _check_ids(key, lattice.strings.labels, transitions)
+        check_ids(key, lattice.strings.labels, transitions)
         aligner = new_aligner()
         aligned = aligner.align(lattice, 1000 + int(max_expand * lattice.num_states) if max_expand > 0 else 0)
         count += aligner.ok and aligned.num_states > 0
@@ -472,7 +418,7 @@ def lattice_to_phone_lattice(model: str, lattices: str, out: str, *, replace_wor
 
     transitions = read_transition_model(model)
     for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
-        _check_ids(key, lattice.strings.labels, transitions)
+        check_ids(key, lattice.strings.labels, transitions)
         yield key, phone_labelled(lattice, transitions, replace_words)
 
 
@@ -498,7 +444,7 @@ def lattice_oracle(
     table = RandomAccess(references, INT_VECTOR)
     errors = np.zeros(3, int)
     count = failed = words = 0
-    with _Outputs((transcriptions, INT_VECTOR), (distances, INT), (write_lattices, COMPACT_LATTICE)) as outputs:
+    with Outputs((transcriptions, INT_VECTOR), (distances, INT), (write_lattices, COMPACT_LATTICE)) as outputs:
         for key, lattice in read_table(lattices, COMPACT_LATTICE):
             reference = table.get(key)
             result = None if reference is None else oracle(lattice, reference, wildcards)
@@ -554,7 +500,7 @@ def nbest_to_linear(
     [<lm-cost-wspecifier> [<ac-cost-wspecifier>]]]
     """
     count = failed = 0
-    with _Outputs(
+    with Outputs(
         (alignments, INT_VECTOR), (transcriptions, INT_VECTOR), (lm_costs, FLOAT), (ac_costs, FLOAT)
     ) as outputs:
         for key, lattice in read_table(lattices, COMPACT_LATTICE):
@@ -632,7 +578,7 @@ def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_p
             if lattice is None:
                 failed += 1
                 continue
-            _check_ids(key, lattice.strings.labels, transitions)
+            check_ids(key, lattice.strings.labels, transitions)
             for arc, word in enumerate(lattice.words.tolist()):
                 ids = lattice.strings[arc]
                 starts, whole = phone_starts(transitions, ids)

@@ -11,7 +11,7 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import SEEK_CUR, BufferedIOBase, BytesIO
 from typing import BinaryIO, cast
 
@@ -164,6 +164,16 @@ class Reader:
         """The lines to the end of the stream, without their newlines."""
         text = decode(self.until(b""))
         return text.removesuffix("\n").split("\n") if text else []
+
+    def each_line(self) -> Iterator[str]:
+        """The lines to the end of the stream, one after the other, without holding them all."""
+        rest = b""
+        while block := self.peek(CHUNK):
+            self.position += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            yield from map(decode, lines)
+        if rest:
+            yield decode(rest)
 
     def key(self) -> str | None:
         """The key of the next table entry with the blank behind it, or None at the end."""
