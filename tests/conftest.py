@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST = ["test_run.py", "test_steps.py"]
+LONGEST = ["test_run.py", "test_ligru_steps.py", "test_steps.py", "test_segan_programs.py", "test_segan_scripts.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

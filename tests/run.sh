@@ -29,7 +29,15 @@ wait "$types"
 
 # A worker for each core, and one thread for each worker.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1
-# The Li-GRU's TensorBoard does without TensorFlow, which SEGAN's needs, so they are tested in processes of their own.
+# The Li-GRU's TensorBoard does without TensorFlow, which SEGAN's needs, so they are tested in processes of their own, side by
+# side, as the longest test is long after the others. What the second writes is shown when the first has ended.
 # Options such as -k and folders may leave one of them without tests, which is pytest's status 5.
-"${tests[@]}" --ignore-glob='*/test_ligru*' "$@" || [ $? -eq 5 ]
-"${tests[@]}" --ignore-glob='*/test_[!l]*' --ignore-glob='*/test_l[!i]*' "$@" || [ $? -eq 5 ]
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+{ "${tests[@]}" --ignore-glob='*/test_[!l]*' --ignore-glob='*/test_l[!i]*' "$@" || [ $? -eq 5 ]; } > "$log" 2>&1 &
+ligru=$!
+status=0
+"${tests[@]}" --ignore-glob='*/test_ligru*' "$@" || [ $? -eq 5 ] || status=1
+wait "$ligru" || status=1
+cat "$log"
+exit "$status"
