@@ -29,8 +29,8 @@ _PROGRAMS = {
         lattice-compose lattice-determinize""",
     "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
         lattice-copy lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-align-words
-        lattice-align-phones lattice-to-phone-lattice
-        lattice-depth-per-frame lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",
+        lattice-align-phones lattice-to-phone-lattice lattice-depth lattice-add-trans-probs lattice-depth-per-frame
+        lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",
 }
 MODULE_OF = {name: module for module, names in _PROGRAMS.items() for name in names.split()}
 

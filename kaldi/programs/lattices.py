@@ -277,6 +277,27 @@ def lattice_depth_per_frame(lattices: str, depths: str, copies: str = "") -> Non
     done(count, "lattices")
 
 
+def lattice_depth(lattices: str, depths: str = "") -> None:
+    """How many arcs of a lattice cross a frame, on average.
+
+    Usage: lattice-depth <lattice-rspecifier> [<depth-wspecifier>]
+    """
+    count = frames = crossings = 0
+    with Outputs((depths, FLOAT)) as outputs:
+        for key, lattice in connected(lattices, np.eye(2)):
+            if lattice is None:
+                continue
+            passed = len(lattice.strings.labels) + len(lattice.final_strings.labels)
+            ends = lattice.final_states
+            length = int((lattice.state_times[ends] + lattice.final_strings.lengths[ends]).max())
+            outputs.write(key, passed / max(length, 1))
+            count += 1
+            frames += length
+            crossings += passed
+    log(f"Overall density is {crossings / max(frames, 1):.6g} over {frames} frames.")
+    done(count, "lattices")
+
+
 def lattice_mbr_decode(
     lattices: str,
     transcriptions: str,
@@ -633,3 +654,25 @@ def gmm_rescore_lattice(
         yield key, with_acoustic_scores(lattice, scores)
     log(f"Rescored {frames} frames")
     done(count, "lattices", failed)
+
+
+@program(COMPACT_LATTICE)
+def lattice_add_trans_probs(
+    model: str, lattices: str, out: str, *, transition_scale: float = 1.0, self_loop_scale: float = 1.0
+) -> Lattices:
+    """Add the costs of the transitions to the graph costs of lattices, scaled as in graphs.
+
+    Usage: lattice-add-trans-probs [options] <model> <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.hmm.graphs import transition_costs
+    from kaldi.hmm.transition_model import read_transition_model
+
+    transitions = read_transition_model(model)
+    costs = transition_costs(transitions, transition_scale, self_loop_scale)
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        weights, final_weights = lattice.weights.copy(), lattice.final_weights.copy()
+        for strings, own in ((lattice.strings, weights), (lattice.final_strings, final_weights)):
+            check_ids(key, strings.labels, transitions)
+            owner = np.repeat(np.arange(len(own)), strings.lengths)
+            own[:, 0] += np.bincount(owner, costs[strings.labels], len(own))
+        yield key, lattice.with_weights(weights, final_weights)
