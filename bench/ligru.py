@@ -293,6 +293,7 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
     """The whole training loop, from the archives on disk to the changed weights, beside its matrix products alone."""
     from ligru_task import make_task
 
+    from nnet.ligru.objectives import CrossEntropy
     from nnet.ligru.trainer import Training
 
     keep_freed_memory()
@@ -315,7 +316,7 @@ def print_loop(args: argparse.Namespace, device: torch.device) -> None:
         )
         for name in ("warm-up", "timed") if device.type == "cuda" else ("timed",):  # kernels are compiled once
             (Path(directory) / name).mkdir()
-            run = Training(config, train, dev, Path(directory) / name, device)
+            run = Training(config, CrossEntropy(config), train, dev, Path(directory) / name, device)
             began = now()
             run._train_epoch()  # its last sums have come from the GPU
             seconds = now() - began

@@ -1,4 +1,7 @@
-"""The numbers of an acoustic model: a table of conf/ligru.toml, kept inside the checkpoints trained with it."""
+"""The numbers of an acoustic model: a table of conf/ligru.toml, kept inside the checkpoints trained with it.
+
+`python3 -m nnet.ligru.config FILE MODEL NAME` prints one of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ else:
     import tomli as tomllib
 
 CHOICES = {
+    "objective": ("cross-entropy", "lf-mmi"),
     "network": ("ligru", "sligru", "gru", "lstm", "mlp"),
     "normalisation": ("batch", "layer"),
     "activation": ("relu", "tanh"),
@@ -64,6 +68,11 @@ class Config:
     tempo: float = 0.0  # from here on with the values of models that are older than the setting
     feature_shift: float = 0.0
     projection: int = 0
+    objective: str = "cross-entropy"
+    subsampling: int = 1
+    leaky_hmm: float = 0.1
+    cross_entropy_weight: float = 0.1
+    output_l2: float = 0.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -74,7 +83,7 @@ class Config:
         for name in FRACTIONS:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 0 and below 1")
-        for name in ("layers", "units", "epochs", "batch_frames", "stop_after", "max_bad_batches"):
+        for name in ("layers", "units", "epochs", "batch_frames", "stop_after", "max_bad_batches", "subsampling"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: at least 1")
         if self.max_gradient <= 0:
@@ -85,8 +94,21 @@ class Config:
             raise ValueError(f"directions {self.directions}: 1 (forwards) or 2 (both)")
         if not self.max_frames or min(self.max_frames) < 0:
             raise ValueError(f"max_frames {list(self.max_frames)}: frames for each epoch, 0 for whole utterances")
+        if self.is_chain:
+            for name in ("label_smoothing", "monophone_weight", "tempo"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} {getattr(self, name)}: not for the objective {self.objective}")
+            if any(self.max_frames):
+                raise ValueError(f"max_frames {list(self.max_frames)}: {self.objective} is for whole utterances, 0")
+        elif self.subsampling > 1:
+            raise ValueError(f"subsampling {self.subsampling}: only for the objective lf-mmi")
         if len(self.context) != 2 or min(self.context) < 0:
             raise ValueError(f"context {list(self.context)}: frames to the left and to the right")
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is what Kaldi calls a chain model, trained by lattice-free MMI."""
+        return self.objective == "lf-mmi"
 
     def for_frames_of(self, factor: int) -> Config:
         """The same in frames that stand for `factor` of those that the numbers of frames are meant for."""
@@ -135,3 +157,23 @@ def read_config(path: Path, model: str) -> Config:
     if model not in tables:
         raise ValueError(f"{path}: no model '{model}'; there are: {', '.join(tables)}")
     return build_config(common | tables[model], f"{path} [{model}]")
+
+
+def main() -> int:
+    if len(sys.argv) != 4 or sys.argv[1] == "--help":
+        print("Usage: python3 -m nnet.ligru.config <file> <model> <name>", file=sys.stderr)
+        return 0 if "--help" in sys.argv else 1
+    try:
+        config = read_config(Path(sys.argv[1]), sys.argv[2])
+        print(dataclasses.asdict(config)[sys.argv[3]])
+    except KeyError:
+        print(f"nnet.ligru.config: error: no setting '{sys.argv[3]}'", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"nnet.ligru.config: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -166,7 +166,7 @@ class Corpus:
         shapes = [matrix_shape(place) for place in feats]
         lengths = [rows * stream.factor for (rows, _), stream in zip(shapes, self._streams, strict=True)]
         theirs = " and ".join(map(str, lengths))
-        lengths += [integers_length(place) for place in (pdfs, phones) if place]
+        lengths += self._target_lengths(pdfs, phones)
         if max(lengths) - min(lengths) > tolerance:
             raise TableError(f"its features have {theirs} frames and its alignment {lengths[-1]}: align it again")
         if min(lengths) == 0:
@@ -181,6 +181,10 @@ class Corpus:
         if self.cmvn != "none" and not all(speaker in table for table in self._stats_at):
             raise TableError(f"no CMVN statistics for its speaker '{speaker}': run steps/compute_cmvn_stats.sh")
         return Utterance(id, speaker, feats, pdfs, phones, -(-min(lengths) // self.factor))
+
+    def _target_lengths(self, pdfs: str, phones: str | None) -> list[int]:
+        """Numbers of frames that the targets are for."""
+        return [integers_length(place) for place in (pdfs, phones) if place]
 
     def features(self, utterance: Utterance) -> np.ndarray:
         """Normalised features with context: float32 [frames, dim]. TableError if a value is not finite."""
@@ -224,6 +228,29 @@ class Corpus:
         if phones.max() >= self.num_phones:
             raise DataError(f"utterance {utterance.id} has phone {phones.max()}, the model only {self.num_phones}")
         return pdfs, phones
+
+    def example(self, utterance: Utterance, rows: slice) -> list:
+        """Features and targets of some of its frames."""
+        targets, feats = self.targets(utterance), self.features(utterance)
+        return [part[rows] for part in (feats, *targets) if part is not None]
+
+    def ignored(self) -> list:
+        """A frame that does not count."""
+        target = np.array([IGNORED])
+        return [np.zeros((1, self.dim), np.float32), target, *([target] if self.num_phones else [])]
+
+    def batch(self, ids: list[str], sequences: list[list]) -> Batch:
+        """Sequences of the form of example, longest first, packed."""
+        feats, pdfs, *phones = zip(*sequences, strict=True)
+        packing = pack([len(part) for part in feats])
+        return Batch(
+            ids,
+            packing.sizes,
+            torch.from_numpy(packing.reverse),
+            torch.from_numpy(packed(feats, packing)),
+            torch.from_numpy(packed(pdfs, packing).astype(np.int64)),
+            torch.from_numpy(packed(phones[0], packing).astype(np.int64)) if phones else None,
+        )
 
     def check_targets(self) -> None:
         """DataError if a target is none of the model's: better before a training than at its first use."""
@@ -312,7 +339,7 @@ def load_batch(
     corpus: Corpus,
     segments: Sequence[Segment],
     said: set[str],
-    change: Callable[[list[list[np.ndarray]]], list[list[np.ndarray]]] = lambda sequences: sequences,
+    change: Callable[[list[list]], list[list]] = lambda sequences: sequences,
 ) -> Batch:
     """Read the segments, longest first. An utterance that cannot be read, or is not finite, is named once and left out.
 
@@ -323,30 +350,19 @@ def load_batch(
         utterance = corpus.utterances[segment.utterance]
         rows = slice(segment.begin, segment.end)
         try:
-            targets, feats = corpus.targets(utterance), corpus.features(utterance)
+            sequence = corpus.example(utterance, rows)
         except TableError as error:
             if utterance.id not in said:
                 log.warning("%s: utterance %s is left out: %s", corpus.name, utterance.id, error)
                 said.add(utterance.id)
             continue
         ids.append(utterance.id)
-        sequences.append([part[rows] for part in (feats, *targets) if part is not None])
-    if not ids:  # a frame that does not count keeps the processes of a training in step
-        ignored = np.array([IGNORED])
-        sequences = [[np.zeros((1, corpus.dim), np.float32), ignored, *([ignored] if corpus.num_phones else [])]]
-    feats, pdfs, *phones = zip(*change(sequences), strict=True)
-    packing = pack([len(part) for part in feats])
-    return Batch(
-        ids,
-        packing.sizes,
-        torch.from_numpy(packing.reverse),
-        torch.from_numpy(_packed(feats, packing)),
-        torch.from_numpy(_packed(pdfs, packing).astype(np.int64)),
-        torch.from_numpy(_packed(phones[0], packing).astype(np.int64)) if phones else None,
-    )
+        sequences.append(sequence)
+    # A frame that does not count keeps the processes of a training in step.
+    return corpus.batch(ids, change(sequences or [corpus.ignored()]))
 
 
-def _packed(parts: Sequence[np.ndarray], packing: Packing) -> np.ndarray:
+def packed(parts: Sequence[np.ndarray], packing: Packing) -> np.ndarray:
     return np.concatenate(parts)[packing.source]
 
 

@@ -16,7 +16,8 @@ be those of the training, which <nnet-dir>/streams names, with its CMVN: the opt
 <nnet-dir>/cmvn_opts. Where they are slower than the alignments (an encoder's), each row is written as often as it
 counts. An utterance without frames, or with features that are not finite, is named and left out; log-likelihoods that
 are not finite are an error.
-A recording of more than 100 seconds is computed in blocks. Example:
+A recording of more than 100 seconds is computed in blocks. What a chain model gives has no priors, and the lower rate
+of <nnet-dir>/frame_subsampling_factor. Example:
 python3 -m nnet.ligru.forward exp/ligru "ark:apply-cmvn $(cat exp/ligru/cmvn_opts) --utt2spk=ark:$data/utt2spk
 scp:$data/cmvn.scp scp:$data/feats.scp ark:- |" ark:-"""
 

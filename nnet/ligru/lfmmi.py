@@ -131,6 +131,8 @@ class _LatticeFreeMMI(torch.autograd.Function):
             logprobs[sequence] *= numerator.weight
             for matrix in (posteriors, occupancy):
                 matrix[rows] *= numerator.weight
+        if not np.isfinite(values).all():  # which the limits of the denominator would hide
+            logprobs += np.nan
         ctx.save_for_backward(torch.from_numpy(posteriors - occupancy).to(output.device))
         posteriors = torch.from_numpy(posteriors).to(output.device)
         ctx.mark_non_differentiable(posteriors)

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from nnet.ligru.config import Config
 from nnet.ligru.norm import FrameBatchNorm
+from nnet.ligru.packing import subsample
 from nnet.ligru.products import Linear
 from nnet.ligru.recurrence import light_recurrence
 
@@ -151,9 +152,11 @@ LAYERS: dict[str, type[LightLayer] | type[TorchLayer] | type[FrameLayer]] = {
 
 
 class AcousticModel(nn.Module):
-    """Hidden layers and a softmax over pdfs, and over phones where num_phones is not 0.
+    """Hidden layers and an output over pdfs, and a second one that only training uses: over phones where num_phones is
+    not 0, over pdfs in a chain model, for cross-entropy.
 
-    Where the configuration says so, the features are projected before the first layer.
+    Where the configuration says so, the features are projected before the first layer, and frames that follow each
+    other are stacked to one after it.
     """
 
     def __init__(self, config: Config, dim: int, num_pdfs: int, num_phones: int = 0) -> None:
@@ -164,17 +167,27 @@ class AcousticModel(nn.Module):
         width = config.projection or dim
         for _ in range(config.layers):
             layer = LAYERS[config.network](width, config)
+            width = layer.outputs * (1 if self.layers else config.subsampling)
             self.layers.append(layer)
-            width = layer.outputs
+        self.subsampling, self.is_chain = config.subsampling, config.is_chain
         self.pdfs = Product(width, num_pdfs, config.precision, bias=True)
+        self.cross_entropy = Product(width, num_pdfs, config.precision, bias=True) if self.is_chain else None
         self.phones = Product(width, num_phones, config.precision, bias=True) if num_phones else None
 
     def forward(self, feats: Tensor, sizes: list[int], reverse: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Packed features [frames, dim] to what the softmax over pdfs [frames, pdfs] and over phones is taken of."""
+        """Packed features [frames, dim] to the outputs without a softmax: over pdfs [frames, pdfs], and the second one.
+
+        With subsampling the frames are those of packing.subsample.
+        """
         x = feats if self.projection is None else self.projection(feats)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             x = layer(x, sizes, reverse)
-        return self.pdfs(x), None if self.phones is None else self.phones(x)
+            if number == 0 and self.subsampling > 1:
+                rows, packing = subsample(sizes, self.subsampling)
+                sizes, reverse = packing.sizes, torch.from_numpy(packing.reverse).to(x.device)
+                x = x.index_select(0, torch.from_numpy(rows.ravel()).to(x.device)).view(len(rows), -1)
+        second = self.phones or self.cross_entropy
+        return self.pdfs(x), None if second is None else second(x)
 
     def follow_batch(self) -> None:
         """Take the statistics of the last batch that was trained on into those of the forward pass."""

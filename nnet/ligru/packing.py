@@ -38,3 +38,18 @@ def pack(lengths: Sequence[int]) -> Packing:
     source = (np.cumsum(frames) - frames)[sequence] + step
     reverse = starts[frames[sequence] - 1 - step] + sequence
     return Packing(sizes.tolist(), source, reverse)
+
+
+def subsample(sizes: Sequence[int], factor: int) -> tuple[np.ndarray, Packing]:
+    """Rows [frames, factor] that are stacked to the frames of a lower rate, and how these are packed.
+
+    The last frame of a sequence is repeated where its length is no multiple of the factor.
+    """
+    running = np.asarray(sizes)
+    lengths = np.count_nonzero(running[:, None] > np.arange(running[0]), axis=0)
+    starts = np.cumsum(running) - running
+    packing = pack(-(-lengths // factor))
+    step = np.repeat(np.arange(len(packing.sizes)), packing.sizes)
+    sequence = np.concatenate([np.arange(size) for size in packing.sizes])
+    frames = np.minimum(factor * step[:, None] + np.arange(factor), lengths[sequence][:, None] - 1)
+    return starts[frames] + sequence[:, None], packing

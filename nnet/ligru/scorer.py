@@ -29,7 +29,10 @@ LONGEST, BLOCK, MARGIN = 10000, 2000, 300
 
 
 class Scorer:
-    """Log posteriors minus scaled log priors; of several models, the mean of their posteriors and of their priors."""
+    """Log posteriors minus scaled log priors; of several models, the mean of their posteriors and of their priors.
+
+    Chain models have no priors: it is what they give, or its mean, for the frames of their output.
+    """
 
     def __init__(self, directories: Sequence[Path], use_gpu: str, prior_scale: float = 1.0) -> None:
         self.device = choose_device(use_gpu)
@@ -41,10 +44,13 @@ class Scorer:
         ]
         self.models = [model.to(self.device) for model, _ in loaded]
         self.context, self.cmvn = loaded[0][1].context, loaded[0][1].cmvn
+        self.is_chain, self.subsampling = loaded[0][1].is_chain, loaded[0][1].subsampling
         self.feats_dim = self.models[0].dim // (sum(self.context) + 1)
         self.factor = _factor(directories[0])
         for directory, (model, config) in zip(directories, loaded, strict=True):
             for name, ours, first in (
+                ("objective", config.objective, loaded[0][1].objective),
+                ("subsampling", config.subsampling, self.subsampling),
                 ("number of pdfs", model.num_pdfs, self.models[0].num_pdfs),
                 ("factor of frames", _factor(directory), self.factor),
                 ("context", config.context, self.context),
@@ -54,8 +60,9 @@ class Scorer:
                 if ours != first:
                     raise DataError(f"{directory}: no mean with {directories[0]}: its {name} is {ours}, not {first}")
         self.prior_scale = prior_scale
-        priors = np.mean([self._priors(directory) for directory in directories], axis=0)
-        self.log_priors = torch.from_numpy(prior_scale * np.log(priors)).float().to(self.device)
+        if not self.is_chain:
+            priors = np.mean([self._priors(directory) for directory in directories], axis=0)
+            self.log_priors = torch.from_numpy(prior_scale * np.log(priors)).float().to(self.device)
 
     def _priors(self, directory: Path) -> np.ndarray:
         """Share of each pdf in the training alignments; a pdf that was never seen counts as seen once."""
@@ -66,7 +73,7 @@ class Scorer:
         return counts / counts.sum()
 
     def __call__(self, utterances: Sequence[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
-        """(id, features [frames, dim]) to (id, scaled log-likelihoods [frames, pdfs]), in the same order.
+        """(id, features [frames, dim]) to (id, scaled log-likelihoods [frames of the output, pdfs]), in the same order.
 
         An utterance whose features cannot be used is left out with a warning.
         """
@@ -88,7 +95,8 @@ class Scorer:
             if is_long or sum(len(feats) for _, feats in group) + len(rows) > batch_frames:
                 yield from of_group()
             if is_long:
-                yield id, self._repeated(len(rows), self.in_blocks(id, rows, batch_frames))
+                frames = -(-len(rows) // self.subsampling)
+                yield id, self._repeated(frames, self.in_blocks(id, rows, batch_frames))
             else:
                 group.append((id, _read(id, rows)))
         yield from of_group()
@@ -105,20 +113,21 @@ class Scorer:
         DataError if a part of them cannot be used: the recording cannot be left out any more.
         """
         total = len(rows)
-        step = BLOCK * max(1, batch_frames // (BLOCK + 2 * MARGIN))
+        block, margin = (frames - frames % self.subsampling for frames in (BLOCK, MARGIN))
+        step = block * max(1, batch_frames // (block + 2 * margin))
         window, begin = _read(id, rows, 0), 0  # features around those of this step, and the first one's place
         for first in range(0, total, step):
             last = min(first + step, total)
-            more = _read(id, rows, last + MARGIN - begin - len(window))
-            old = max(0, first - MARGIN) - begin
+            more = _read(id, rows, last + margin - begin - len(window))
+            old = max(0, first - margin) - begin
             window, begin = np.vstack([window[old:], more]), begin + old
             pieces, inner = [], []
-            for start in range(first, last, BLOCK):
-                end = min(start + BLOCK, last)
-                left = max(0, start - MARGIN)
-                piece = window[left - begin : end + MARGIN - begin]
+            for start in range(first, last, block):
+                end = min(start + block, last)
+                left = max(0, start - margin)
+                piece = window[left - begin : end + margin - begin]
                 pieces.append((f"{id}[{left}:{left + len(piece) - 1}]", piece))
-                inner.append(slice(start - left, end - left))
+                inner.append(slice((start - left) // self.subsampling, -(-(end - left) // self.subsampling)))
             outputs = list(self(pieces))
             if len(outputs) < len(pieces):
                 raise DataError(f"utterance {id} of {total} frames cannot be computed (see the warning above)")
@@ -179,13 +188,16 @@ class Scorer:
         packing = pack([len(feats[i]) for i in order])
         packed = torch.from_numpy(np.concatenate([feats[i] for i in order])[packing.source]).to(self.device)
         reverse = torch.from_numpy(packing.reverse).to(self.device)
-        posteriors = self.models[0](packed, packing.sizes, reverse)[0].log_softmax(1)
-        for model in self.models[1:]:
-            posteriors = torch.logaddexp(posteriors, model(packed, packing.sizes, reverse)[0].log_softmax(1))
-        posteriors -= self.log_priors + math.log(len(self.models))
-        loglikes = torch.empty_like(posteriors)
-        loglikes[torch.from_numpy(packing.source).to(self.device)] = posteriors
-        parts = np.split(loglikes.cpu().numpy(), np.cumsum([len(feats[i]) for i in order])[:-1])
+        outputs = [model(packed, packing.sizes, reverse)[0] for model in self.models]
+        if self.is_chain:
+            scores = torch.stack(outputs).mean(0)
+        else:
+            posteriors = torch.stack([output.log_softmax(1) for output in outputs]).logsumexp(0)
+            scores = posteriors - (self.log_priors + math.log(len(self.models)))
+        lengths = [-(-len(feats[i]) // self.subsampling) for i in order]
+        loglikes = torch.empty_like(scores)
+        loglikes[torch.from_numpy(pack(lengths).source).to(self.device)] = scores
+        parts = np.split(loglikes.cpu().numpy(), np.cumsum(lengths)[:-1])
         by_utterance = dict(zip(order, parts, strict=True))
         return [by_utterance[i] for i in range(len(feats))]
 

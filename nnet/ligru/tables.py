@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.base.log import KaldiError
+from kaldi.chain.supervision import SUPERVISION, Supervision
+from kaldi.fstext.fst import Fst
+from kaldi.fstext.io import read_fst
 from kaldi.matrix.io import DOUBLE_MATRIX, DOUBLE_VECTOR
 from kaldi.matrix.rows import MATRIX_ROWS, MatrixRows
 from kaldi.util.io import open_input
@@ -66,6 +69,20 @@ def integers_length(rxfilename: str) -> int:
     """Number of elements of the integer vector at an extended filename; of a binary one only the header is read."""
     with open_input(rxfilename) as reader:
         return reader.integer(True) if reader.binary() else len(INT_VECTOR.read(reader, False))
+
+
+@_named()
+def read_graph(rxfilename: str) -> Fst:
+    """The transducer in a file."""
+    return read_fst(rxfilename)
+
+
+@_named()
+def read_supervision(rxfilename: str) -> Supervision:
+    """The supervision at an extended filename; checked for being one of whole frames."""
+    supervision = read_file(rxfilename, SUPERVISION)
+    supervision.state_times()
+    return supervision
 
 
 @_named()

@@ -29,12 +29,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train-phones", type=Path, metavar="SCP", help="phone of each frame, for monophone_weight")
     parser.add_argument("--dev-phones", type=Path, metavar="SCP")
     parser.add_argument("--num-phones", type=int, default=0, help="one more than the highest phone")
+    parser.add_argument("--den-fst", type=Path, metavar="FST", help="the denominator's graph, for the objective lf-mmi")
+    parser.add_argument("--normalization-fst", type=Path, metavar="FST", help="of chain-make-den-fst too")
     parser.add_argument(
         "train_data",
         metavar="<train-data>",
         help="data directory, or several with a comma between, whose features are pasted together",
     )
-    parser.add_argument("train_pdfs", type=Path, metavar="<train-pdfs-scp>", help="pdf-ids of each utterance")
+    parser.add_argument(
+        "train_pdfs", type=Path, metavar="<train-pdfs-scp>", help="pdf-ids of utterances, or supervisions"
+    )
     parser.add_argument("dev_data", metavar="<dev-data>")
     parser.add_argument("dev_pdfs", type=Path, metavar="<dev-pdfs-scp>")
     parser.add_argument("directory", type=Path, metavar="<exp-dir>")
@@ -44,6 +48,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     phones = (args.train_phones, args.dev_phones, args.num_phones)
     if any(phones) and not all(phones):
         parser.error("--train-phones, --dev-phones and --num-phones go together")
+    if bool(args.den_fst) != bool(args.normalization_fst):
+        parser.error("--den-fst and --normalization-fst go together")
     return args
 
 
@@ -57,6 +63,11 @@ def main(argv: list[str] | None = None) -> int:
             config = dataclasses.replace(config, epochs=args.epochs)
         if config.monophone_weight and not args.num_phones:
             raise ValueError(f"{args.config} [{args.model}]: monophone_weight above 0 needs --train-phones")
+        if config.is_chain != bool(args.den_fst):
+            raise ValueError(
+                f"{args.config} [{args.model}]: the objective {config.objective} "
+                + ("needs --den-fst" if config.is_chain else "has no --den-fst")
+            )
         sleep_while_waiting()
         from nnet.ligru.trainer import run_training  # PyTorch takes seconds to import
 

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from nnet.ligru import checkpoint, streams
+from nnet.ligru.chain_data import ChainBatch, ChainCorpus
 from nnet.ligru.config import CMVN_OPTIONS, Config
 from nnet.ligru.data import (
-    IGNORED,
     Batch,
     Corpus,
     DataError,
@@ -36,12 +35,15 @@ from nnet.ligru.data import (
     plan_batches,
 )
 from nnet.ligru.device import choose_device
+from nnet.ligru.lfmmi import GraphError, Normalization, denominator_graph
 from nnet.ligru.masking import mask_features
 from nnet.ligru.memory import give_back_memory, is_out_of_memory, keep_freed_memory
 from nnet.ligru.model import AcousticModel
+from nnet.ligru.objectives import CrossEntropy, LatticeFreeMMI
 from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
+from nnet.ligru.tables import TableError, read_graph
 from nnet.lock import locked
 from nnet.signals import Stopped, StopSignals
 
@@ -73,7 +75,13 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
 def _train(args: argparse.Namespace, config: Config, device: torch.device, first: bool) -> None:
     if not first:  # what concerns all is said once
         log.setLevel(logging.ERROR)
-    train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
+    if config.is_chain:
+        normalization = _graph(args.normalization_fst, Normalization, args.num_pdfs)
+        train, dev = (_chain_corpus(args, config, name, normalization) for name in ("train", "dev"))
+        objective = LatticeFreeMMI(config, _graph(args.den_fst, denominator_graph, args.num_pdfs))
+    else:
+        train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
+        objective = CrossEntropy(config)
     if train.dims != dev.dims:
         raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
     for ours, theirs in zip(dev.streams, train.streams, strict=True):
@@ -84,7 +92,9 @@ def _train(args: argparse.Namespace, config: Config, device: torch.device, first
         _check_streams(args.directory, train)
         (args.directory / "cmvn_opts").write_text(CMVN_OPTIONS[config.cmvn] + "\n")
         (args.directory / streams.FILE).write_text("".join(f"{stream.line}\n" for stream in train.streams))
-    run = Training(config.for_frames_of(train.factor), train, dev, args.directory, device)
+        if config.is_chain:
+            (args.directory / "frame_subsampling_factor").write_text(f"{config.subsampling}\n")
+    run = Training(config.for_frames_of(train.factor), objective, train, dev, args.directory, device)
     log.setLevel(logging.INFO if first else logging.WARNING)
     run.run()
 
@@ -100,10 +110,34 @@ def _check_streams(directory: Path, train: Corpus) -> None:
                 )
 
 
+def _data_dirs(args: argparse.Namespace, name: str) -> list[Path]:
+    return [Path(directory) for directory in getattr(args, f"{name}_data").split(",")]
+
+
+def _graph(path: Path, build: Callable, num_pdfs: int):
+    """What is built of a graph of chain-make-den-fst."""
+    try:
+        return build(read_graph(str(path)), num_pdfs)
+    except (GraphError, TableError) as error:
+        raise DataError(f"{path}: {error}: make it anew with chain-make-den-fst, of the model's tree") from None
+
+
+def _chain_corpus(args: argparse.Namespace, config: Config, name: str, normalization: Normalization) -> ChainCorpus:
+    return ChainCorpus(
+        _data_dirs(args, name),
+        getattr(args, f"{name}_pdfs"),
+        normalization,
+        config.subsampling,
+        cmvn=config.cmvn,
+        context=config.context,
+        tolerance=max(config.length_tolerance, config.subsampling - 1),
+        num_pdfs=args.num_pdfs,
+    )
+
+
 def _corpus(args: argparse.Namespace, config: Config, name: str) -> Corpus:
-    directories = [Path(directory) for directory in getattr(args, f"{name}_data").split(",")]
     return Corpus(
-        directories,
+        _data_dirs(args, name),
         getattr(args, f"{name}_pdfs"),
         getattr(args, f"{name}_phones") if config.monophone_weight else None,
         cmvn=config.cmvn,
@@ -142,7 +176,7 @@ class Progress:
     planned_frames: int = 0  # the budget that the epoch was planned with
     batch_frames: int = 0  # and that of now: less where memory ran out
     learning_rate: float = 0.0
-    best_error: float = float("inf")
+    best_error: float = float("inf")  # of what the objective judges dev by
     epochs_since_best: int = 0
     good_epoch: int = 0  # the last one whose network is better than no network
 
@@ -150,7 +184,16 @@ class Progress:
 class Training:
     """One training in one directory."""
 
-    def __init__(self, config: Config, train: Corpus, dev: Corpus, directory: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: Config,
+        objective: CrossEntropy | LatticeFreeMMI,
+        train: Corpus,
+        dev: Corpus,
+        directory: Path,
+        device: torch.device,
+    ) -> None:
+        self.objective = objective
         self.config, self.train, self.dev, self.directory, self.device = config, train, dev, directory, device
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
@@ -184,9 +227,10 @@ class Training:
                 best = checkpoint.load(self.directory / checkpoint.BEST)
             except checkpoint.CheckpointError as error:
                 log.warning("%s; the network of the last epoch takes its place", error)
-                best = self._network(self.records.rows[-1]["dev_frame_error"])
+                row = self.records.rows[-1]
+                best = self._network(self.objective.error(row["dev_loss"], row["dev_frame_error"]))
             checkpoint.save(self.directory / checkpoint.FINAL, best)
-            log.info("%s: frame error %.2f %% on dev", self.directory / checkpoint.FINAL, 100 * best["error"])
+            log.info("%s: %s on dev", self.directory / checkpoint.FINAL, self.objective.describe(best["error"]))
 
     def _train_epoch(self) -> None:
         progress = self.progress
@@ -230,20 +274,20 @@ class Training:
         rng = np.random.default_rng([self.config.seed, self.progress.epoch])
         return plan_batches(segments, self.progress.planned_frames * self.world, rng, self.world)
 
-    def _batches(self, plan: list[list[Segment]], first: int) -> Iterator[tuple[int, Batch | None]]:
+    def _batches(self, plan: list[list[Segment]], first: int) -> Iterator[tuple[int, Batch | ChainBatch | None]]:
         """This process's share of the batches from the first on, with their numbers; None for one too large to load."""
         return in_background(
             (number, _unless_too_large(self._load, number, plan[number][self.rank :: self.world]))
             for number in range(first, len(plan))
         )
 
-    def _load(self, number: int, segments: list[Segment]) -> Batch:
+    def _load(self, number: int, segments: list[Segment]) -> Batch | ChainBatch:
         """A batch of the plan, or a part of it, with random changes that depend on its place in the training."""
         rng = np.random.default_rng([self.config.seed, self.progress.epoch, number, self.rank])
         batch = load_batch(self.train, segments, self.said, lambda sequences: perturb(sequences, self.config, rng))
         return mask_features(batch, self.config, rng)
 
-    def _careful_step(self, number: int, segments: list[Segment], batch: Batch | None) -> bool:
+    def _careful_step(self, number: int, segments: list[Segment], batch: Batch | ChainBatch | None) -> bool:
         """Train on one batch of the plan, in parts where memory does not suffice; False if its loss was not finite.
 
         One of several processes never divides its share: all of them take the same number of steps.
@@ -254,7 +298,11 @@ class Training:
         return all(list(steps))
 
     def _in_parts(
-        self, segments: list[Segment], batch: Batch | None, load: Callable[[list[Segment]], Batch], use: Callable
+        self,
+        segments: list[Segment],
+        batch: Batch | ChainBatch | None,
+        load: Callable[[list[Segment]], Batch | ChainBatch],
+        use: Callable,
     ) -> Iterator:
         """use(batch), or where memory does not suffice use() of parts of its segments, halved until they fit."""
         frames = sum(segment.frames for segment in segments)
@@ -278,12 +326,12 @@ class Training:
         for part in divide(segments, self.progress.batch_frames):
             yield from self._in_parts(part, _unless_too_large(load, part), load, use)
 
-    def _step(self, number: int, batch: Batch) -> bool:
+    def _step(self, number: int, batch: Batch | ChainBatch) -> bool:
         """One change of the weights; False if it was left out because the loss or its gradient is not finite."""
         self._seed_dropout(number)
         batch = batch.to(self.device)
-        loss, wrong = self._loss(self.model, batch)
-        total, errors, frames = self._over_processes(self._sums(batch, loss.detach(), wrong))
+        loss, sums = self._loss(self.model, batch)
+        total, errors, frames = self._over_processes(sums)
         finite = np.isfinite(total)
         if finite:
             self.model.zero_grad()
@@ -325,22 +373,9 @@ class Training:
         seed = np.random.SeedSequence([self.config.seed, self.progress.epoch, number, self.rank])
         torch.manual_seed(int(seed.generate_state(1)[0]))
 
-    def _loss(self, network: torch.nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss summed over the frames, and the number of frames whose best pdf is not the target."""
-        pdfs, phones = network(batch.feats, batch.sizes, batch.reverse)
-        smoothing = self.config.label_smoothing if network.training else 0.0
-        loss = F.cross_entropy(pdfs, batch.pdfs, reduction="sum", ignore_index=IGNORED, label_smoothing=smoothing)
-        if phones is not None and batch.phones is not None:
-            loss = loss + self.config.monophone_weight * F.cross_entropy(
-                phones, batch.phones, reduction="sum", ignore_index=IGNORED
-            )
-        errors = ((pdfs.argmax(1) != batch.pdfs) & (batch.pdfs != IGNORED)).sum()
-        return loss, errors
-
-    @staticmethod
-    def _sums(batch: Batch, loss: Tensor, errors: Tensor) -> Tensor:
-        """Loss, wrong frames and frames of a batch."""
-        return torch.stack([loss.double(), errors.double(), (batch.pdfs != IGNORED).sum().double()])
+    def _loss(self, network: torch.nn.Module, batch: Batch | ChainBatch) -> tuple[Tensor, Tensor]:
+        """What is minimised, a sum over the frames; and the sums [3] of loss, wrong frames and frames."""
+        return self.objective(network, batch)
 
     def _over_processes(self, sums: Tensor) -> list[float]:
         """The sums of all processes, in each of them; all learn here whether one of them is to stop."""
@@ -375,7 +410,7 @@ class Training:
         """Score the development set, set the learning rate, write the records and the checkpoints."""
         progress = self.progress
         dev = self._evaluate()
-        train, error = self.totals, dev.errors / dev.frames
+        train, error = self.totals, self.objective.error(dev.loss / dev.frames, dev.errors / dev.frames)
         if train.frames == 0:
             raise DataError(f"{self.train.name}: not a single frame could be trained on")
         if not math.isfinite(dev.loss):
@@ -385,7 +420,7 @@ class Training:
             "train_loss": train.loss / train.frames,
             "train_frame_error": train.errors / train.frames,
             "dev_loss": dev.loss / dev.frames,
-            "dev_frame_error": error,
+            "dev_frame_error": dev.errors / dev.frames,
             "frames_per_second": train.frames / max(train.seconds, 1e-9),
             "learning_rate": progress.learning_rate,
         }
@@ -396,7 +431,7 @@ class Training:
         progress.epochs_since_best = 0 if better else progress.epochs_since_best + 1
         progress.epoch, progress.batch, progress.planned_frames = progress.epoch + 1, 0, progress.batch_frames
         progress.bad_batches = 0
-        good = dev.loss / dev.frames < self._loss_of_no_network()
+        good = dev.loss / dev.frames < self.objective.of_no_network(self.model)
         if good:
             progress.good_epoch = progress.epoch
         self.totals = Totals()
@@ -405,15 +440,8 @@ class Training:
             checkpoint.save(self.directory / checkpoint.BEST, self._network(error))
         self._save(good)
 
-    def _loss_of_no_network(self) -> float:
-        """Loss a frame where every pdf, and every phone, is equally likely."""
-        loss = math.log(self.model.num_pdfs)
-        if self.model.num_phones:
-            loss += self.config.monophone_weight * math.log(self.model.num_phones)
-        return loss
-
     def _network(self, error: float) -> dict:
-        """What the forward pass loads: the network of now, and its frame error on dev."""
+        """What the forward pass loads: the network of now, and what dev says of it."""
         weights = self.model.state_dict() if self.average is None else self.average
         return checkpoint.describe(self.model, self.config) | {"weights": weights, "error": error}
 
@@ -430,12 +458,12 @@ class Training:
         parts = divide(segments, self.progress.batch_frames)[self.rank :: self.world]
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
 
-        def load(part: list[Segment]) -> Batch:
+        def load(part: list[Segment]) -> Batch | ChainBatch:
             return load_batch(self.dev, part, self.said)
 
-        def score(batch: Batch) -> Tensor:
+        def score(batch: Batch | ChainBatch) -> Tensor:
             batch = batch.to(self.device)
-            return self._sums(batch, *self._loss(model, batch))
+            return self._loss(model, batch)[1]
 
         for part, batch in in_background((part, _unless_too_large(load, part)) for part in parts):
             for some in self._in_parts(part, batch, load, score):

@@ -2,7 +2,7 @@
 # Decodes a data directory into lattices with a neural network: its scaled log-likelihoods go to latgen-faster-mapped.
 #
 # <nnet-dir> holds final.mdl, the transition model of the alignments that the network was trained on, cmvn_opts, the
-# normalisation of its input, and the network itself.
+# normalisation of its input, and the network itself; a chain model's frame_subsampling_factor too.
 # Features that were pasted together for the training are here too: each directory's are normalised, then pasted.
 # The forward program is called as: <forward-cmd> --use-gpu X --prior-scale F <nnet-dir> ... <features-rspecifier> ark:-
 set -euo pipefail
@@ -15,7 +15,8 @@ cmd=run.pl
 stage=0
 forward_cmd="python3 -m nnet.ligru.forward"
 use_gpu=auto
-acwt=0.10
+acwt=
+post_decode_acwt=
 prior_scale=1.0
 length_tolerance=5
 lattice_beam=8.0
@@ -28,8 +29,9 @@ e.g.: $0 --nj 2 exp/tri3b/graph data-fmllr/dev exp/ligru exp/ligru/decode_dev
   --stage N            0 decoding, 1 scoring
   --forward-cmd CMD    writes an archive of log-likelihoods (python3 -m nnet.ligru.forward)
   --use-gpu X          auto, true or false, for the forward program (auto)
-  --acwt F             acoustic scale while decoding ($acwt); scoring sweeps it anew
-  --prior-scale F      weight of the log priors that the network's log posteriors are reduced by (1.0)
+  --acwt F             acoustic scale while decoding (0.1, of a chain model 1.0); scoring sweeps it anew
+  --post-decode-acwt F acoustic scale of the lattices that are written (1.0, of a chain model 10.0, for scoring alike)
+  --prior-scale F      weight of the log priors that the network's log posteriors are reduced by, if no chain model's (1.0)
   --length-tolerance N frames by which the features of several directories may differ; cut to the shortest (5)
   --min-active N --max-mem N   of latgen-faster-mapped
 $decoding_help
@@ -49,6 +51,11 @@ nnet_dir=${nnet_dirs%% *}
 dir=${4%/}
 
 require_files "$nnet_dir/final.mdl"
+if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
+  acwt=${acwt:-1.0}
+  post_decode_acwt=${post_decode_acwt:-10.0}
+fi
+acwt=${acwt:-0.1}
 for other in ${nnet_dirs#"$nnet_dir"}; do
   require_files {"$nnet_dir","$other"}/tree
   if ! cmp -s "$nnet_dir/tree" "$other/tree"; then
@@ -77,6 +84,8 @@ for part in $data_dirs; do
 done
 gpu_opts=()
 if [ "$use_gpu" = true ]; then gpu_opts=(--gpu 1); fi
+lattices=
+if [ -n "$post_decode_acwt" ]; then lattices="lattice-scale --acoustic-scale=$post_decode_acwt ark:- ark:- |"; fi
 forward_opts="--use-gpu $use_gpu --prior-scale $prior_scale"
 
 if [ "$stage" -le 0 ]; then
@@ -88,6 +97,6 @@ if [ "$stage" -le 0 ]; then
     $(lattice_generator latgen-faster-mapped) --min-active="$min_active" --max-mem="$max_mem" \
     --word-symbol-table="$graphdir/words.txt" "$nnet_dir/final.mdl" "$graphdir/HCLG.fst" \
     "ark:$forward_cmd $forward_opts $nnet_dirs '$features' ark:- |" \
-    "ark:|gzip -c >$dir/lat.JOB.gz"
+    "ark:|$lattices gzip -c >$dir/lat.JOB.gz"
 fi
 score

@@ -5,23 +5,16 @@
 # A training that was stopped goes on when the same command is given again.
 set -euo pipefail
 
-cmd=run.pl
-stage=0
-use_gpu=auto
-nnet_config=conf/ligru.toml
+# shellcheck source=steps/nnet/common_training.sh
+. steps/nnet/common_training.sh # with the options that $training_help names
+
 model=small
-epochs=
-num_processes=1
 help_message="Usage: $0 [options] <train-data> <dev-data> <train-ali-dir> <dev-ali-dir> <exp-dir>
 e.g.: $0 --model small data-fmllr/train data-fmllr/dev exp/tri3b_ali_train exp/tri3b_ali_dev exp/ligru
-  --cmd CMD             how to run jobs (run.pl)
   --stage N             0 targets and priors, 1 training
-  --use-gpu X           auto, true or false (auto)
-  --nnet-config FILE    configurations of networks (conf/ligru.toml)
-  --model NAME          which of them (small)
-  --epochs N            instead of the configuration's
-  --num-processes N     processes of a distributed training on this machine, a GPU each (1)
-<train-data> and <dev-data> may be several data directories with a comma between: their features are pasted together."
+  --model NAME          which configuration (small)
+$training_help
+$several_data_help"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
@@ -38,7 +31,6 @@ dev_ali=$4
 dir=$5
 targets=$dir/targets
 
-for data in ${train_data//,/ } ${dev_data//,/ }; do require_files "$data"/{feats.scp,utt2spk}; done
 for ali in "$train_ali" "$dev_ali"; do require_files "$ali"/{final.mdl,tree,phones.txt,ali.1.gz}; done
 if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
   echo "$0: $train_ali and $dev_ali were made with different trees: align both with one model" >&2
@@ -46,12 +38,7 @@ if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
 fi
 require_one_tree "$train_ali"/{tree,final.mdl} "$dev_ali/final.mdl"
 num_pdfs=$(num_pdfs "$train_ali/tree")
-mkdir -p "$targets" "$dir/log"
-exec {lock}>>"$targets/.lock"  # open, and so locked, in what runs from here on
-if ! flock --nonblock "$lock"; then
-  echo "$0: another training works in $dir: wait for its end, or take another directory" >&2
-  exit 1
-fi
+start_training
 
 if [ "$stage" -le 0 ]; then
   cp "$train_ali/final.mdl" "$train_ali/tree" "$train_ali/phones.txt" "$dir/"
@@ -67,22 +54,8 @@ if [ "$stage" -le 0 ]; then
 fi
 
 if [ "$stage" -le 1 ]; then
-  for checkpoint in "$dir"/{last,good}.pt; do
-    if [ -f "$checkpoint" ] && { [ -f "$dir/final.pt" ] || [ "$train_ali/ali.1.gz" -nt "$checkpoint" ]; }; then
-      echo "$0: training anew: the checkpoints in $dir are of a finished training or of older alignments"
-      rm -rf "$dir"/{last,previous,good,best,final}.pt "$dir/tensorboard"
-    fi
-  done
   num_phones=$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$dir/phones.txt")
-  launcher=(python3)
-  if [ "$num_processes" -gt 1 ]; then
-    launcher=(python3 -m torch.distributed.run --standalone --nproc-per-node "$num_processes")
-  fi
-  gpu_opts=()
-  if [ "$use_gpu" = true ]; then gpu_opts=(--gpu "$num_processes"); fi
-  $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} "$dir/log/train.log" \
-    "${launcher[@]}" -m nnet.ligru.train --config "$nnet_config" --model "$model" --use-gpu "$use_gpu" \
-    ${epochs:+--epochs "$epochs"} --num-pdfs "$num_pdfs" --num-phones "$num_phones" \
+  train_network "$train_ali/ali.1.gz" --num-pdfs "$num_pdfs" --num-phones "$num_phones" \
     --train-phones "$targets/train_phone.scp" --dev-phones "$targets/dev_phone.scp" \
     "$train_data" "$targets/train_pdf.scp" "$dev_data" "$targets/dev_pdf.scp" "$dir"
 fi

@@ -20,6 +20,7 @@ from ligru_task import make_task
 from nnet.ligru import checkpoint, products, train, trainer
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import Corpus, DataError, load_batch
+from nnet.ligru.objectives import CrossEntropy
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.trainer import Training
 from nnet.lock import locked
@@ -54,7 +55,7 @@ def corpora(task: Path, config: Config, **changes) -> list[Corpus]:
 
 def training(task: Path, directory: Path, config: Config, **changes) -> Training:
     directory.mkdir(exist_ok=True)
-    return Training(config, *corpora(task, config, **changes), directory, torch.device("cpu"))
+    return Training(config, CrossEntropy(config), *corpora(task, config, **changes), directory, torch.device("cpu"))
 
 
 def weights(directory: Path, name: str = checkpoint.LAST) -> dict[str, torch.Tensor]:
@@ -240,7 +241,7 @@ def test_other_data_is_refused(task, tmp_path, set_, other):
     with pytest.raises(
         DataError, match=rf"data-{set_}: \d+ utterances of \d+ frames, which are not the 32 of .* remove"
     ):
-        Training(small(), *corpora_, tmp_path, torch.device("cpu"))
+        Training(small(), CrossEntropy(small()), *corpora_, tmp_path, torch.device("cpu"))
 
 
 def test_contents_are_ids_and_frames_in_their_order(task):
@@ -304,9 +305,9 @@ def test_loss_on_dev_that_is_not_finite_is_never_the_best(task, tmp_path, caplog
     loss = run._loss
 
     def late(network, batch):
-        value, errors = loss(network, batch)
+        value, sums = loss(network, batch)
         bad = run.progress.epoch == 1 and not network.training
-        return value * (float("nan") if bad else 1), errors * (0 if bad else 1)
+        return value, sums * torch.tensor([float("nan"), 0, 1]) if bad else sums
 
     monkeypatch.setattr(run, "_loss", late)
     with pytest.raises(DataError, match=r"after epoch 2 the loss on \S+data-dev is not finite: .* the end of epoch 1"):
@@ -462,8 +463,9 @@ def test_bad_batches_are_skipped_and_named(task, tmp_path, caplog, monkeypatch):
 
     def sometimes(network, batch):
         calls.append(batch.ids)
-        value, errors = loss(network, batch)
-        return (value * float("nan") if network.training and len(calls) - 1 in bad else value), errors
+        value, sums = loss(network, batch)
+        factor = float("nan") if network.training and len(calls) - 1 in bad else 1
+        return value * factor, sums * torch.tensor([factor, 1, 1])
 
     monkeypatch.setattr(run, "_loss", sometimes)
     run._train_epoch()

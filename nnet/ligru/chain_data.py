@@ -1,0 +1,87 @@
+"""Utterances with supervisions in place of alignments, for training by lattice-free MMI."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kaldi.chain.supervision import Supervision
+from kaldi.fstext.fst import from_arcs
+from nnet.ligru.data import Corpus, DataError, Utterance, packed
+from nnet.ligru.lfmmi import GraphError, Normalization
+from nnet.ligru.packing import pack
+from nnet.ligru.tables import TableError, read_supervision
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainBatch:
+    """Packed frames. feats [frames, dim], reverse [frames] (see Packing), and the numerator of each sequence."""
+
+    ids: list[str]
+    sizes: list[int]
+    reverse: torch.Tensor
+    feats: torch.Tensor
+    numerators: list[Supervision]
+
+    def to(self, device: torch.device) -> ChainBatch:
+        """The same batch with its tensors on a device."""
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("reverse", "feats")}
+        return dataclasses.replace(self, **moved)
+
+
+class ChainCorpus(Corpus):
+    """The utterances of one set that have features and a supervision: a frame of it for `subsampling` of features."""
+
+    def __init__(
+        self, data_dirs: Sequence[Path], supervisions: Path, normalization: Normalization, subsampling: int, **options
+    ) -> None:
+        self.normalization, self.subsampling = normalization, subsampling
+        super().__init__(data_dirs, supervisions, None, **options)
+        if self.factor > 1:
+            raise DataError(
+                f"{self.name}: features of a lower frame rate, such as an encoder's, are not for chain models"
+            )
+
+    def _target_lengths(self, pdfs: str, phones: str | None) -> list[int]:
+        return [self.subsampling * read_supervision(pdfs).num_frames]
+
+    def targets(self, utterance: Utterance) -> Supervision:
+        """Its numerator. TableError if it has no path; DataError if the supervision is of another tree."""
+        supervision = read_supervision(utterance.pdfs)
+        if supervision.label_dim != self.num_pdfs:
+            raise DataError(
+                f"utterance {utterance.id} has a supervision of {supervision.label_dim} pdfs, the model has "
+                f"{self.num_pdfs}: it was made with another tree"
+            )
+        try:
+            return self.normalization(supervision)
+        except GraphError as error:
+            raise TableError(str(error)) from None
+
+    def example(self, utterance: Utterance, rows: slice) -> list:
+        """Features, as many as the supervision is for, and numerator of a whole utterance."""
+        numerator, feats = self.targets(utterance), self.features(utterance)
+        missing = max(0, self.subsampling * (numerator.num_frames - 1) + 1 - len(feats))
+        return [np.pad(feats, ((0, missing), (0, 0)), mode="edge"), numerator]
+
+    def ignored(self) -> list:
+        """A frame that does not count: its weight is 0."""
+        fst = from_arcs(0, [np.inf, 0], [0], [1], [1], [0], [1])
+        return [np.zeros((1, self.dim), np.float32), Supervision(0.0, 1, 1, self.num_pdfs, fst)]
+
+    def batch(self, ids: list[str], sequences: list[list]) -> ChainBatch:
+        """Sequences of the form of example, packed."""
+        sequences = sorted(sequences, key=lambda sequence: -len(sequence[0]))
+        feats, numerators = zip(*sequences, strict=True)
+        packing = pack([len(part) for part in feats])
+        return ChainBatch(
+            ids,
+            packing.sizes,
+            torch.from_numpy(packing.reverse),
+            torch.from_numpy(packed(feats, packing)),
+            [*numerators],
+        )

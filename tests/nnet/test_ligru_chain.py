@@ -1,0 +1,212 @@
+"""Chain models: subsampling, training by lattice-free MMI on supervisions, and what they give to the decoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ligru_task import make_task, read_matrices
+
+from kaldi.chain.supervision import SUPERVISION, Supervision
+from kaldi.fstext.fst import Fst, from_arcs
+from kaldi.fstext.io import write_fst
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.table import TableWriter, read_table
+from nnet.ligru import checkpoint, forward, scorer, train
+from nnet.ligru.chain_data import ChainCorpus
+from nnet.ligru.config import Config, read_config
+from nnet.ligru.data import DataError, Segment, load_batch
+from nnet.ligru.lfmmi import Normalization
+from nnet.ligru.model import AcousticModel
+from nnet.ligru.packing import pack, subsample
+from nnet.ligru.tables import read_graph
+from nnet.ligru.trainer import run_training
+
+ROOT = Path(__file__).parents[2]
+PDFS = 12
+FACTOR = 3
+
+
+def loops(start_apart: bool) -> Fst:
+    """A state for each pdf, arcs from each to each, as likely; by option a state to start in behind them."""
+    states = PDFS + start_apart
+    source, target = np.indices((states, PDFS)).reshape(2, -1)
+    start = PDFS if start_apart else 0
+    cost = np.full(len(source), np.log(PDFS))
+    return from_arcs(start, np.zeros(states), source, target + 1, target + 1, cost, target)
+
+
+def linear(pdfs: np.ndarray, label_dim: int = PDFS) -> Supervision:
+    """One path."""
+    frames = len(pdfs)
+    final = np.append(np.full(frames, np.inf), 0)
+    states, labels = np.arange(frames), pdfs + 1
+    return Supervision(1.0, 1, frames, label_dim, from_arcs(0, final, states, labels, labels, 0 * states, states + 1))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    """That of ligru_task, with supervisions by every third frame of the alignments."""
+    root = make_task(tmp_path_factory.mktemp("chain") / "task", utterances=6)
+    for name in ("train", "dev"):
+        table = f"{root}/{name}_sup"
+        with TableWriter(f"ark,scp:{table}.ark,{table}.scp", SUPERVISION) as writer:
+            for id, pdfs in read_table(f"scp:{root}/{name}_pdf.scp", INT_VECTOR):
+                writer.write(id, linear(pdfs[::FACTOR]))
+    write_fst(f"{root}/den.fst", loops(False))
+    write_fst(f"{root}/normalization.fst", loops(True))
+    return root
+
+
+def small(**changes) -> Config:
+    settings = {"layers": 2, "units": 16, "batch_frames": 300, "learning_rate": 5e-3, "weight_average": 0.0} | changes
+    return dataclasses.replace(read_config(ROOT / "conf/ligru.toml", "small_chain"), **settings)
+
+
+def arguments(task: Path, directory: Path, **changes) -> list[str]:
+    given = {"pdfs": PDFS, "den": "den.fst", "normalization": "normalization.fst", "sup": "train_sup.scp"} | changes
+    return [
+        *f"--use-gpu false --num-pdfs {given['pdfs']} --den-fst {task / given['den']}".split(),
+        *f"--normalization-fst {task / given['normalization']} {task}/data-train {task / given['sup']}".split(),
+        *f"{task}/data-dev {task}/dev_sup.scp {directory}".split(),
+    ]
+
+
+def run(task: Path, directory: Path, config: Config, **changes) -> list[dict[str, float]]:
+    run_training(train.parse_args(arguments(task, directory, **changes)), config)
+    return checkpoint.load_last(directory)["records"]
+
+
+def corpus(task: Path, **changes) -> ChainCorpus:
+    given = {"sup": "dev_sup.scp", "pdfs": PDFS} | changes
+    normalization = Normalization(read_graph(f"{task}/normalization.fst"), PDFS)
+    options = {"cmvn": "mean-variance", "context": (0, 0), "tolerance": 5, "num_pdfs": given["pdfs"]}
+    return ChainCorpus([task / "data-dev"], task / given["sup"], normalization, FACTOR, **options)
+
+
+@pytest.mark.parametrize("lengths", [[7, 6, 4, 1], [3], [9, 9]])
+@pytest.mark.parametrize("factor", [2, 3])
+def test_subsample(lengths, factor):
+    packing = pack(lengths)
+    values = np.concatenate([100 * i + np.arange(frames) for i, frames in enumerate(lengths)])[packing.source]
+    rows, low = subsample(packing.sizes, factor)
+    stacked = np.empty((len(rows), factor), int)
+    stacked[low.source] = values[rows]
+    wanted = [
+        [100 * i + min(begin + shift, frames - 1) for shift in range(factor)]
+        for i, frames in enumerate(lengths)
+        for begin in range(0, frames, factor)
+    ]
+    assert stacked.tolist() == wanted and low.sizes == packing.sizes[::factor]
+
+
+def test_learns_and_gives_a_frame_for_three(task, tmp_path):
+    rows = run(task, tmp_path / "nnet", small(epochs=3, units=32, batch_frames=200, learning_rate=1e-2, dropout=0.0))
+    best = min(row["dev_loss"] for row in rows)
+    assert best < 0.8 * rows[0]["dev_loss"] and rows[-1]["dev_frame_error"] < 0.8 * rows[0]["dev_frame_error"]
+    assert (tmp_path / "nnet/frame_subsampling_factor").read_text() == "3\n"
+    assert checkpoint.load(tmp_path / "nnet" / checkpoint.FINAL)["error"] == best
+    dev = corpus(task)
+    ark = f"ark:{tmp_path}/x.ark"
+    with TableWriter(f"ark:{tmp_path}/feats.ark", FLOAT_MATRIX) as writer:
+        for utterance in dev.utterances:
+            writer.write(utterance.id, dev.features(utterance))
+    assert forward.main([str(tmp_path / "nnet"), f"ark:{tmp_path}/feats.ark", ark]) == 0
+    outputs, right, frames = dict(read_matrices(ark)), 0, 0
+    for id, pdfs in read_table(f"scp:{task}/dev_pdf.scp", INT_VECTOR):
+        assert outputs[id].shape == (-(-len(pdfs) // FACTOR), PDFS)
+        right += (outputs[id].argmax(1) == pdfs[::FACTOR]).sum()
+        frames += len(outputs[id])
+    assert right > 0.4 * frames  # one in twelve by chance
+
+
+def test_goes_on_with_the_same_numbers(task, tmp_path):
+    config = small(epochs=2, weight_average=0.5, feature_shift=0.1, time_masks=1)
+    whole = run(task, tmp_path / "whole", config)
+    run(task, tmp_path / "broken", dataclasses.replace(config, epochs=1))
+    for row, other in zip(run(task, tmp_path / "broken", config), whole, strict=True):
+        assert {**row, "frames_per_second": 0} == {**other, "frames_per_second": 0}
+
+
+def test_unusable_utterances_are_named(task, tmp_path, caplog):
+    """Another length, no path in the denominator; nothing else is lost."""
+    caplog.set_level(logging.WARNING, "ligru")
+    path = tmp_path / "sup"
+    supervisions = dict(read_table(f"scp:{task}/dev_sup.scp", SUPERVISION))
+    one, other, *_ = supervisions
+    supervisions[one] = linear(np.zeros(40, int))
+    normalization = loops(True)
+    kept = normalization.ilabel != 5
+    write_fst(f"{tmp_path}/normalization.fst", normalization.select(kept))
+    supervisions[other] = linear(np.full(supervisions[other].num_frames, 4))
+    with TableWriter(f"ark,scp:{path}.ark,{path}.scp", SUPERVISION) as writer:
+        for id, supervision in supervisions.items():
+            writer.write(id, supervision)
+    dev = corpus(task, sup=f"{path}.scp")
+    dev.normalization = Normalization(read_graph(f"{tmp_path}/normalization.fst"), PDFS)
+    assert f"utterance {one} is left out: its features have" in caplog.text
+    assert len(dev.utterances) == len(supervisions) - 1
+    batch = load_batch(dev, [Segment(0, 0, dev.utterances[0].frames)], set())
+    assert f"utterance {other} is left out: the denominator's graph has none of its phone sequences" in caplog.text
+    assert batch.ids == [] and [numerator.weight for numerator in batch.numerators] == [0]  # counts for nothing
+
+
+def test_supervisions_of_another_tree(task, tmp_path):
+    path = tmp_path / "sup"
+    with TableWriter(f"ark,scp:{path}.ark,{path}.scp", SUPERVISION) as writer:
+        for id, supervision in read_table(f"scp:{task}/dev_sup.scp", SUPERVISION):
+            writer.write(id, dataclasses.replace(supervision, label_dim=PDFS + 1))
+    with pytest.raises(DataError, match="has a supervision of 13 pdfs, the model has 12: .* another tree"):
+        corpus(task, sup=f"{path}.scp").check_targets()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"den": "none.fst"}, "none.fst"),
+        ({"den": "train_sup.ark"}, "train_sup.ark: "),
+        ({"pdfs": 5}, "normalization.fst: its labels are 1 to 12, not those of 5 pdfs: make it anew"),
+        ({"sup": "train_pdf.scp"}, "no utterance has both features and a target in"),
+    ],
+)
+def test_bad_input_is_one_line(task, tmp_path, capsys, changes, message):
+    config = f"--config {ROOT}/conf/ligru.toml --model small_chain".split()
+    assert train.main([*config, *arguments(task, tmp_path / "exp", **changes)]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "nnet.ligru.train: error:" in error and message in error
+
+
+def test_options_that_do_not_go_together(task, tmp_path, capsys):
+    config = f"--config {ROOT}/conf/ligru.toml --model small".split()
+    assert train.main([*config, *arguments(task, tmp_path)]) == 1
+    assert "[small]: the objective cross-entropy has no --den-fst" in capsys.readouterr().err
+    for changes in ({"max_frames": (100, 0)}, {"tempo": 0.1}, {"objective": "cross-entropy"}):
+        with pytest.raises(ValueError, match=r"lf-mmi"):
+            small(**changes)
+
+
+def test_long_recordings_in_blocks(task, tmp_path, monkeypatch):
+    """As many frames as at once, and the same numbers, up to what lies beyond the margin."""
+    config = small(dropout=0.0)
+    torch.manual_seed(1)
+    model = AcousticModel(config, 8, PDFS)
+    nnet = tmp_path / "nnet"
+    nnet.mkdir()
+    contents = checkpoint.describe(model, config) | {"weights": model.state_dict(), "error": 0.5}
+    checkpoint.save(nnet / checkpoint.FINAL, contents)
+    feats = np.random.default_rng(1).normal(size=(1000, 8)).astype(np.float32)
+    ours = scorer.Scorer([nnet], "false")
+    ((_, whole),) = ours([("u", feats)])
+    for name, frames in (("LONGEST", 400), ("BLOCK", 200), ("MARGIN", 100)):
+        monkeypatch.setattr(scorer, name, frames)
+    with TableWriter(f"ark:{tmp_path}/feats.ark", FLOAT_MATRIX) as writer:
+        writer.write("u", feats)
+    for _, blocks in ours.of_table(f"ark:{tmp_path}/feats.ark", 1):
+        parts = np.vstack(list(blocks.blocks))
+    assert parts.shape == whole.shape == (blocks.rows, PDFS) == (334, PDFS)
+    np.testing.assert_allclose(parts, whole, atol=1e-3)
