@@ -70,6 +70,8 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     The written model multiplies in float32, and so does the scorer's from now on. ValueError if it does not give the
     same log-likelihoods.
     """
+    if scorer.is_chain:
+        raise ValueError(f"{scorer.directories[0]}: a chain model, which cannot be exported yet")
     model = scorer.models[0]
     for module in model.modules():
         if isinstance(module, Product):

@@ -190,15 +190,25 @@ def test_options_that_do_not_go_together(task, tmp_path, capsys):
             small(**changes)
 
 
-def test_long_recordings_in_blocks(task, tmp_path, monkeypatch):
-    """As many frames as at once, and the same numbers, up to what lies beyond the margin."""
+def untrained(directory: Path) -> Path:
     config = small(dropout=0.0)
     torch.manual_seed(1)
     model = AcousticModel(config, 8, PDFS)
-    nnet = tmp_path / "nnet"
-    nnet.mkdir()
     contents = checkpoint.describe(model, config) | {"weights": model.state_dict(), "error": 0.5}
-    checkpoint.save(nnet / checkpoint.FINAL, contents)
+    checkpoint.save(directory / checkpoint.FINAL, contents)
+    return directory
+
+
+def test_no_export_yet(tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx_graph = pytest.importorskip("nnet.ligru.onnx_graph", exc_type=ImportError)
+    with pytest.raises(ValueError, match="a chain model, which cannot be exported yet"):
+        onnx_graph.write_onnx(scorer.Scorer([untrained(tmp_path)], "false"), tmp_path / "x.onnx")
+
+
+def test_long_recordings_in_blocks(tmp_path, monkeypatch):
+    """As many frames as at once, and the same numbers, up to what lies beyond the margin."""
+    nnet = untrained(tmp_path)
     feats = np.random.default_rng(1).normal(size=(1000, 8)).astype(np.float32)
     ours = scorer.Scorer([nnet], "false")
     ((_, whole),) = ours([("u", feats)])
