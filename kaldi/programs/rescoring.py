@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,12 +126,14 @@ def lattice_lmrescore_pruned(
     check_beam(lattice_compose_beam)
     scale = invertible(acoustic_scale)
     old = backoff_acceptor(read_fst(lm_to_subtract), -lm_scale)
-    model = read_file(lm_to_add, CONST_ARPA) if add_const_arpa else None
-    new = None if add_const_arpa else backoff_acceptor(read_fst(lm_to_add), lm_scale)
+    add: Callable[[Lattice], Lattice]
+    if add_const_arpa:
+        add = partial(with_const_arpa, model=read_file(lm_to_add, CONST_ARPA), scale=lm_scale)
+    else:
+        add = partial(composed, right=backoff_acceptor(read_fst(lm_to_add), lm_scale), phi=0)
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        lattice = composed(lattice.scaled(scale), old, phi=0)
-        lattice = with_const_arpa(lattice, model, lm_scale) if model else composed(lattice, new, phi=0)
+        lattice = add(composed(lattice.scaled(scale), old, phi=0))
         if not lattice.num_states:
             _nothing_left(key)
             failed += 1
@@ -170,14 +173,13 @@ def lattice_compose(
     one = None if table else Acceptor.of_fst(read_fst(right), phi_label)
     count = failed = 0
     for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        acceptor = one
-        if table:
-            value = table.get(key)
-            if value is None:
-                warn(f"{key} is left out: nothing to compose with in {right}")
-                failed += 1
-                continue
+        acceptor, value = one, table.get(key) if table else None
+        if value is not None:
             acceptor = Acceptor.of_fst(value, phi_label) if with_fst else Acceptor.of_lattice(value)
+        if acceptor is None:
+            warn(f"{key} is left out: nothing to compose with in {right}")
+            failed += 1
+            continue
         result = composed(lattice, acceptor, phi_label, rho_label)
         if not result.num_states:
             warn(f"{key} is left out: its lattice and {right} have no path in common")

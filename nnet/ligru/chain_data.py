@@ -49,7 +49,7 @@ class ChainCorpus(Corpus):
     def _target_lengths(self, pdfs: str, phones: str | None) -> list[int]:
         return [self.subsampling * read_supervision(pdfs).num_frames]
 
-    def targets(self, utterance: Utterance) -> Supervision:
+    def targets(self, utterance: Utterance) -> Supervision:  # type: ignore[override]  # in place of a pdf a frame
         """Its numerator. TableError if it has no path; DataError if the supervision is of another tree."""
         supervision = read_supervision(utterance.pdfs)
         if supervision.label_dim != self.num_pdfs:
@@ -73,7 +73,7 @@ class ChainCorpus(Corpus):
         fst = from_arcs(0, [np.inf, 0], [0], [1], [1], [0], [1])
         return [np.zeros((1, self.dim), np.float32), Supervision(0.0, 1, 1, self.num_pdfs, fst)]
 
-    def batch(self, ids: list[str], sequences: list[list]) -> ChainBatch:
+    def batch(self, ids: list[str], sequences: list[list]) -> ChainBatch:  # type: ignore[override]  # with those
         """Sequences of the form of example, packed."""
         sequences = sorted(sequences, key=lambda sequence: -len(sequence[0]))
         feats, numerators = zip(*sequences, strict=True)

@@ -59,13 +59,13 @@ def _initial_probabilities(fst: Fst) -> np.ndarray:
     """Mean probability of each state over the first steps: sequences may begin anywhere in an utterance."""
     source, probability = fst.sources(), np.exp(-fst.weight.astype(np.float64))
     leaving = np.bincount(source, probability, fst.num_states) + np.exp(-fst.final.astype(np.float64))
-    current = np.zeros(fst.num_states)
+    current: np.ndarray = np.zeros(fst.num_states)
     current[fst.start] = 1
     total = np.zeros(fst.num_states)
     for _ in range(INITIAL_STEPS):
         total += current
-        current = np.bincount(fst.nextstate, (current / leaving)[source] * probability, fst.num_states)
-        current /= current.sum()
+        following = np.bincount(fst.nextstate, (current / leaving)[source] * probability, fst.num_states)
+        current = following / following.sum()
     return total / INITIAL_STEPS
 
 
@@ -134,9 +134,9 @@ class _LatticeFreeMMI(torch.autograd.Function):
         if not np.isfinite(values).all():  # which the limits of the denominator would hide
             logprobs += np.nan
         ctx.save_for_backward(torch.from_numpy(posteriors - occupancy).to(output.device))
-        posteriors = torch.from_numpy(posteriors).to(output.device)
-        ctx.mark_non_differentiable(posteriors)
-        return output.new_tensor(logprobs.sum(), dtype=torch.float64), posteriors
+        targets = torch.from_numpy(posteriors).to(output.device)
+        ctx.mark_non_differentiable(targets)
+        return output.new_tensor(logprobs.sum(), dtype=torch.float64), targets
 
     @staticmethod
     def backward(ctx, grad: Tensor, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,21 @@ from nnet.ligru.lfmmi import DenominatorGraph, lattice_free_mmi
 from nnet.ligru.model import AcousticModel
 
 
+class Objective(Protocol):
+    """What a training minimises."""
+
+    def __call__(self, network: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        """What is minimised, a sum over frames; and the sums [3] of loss, wrong frames and frames."""
+
+    def error(self, loss: float, wrong: float) -> float:
+        """Of these, for each frame, what dev is judged by."""
+
+    def describe(self, error: float) -> str: ...
+
+    def of_no_network(self, model: AcousticModel) -> float:
+        """Loss a frame where every pdf, and every phone, is equally likely."""
+
+
 class CrossEntropy:
     """Of the pdfs, and with monophone_weight of the phones."""
 
@@ -22,7 +38,6 @@ class CrossEntropy:
         self.config = config
 
     def __call__(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is minimised, a sum over frames; and the sums [3] of loss, wrong frames and frames."""
         pdfs, phones = network(batch.feats, batch.sizes, batch.reverse)
         smoothing = self.config.label_smoothing if network.training else 0.0
         loss = F.cross_entropy(pdfs, batch.pdfs, reduction="sum", ignore_index=IGNORED, label_smoothing=smoothing)
@@ -35,14 +50,12 @@ class CrossEntropy:
         return loss, torch.stack([loss.detach().double(), wrong.sum().double(), counted.sum().double()])
 
     def error(self, loss: float, wrong: float) -> float:
-        """Of these, for each frame, what dev is judged by."""
         return wrong
 
     def describe(self, error: float) -> str:
         return f"frame error {100 * error:.2f} %"
 
     def of_no_network(self, model: AcousticModel) -> float:
-        """Loss a frame where every pdf, and every phone, is equally likely."""
         loss = math.log(model.num_pdfs)
         if model.num_phones:
             loss += self.config.monophone_weight * math.log(model.num_phones)
@@ -60,7 +73,6 @@ class LatticeFreeMMI:
         self.config, self.denominator = config, denominator
 
     def __call__(self, network: nn.Module, batch: ChainBatch) -> tuple[Tensor, Tensor]:
-        """As CrossEntropy."""
         pdfs, second = network(batch.feats, batch.sizes, batch.reverse)
         sizes = batch.sizes[:: self.config.subsampling]
         value, posteriors = lattice_free_mmi(pdfs, sizes, batch.numerators, self.denominator, self.config.leaky_hmm)
@@ -73,7 +85,6 @@ class LatticeFreeMMI:
         return loss, torch.stack([-value.detach(), wrong.sum().double(), value.new_tensor(frames)])
 
     def error(self, loss: float, wrong: float) -> float:
-        """As CrossEntropy."""
         return loss
 
     def describe(self, error: float) -> str:

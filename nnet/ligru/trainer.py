@@ -39,7 +39,7 @@ from nnet.ligru.lfmmi import GraphError, Normalization, denominator_graph
 from nnet.ligru.masking import mask_features
 from nnet.ligru.memory import give_back_memory, is_out_of_memory, keep_freed_memory
 from nnet.ligru.model import AcousticModel
-from nnet.ligru.objectives import CrossEntropy, LatticeFreeMMI
+from nnet.ligru.objectives import CrossEntropy, LatticeFreeMMI, Objective
 from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
@@ -75,6 +75,9 @@ def run_training(args: argparse.Namespace, config: Config) -> None:
 def _train(args: argparse.Namespace, config: Config, device: torch.device, first: bool) -> None:
     if not first:  # what concerns all is said once
         log.setLevel(logging.ERROR)
+    train: Corpus
+    dev: Corpus
+    objective: Objective
     if config.is_chain:
         normalization = _graph(args.normalization_fst, Normalization, args.num_pdfs)
         train, dev = (_chain_corpus(args, config, name, normalization) for name in ("train", "dev"))
@@ -187,7 +190,7 @@ class Training:
     def __init__(
         self,
         config: Config,
-        objective: CrossEntropy | LatticeFreeMMI,
+        objective: Objective,
         train: Corpus,
         dev: Corpus,
         directory: Path,
