@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -188,12 +189,12 @@ class Scorer:
         packing = pack([len(feats[i]) for i in order])
         packed = torch.from_numpy(np.concatenate([feats[i] for i in order])[packing.source]).to(self.device)
         reverse = torch.from_numpy(packing.reverse).to(self.device)
-        outputs = [model(packed, packing.sizes, reverse)[0] for model in self.models]
+        outputs = (model(packed, packing.sizes, reverse)[0] for model in self.models)
         if self.is_chain:
-            scores = torch.stack(outputs).mean(0)
+            scores = reduce(torch.add, outputs) / len(self.models)
         else:
-            posteriors = torch.stack([output.log_softmax(1) for output in outputs]).logsumexp(0)
-            scores = posteriors - (self.log_priors + math.log(len(self.models)))
+            scores = reduce(torch.logaddexp, (output.log_softmax(1) for output in outputs))
+            scores -= self.log_priors + math.log(len(self.models))
         lengths = [-(-len(feats[i]) // self.subsampling) for i in order]
         loglikes = torch.empty_like(scores)
         loglikes[torch.from_numpy(pack(lengths).source).to(self.device)] = scores
