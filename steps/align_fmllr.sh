@@ -32,18 +32,7 @@ elif [ "$stage" -le 0 ]; then
 fi
 graphs="ark:gunzip -c $graphdir/fsts.JOB.gz|"
 
-# The alignment model has the Gaussians of the final one, for unadapted features.
-alignment_model=$dir/final.mdl
-if [ -f "$dir/final.alimdl" ]; then alignment_model=$dir/final.alimdl; fi
-si_features=$(speaker_independent_features "$sdata" "$dir")
-
-if [ "$stage" -le 1 ]; then
-  echo "$0: aligning $data with $alignment_model"
-  align align_pass1 "$alignment_model" "$si_features" "$graphs" "$dir/pre_ali.JOB.gz"
-fi
-if [ "$stage" -le 2 ]; then
-  estimate_transforms
-fi
+adapt_to_speakers "$graphs"
 if [ "$stage" -le 3 ]; then
   echo "$0: aligning with the adapted features"
   align align_pass2 "$dir/final.mdl" "$(add_fmllr "$si_features" "$sdata" "ark:$dir/trans.JOB")" "$graphs" \

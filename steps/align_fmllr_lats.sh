@@ -38,16 +38,7 @@ if [ "$stage" -le 0 ]; then
 fi
 scale_opts="--transition-scale=0.0 --self-loop-scale=0.0 --acoustic-scale=$acoustic_scale"
 
-alignment_model=$dir/final.mdl
-if [ -f "$dir/final.alimdl" ]; then alignment_model=$dir/final.alimdl; fi
-si_features=$(speaker_independent_features "$sdata" "$dir")
-if [ "$stage" -le 1 ]; then
-  echo "$0: aligning $data with $alignment_model"
-  align align_pass1 "$alignment_model" "$si_features" "$graphs" "$dir/pre_ali.JOB.gz"
-fi
-if [ "$stage" -le 2 ]; then
-  estimate_transforms
-fi
+adapt_to_speakers "$graphs"
 features=$(add_fmllr "$si_features" "$sdata" "ark:$dir/trans.JOB")
 if [ "$stage" -le 3 ]; then
   echo "$0: making lattices with the adapted features"

@@ -48,10 +48,26 @@ require_graphs_of_training() {
   fi
 }
 
-# estimate_transforms: fMLLR transforms trans.* of each speaker from the first alignment. Uses si_features, alignment_model
+# adapt_to_speakers <graphs>: stages 1 and 2 of an alignment with fMLLR: a first alignment pre_ali.*, and from it the
+# transforms trans.* of each speaker. Sets si_features.
+adapt_to_speakers() {
+  # The alignment model has the Gaussians of the final one, for unadapted features.
+  local alignment_model=$dir/final.mdl
+  if [ -f "$dir/final.alimdl" ]; then alignment_model=$dir/final.alimdl; fi
+  si_features=$(speaker_independent_features "$sdata" "$dir")
+  if [ "$stage" -le 1 ]; then
+    echo "$0: aligning $data with $alignment_model"
+    align align_pass1 "$alignment_model" "$si_features" "$1" "$dir/pre_ali.JOB.gz"
+  fi
+  if [ "$stage" -le 2 ]; then
+    estimate_transforms "$alignment_model"
+  fi
+}
+
+# estimate_transforms <alignment-model>: fMLLR transforms trans.* of each speaker from the first alignment. Uses si_features
 # and fmllr_update_type.
 estimate_transforms() {
-  local state_posteriors
+  local alignment_model=$1 state_posteriors
   echo "$0: estimating fMLLR transforms"
   rm -f "$dir"/trans.*
   state_posteriors=$(posteriors "$dir/pre_ali.JOB.gz" "$alignment_model" 0.0)

@@ -7,7 +7,7 @@
 cmd=run.pl
 rescoring_help="<old-lang-dir> <new-lang-dir> <data-dir> <input-decode-dir> <output-decode-dir>"
 
-# start_rescoring <new-lm-name>: checks both language models and the lattices, makes the directory. Sets nj, graphdir.
+# start_rescoring <new-lm-name>: checks both language models and the lattices, makes the directory. Sets nj.
 start_rescoring() {
   require_files "$oldlang"/{G.fst,words.txt} "$newlang"/{"$1",words.txt} "$indir/num_jobs" "$indir/lat.1.gz"
   if ! cmp -s "$oldlang/words.txt" "$newlang/words.txt"; then
@@ -22,5 +22,4 @@ start_rescoring() {
   mkdir -p "$dir/log"
   rm -f "$dir"/lat.*.gz
   echo "$nj" >"$dir/num_jobs"
-  graphdir=$newlang
 }

@@ -49,8 +49,20 @@ def _determinized(lattice: Lattice) -> Lattice:
     return determinized(lattice, UNLIMITED)[0]
 
 
-def _nothing_left(key: str) -> None:
-    warn(f"{key} is left out: no path of its lattice is in the language model (other words.txt?), or it is empty")
+def _rescored(lattices: str, rescore: Callable[[Lattice], Lattice]) -> Lattices:
+    """What `rescore` makes of each lattice; those that have no path then are named, left out and counted."""
+    count = failed = 0
+    for key, lattice in read_table(lattices, COMPACT_LATTICE):
+        result = rescore(lattice)
+        if not result.num_states:
+            warn(
+                f"{key} is left out: no path of its lattice is in the language model (other words.txt?), or it is empty"
+            )
+            failed += 1
+            continue
+        count += 1
+        yield key, result
+    done(count, "lattices", failed)
 
 
 @program(COMPACT_LATTICE)
@@ -67,7 +79,7 @@ def lattice_lmrescore(
     from kaldi.lat.compose import Acceptor, composed
 
     right = Acceptor.of_fst(project(read_fst(lm), output=True))
-    yield from _rescored(lattices, lm_scale, lambda lattice: composed(lattice, right))
+    yield from _scaled_by(lm_scale, lattices, lambda lattice: composed(lattice, right))
 
 
 @program(COMPACT_LATTICE)
@@ -80,27 +92,23 @@ def lattice_lmrescore_const_arpa(lattices: str, const_arpa: str, out: str, *, lm
     from kaldi.lm.const_arpa import CONST_ARPA
 
     model = read_file(const_arpa, CONST_ARPA)
-    yield from _rescored(lattices, lm_scale, lambda lattice: with_const_arpa(lattice, model))
+    yield from _scaled_by(lm_scale, lattices, lambda lattice: with_const_arpa(lattice, model))
 
 
-def _rescored(lattices: str, lm_scale: float, compose: Callable[[Lattice], Lattice]) -> Lattices:
+def _scaled_by(lm_scale: float, lattices: str, compose: Callable[[Lattice], Lattice]) -> Lattices:
     """Lattices with lm_scale times the costs that `compose` adds.
 
     The graph costs are divided by the scale before and multiplied after, so that determinisation takes the best path
     through the language model whatever the sign of the scale.
     """
-    count = failed = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        if lm_scale != 0.0:
-            lattice = _determinized(compose(lattice.scaled(np.diag([1.0 / lm_scale, 1.0]))))
-            lattice = lattice.scaled(np.diag([lm_scale, 1.0]))
-        if not lattice.num_states:
-            _nothing_left(key)
-            failed += 1
-            continue
-        count += 1
-        yield key, lattice
-    done(count, "lattices", failed)
+
+    def rescore(lattice: Lattice) -> Lattice:
+        if lm_scale == 0.0:
+            return lattice
+        determinized = _determinized(compose(lattice.scaled(np.diag([1.0 / lm_scale, 1.0]))))
+        return determinized.scaled(np.diag([lm_scale, 1.0]))
+
+    yield from _rescored(lattices, rescore)
 
 
 @program(COMPACT_LATTICE)
@@ -131,16 +139,14 @@ def lattice_lmrescore_pruned(
         add = partial(with_const_arpa, model=read_file(lm_to_add, CONST_ARPA), scale=lm_scale)
     else:
         add = partial(composed, right=backoff_acceptor(read_fst(lm_to_add), lm_scale), phi=0)
-    count = failed = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        lattice = add(composed(lattice.scaled(scale), old, phi=0))
-        if not lattice.num_states:
-            _nothing_left(key)
-            failed += 1
-            continue
-        count += 1
-        yield key, pruned_to(lattice, lattice_compose_beam, max_arcs).scaled(np.linalg.inv(scale))
-    done(count, "lattices", failed)
+
+    def rescore(lattice: Lattice) -> Lattice:
+        added = add(composed(lattice.scaled(scale), old, phi=0))
+        return (
+            pruned_to(added, lattice_compose_beam, max_arcs).scaled(np.linalg.inv(scale)) if added.num_states else added
+        )
+
+    yield from _rescored(lattices, rescore)
 
 
 @program(lattice_form)

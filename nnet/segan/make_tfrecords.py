@@ -106,13 +106,6 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def encode_pair(clean: np.ndarray, noisy: np.ndarray, mixing: bool) -> bytes:
-    """A record of a pair, or of the clean window alone where `mixing` and the noisy one, all zeros, stands for none."""
-    from nnet.segan.records import encode
-
-    return encode(wav_raw=clean) if mixing and not np.any(noisy) else encode(wav_raw=clean, noisy_raw=noisy)
-
-
 def window_pairs(sets: Sets, config: Config, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All windows of all pairs, int16; speech to mix noise with is brought to SPEECH_DB and stands beside zeros."""
     for name, (speech, other) in sets.pairs.items():
@@ -159,7 +152,7 @@ def write_records(arguments: argparse.Namespace) -> int:
     """Write all files under temporary names, then rename them; returns the number of pairs."""
     import tensorflow as tf
 
-    from nnet.segan.records import beside, encode
+    from nnet.segan.records import beside, encode, encode_pair
 
     config = read_config(arguments.conf, arguments.model)
     sets = read_sets(arguments.cfg)

@@ -28,6 +28,11 @@ def encode(**windows: np.ndarray) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
+def encode_pair(clean: np.ndarray, noisy: np.ndarray, mixing: bool) -> bytes:
+    """A record of a pair, or of the clean window alone where `mixing` and the noisy one, all zeros, stands for none."""
+    return encode(wav_raw=clean) if mixing and not np.any(noisy) else encode(wav_raw=clean, noisy_raw=noisy)
+
+
 def beside(records: Path, kind: str) -> Path:
     """Where the `noise` or the `rooms` of records lie."""
     return records.with_name(f"{records.stem}.{kind}.tfrecords")

@@ -3,6 +3,11 @@
 #
 # They use these variables of the script: cmd train_data dev_data dir targets.
 
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+
 cmd=run.pl
 stage=0
 use_gpu=auto

@@ -25,10 +25,6 @@ $several_data_help"
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
-# shellcheck source=steps/common_features.sh
-. steps/common_features.sh
-# shellcheck source=steps/common_trees.sh
-. steps/common_trees.sh
 if [ $# -ne 6 ]; then usage_error; fi
 train_data=$1
 dev_data=$2
