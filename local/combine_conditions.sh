@@ -5,8 +5,9 @@ set -euo pipefail
 usage="Usage: local/combine_conditions.sh <clean-data> <other-data> [<clean-ali-dir>] <dst-data> [<dst-ali-dir>]
  e.g.: local/combine_conditions.sh data-fmllr/train data-fmllr/train_noisy exp/tri3b_ali_train \\
          data-fmllr/train_clean_noisy exp/tri3b_ali_train_clean_noisy
-Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording. Without the
-alignments, only the data directories are joined: other features of the same utterances."
+Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording, or its lattice
+where the directory is one of steps/align_fmllr_lats.sh. Without the alignments, only the data directories are joined:
+other features of the same utterances."
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 case $# in
   3) clean=$1 other=$2 ali='' data=$3 dst_ali='' ;;
@@ -18,7 +19,13 @@ esac
 . utils/data_tables.sh
 
 files=("$clean/feats.scp" "$other/feats.scp")
-if [ -n "$ali" ]; then files+=("$ali"/{final.mdl,tree,num_jobs,ali.1.gz}); fi
+kind=ali
+copy="copy-int-vector"
+if [ -f "$ali/lat.1.gz" ]; then
+  kind=lat
+  copy=lattice-copy
+fi
+if [ -n "$ali" ]; then files+=("$ali"/{final.mdl,tree,num_jobs,$kind.1.gz}); fi
 for file in "${files[@]}"; do
   [ -f "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
 done
@@ -34,13 +41,12 @@ rm -r "$data.clean" "$data.other"
 
 mkdir -p "$dst_ali"
 cp "$ali/final.mdl" "$ali/tree" "$ali/phones.txt" "$dst_ali/"
-text=$dst_ali/ali.txt
-for name in clean other; do
-  for ((job = 1; job <= $(<"$ali/num_jobs"); job++)); do
-    gunzip -c "$ali/ali.$job.gz"
-  done | copy-int-vector ark:- ark,t:- 2> "$dst_ali/combine.log" | sed "s/^/$name-/"
-done > "$text"
-copy-int-vector "ark,t:$text" "ark:|gzip -c > $dst_ali/ali.1.gz.tmp" 2>> "$dst_ali/combine.log"
-mv "$dst_ali/ali.1.gz.tmp" "$dst_ali/ali.1.gz"
-rm "$text"
+clean_table=$dst_ali/clean
+for ((job = 1; job <= $(<"$ali/num_jobs"); job++)); do
+  gunzip -c "$ali/$kind.$job.gz"
+done | $copy ark:- "ark,scp:$clean_table.ark,$clean_table.scp" 2> "$dst_ali/combine.log"
+for name in clean other; do sed "s/^/$name-/" "$clean_table.scp"; done |
+  $copy scp:- "ark:|gzip -c > $dst_ali/$kind.1.gz.tmp" 2>> "$dst_ali/combine.log"
+mv "$dst_ali/$kind.1.gz.tmp" "$dst_ali/$kind.1.gz"
+rm "$clean_table".{ark,scp}
 echo 1 > "$dst_ali/num_jobs"

@@ -34,16 +34,26 @@ class ChainBatch:
 
 
 class ChainCorpus(Corpus):
-    """The utterances of one set that have features and a supervision: a frame of it for `subsampling` of features."""
+    """The utterances of one set that have features and a supervision, of which a frame stands for `subsampling` frames.
+
+    normalization: what gives the numerators the probabilities of the phone language model; None for a set of other
+    transcripts than it was estimated on, of which it may have none (it has no n-gram that it has not seen).
+    """
 
     def __init__(
-        self, data_dirs: Sequence[Path], supervisions: Path, normalization: Normalization, subsampling: int, **options
+        self,
+        data_dirs: Sequence[Path],
+        supervisions: Path,
+        normalization: Normalization | None,
+        subsampling: int,
+        **options,
     ) -> None:
         self.normalization, self.subsampling = normalization, subsampling
         super().__init__(data_dirs, supervisions, None, **options)
-        if self.factor > 1:
+        if subsampling % self.factor:
             raise DataError(
-                f"{self.name}: features of a lower frame rate, such as an encoder's, are not for chain models"
+                f"{self.name}: a frame of features for {self.factor} and one of the output for {subsampling} do not "
+                "fit: train a configuration whose subsampling is a multiple"
             )
 
     def _target_lengths(self, pdfs: str, phones: str | None) -> list[int]:
@@ -57,6 +67,8 @@ class ChainCorpus(Corpus):
                 f"utterance {utterance.id} has a supervision of {supervision.label_dim} pdfs, the model has "
                 f"{self.num_pdfs}: it was made with another tree"
             )
+        if self.normalization is None:
+            return supervision
         try:
             return self.normalization(supervision)
         except GraphError as error:
@@ -65,7 +77,8 @@ class ChainCorpus(Corpus):
     def example(self, utterance: Utterance, rows: slice) -> list:
         """Features, as many as the supervision is for, and numerator of a whole utterance."""
         numerator, feats = self.targets(utterance), self.features(utterance)
-        missing = max(0, self.subsampling * (numerator.num_frames - 1) + 1 - len(feats))
+        stacked = self.subsampling // self.factor
+        missing = max(0, stacked * (numerator.num_frames - 1) + 1 - len(feats))
         return [np.pad(feats, ((0, missing), (0, 0)), mode="edge"), numerator]
 
     def ignored(self) -> list:

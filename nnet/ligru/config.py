@@ -117,6 +117,7 @@ class Config:
             batch_frames=max(1, self.batch_frames // factor),
             max_frames=tuple(-(-frames // factor) for frames in self.max_frames),
             time_mask_frames=self.time_mask_frames // factor,
+            subsampling=max(1, self.subsampling // factor),
         )
 
     def _check_type(self, field: dataclasses.Field) -> None:

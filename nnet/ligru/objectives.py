@@ -65,7 +65,8 @@ class CrossEntropy:
 class LatticeFreeMMI:
     """With the cross-entropy of a second output against the numerator's posteriors, and l2 of the output.
 
-    The loss is minus the objective a frame of the output. A frame counts as wrong if the best pdf of the second output
+    The loss is minus the objective a frame of the output; on dev, whose numerators are without the probabilities of
+    the phone language model, it may be below 0. A frame counts as wrong if the best pdf of the second output
     is none that the numerator has there.
     """
 

@@ -103,7 +103,9 @@ class Scorer:
         yield from of_group()
 
     def _repeated(self, rows: int, blocks: Iterator[np.ndarray]) -> Blocks:
-        """Blocks of so many rows in all, each row as often as it counts."""
+        """Blocks of so many rows in all, each row as often as it counts; a chain model's once."""
+        if self.is_chain:
+            return Blocks(rows, self.models[0].num_pdfs, blocks)
         if self.factor > 1:
             blocks = (block.repeat(self.factor, axis=0) for block in blocks)
         return Blocks(rows * self.factor, self.models[0].num_pdfs, blocks)

@@ -80,11 +80,14 @@ def _train(args: argparse.Namespace, config: Config, device: torch.device, first
     objective: Objective
     if config.is_chain:
         normalization = _graph(args.normalization_fst, Normalization, args.num_pdfs)
-        train, dev = (_chain_corpus(args, config, name, normalization) for name in ("train", "dev"))
-        objective = LatticeFreeMMI(config, _graph(args.den_fst, denominator_graph, args.num_pdfs))
+        train = _chain_corpus(args, config, "train", normalization)
+        dev = _chain_corpus(args, config, "dev", None)
+        network = config.for_frames_of(train.factor)
+        objective = LatticeFreeMMI(network, _graph(args.den_fst, denominator_graph, args.num_pdfs))
     else:
         train, dev = (_corpus(args, config, name) for name in ("train", "dev"))
-        objective = CrossEntropy(config)
+        network = config.for_frames_of(train.factor)
+        objective = CrossEntropy(network)
     if train.dims != dev.dims:
         raise DataError(f"{dev.name}: features of dimension {dev.dims}, those of {train.name} {train.dims}")
     for ours, theirs in zip(dev.streams, train.streams, strict=True):
@@ -97,7 +100,7 @@ def _train(args: argparse.Namespace, config: Config, device: torch.device, first
         (args.directory / streams.FILE).write_text("".join(f"{stream.line}\n" for stream in train.streams))
         if config.is_chain:
             (args.directory / "frame_subsampling_factor").write_text(f"{config.subsampling}\n")
-    run = Training(config.for_frames_of(train.factor), objective, train, dev, args.directory, device)
+    run = Training(network, objective, train, dev, args.directory, device)
     log.setLevel(logging.INFO if first else logging.WARNING)
     run.run()
 
@@ -125,7 +128,9 @@ def _graph(path: Path, build: Callable, num_pdfs: int):
         raise DataError(f"{path}: {error}: make it anew with chain-make-den-fst, of the model's tree") from None
 
 
-def _chain_corpus(args: argparse.Namespace, config: Config, name: str, normalization: Normalization) -> ChainCorpus:
+def _chain_corpus(
+    args: argparse.Namespace, config: Config, name: str, normalization: Normalization | None
+) -> ChainCorpus:
     return ChainCorpus(
         _data_dirs(args, name),
         getattr(args, f"{name}_pdfs"),
@@ -428,7 +433,7 @@ class Training:
             "learning_rate": progress.learning_rate,
         }
         better = error < progress.best_error
-        if not error < progress.best_error * (1 - self.config.min_improvement):
+        if not progress.best_error - error > self.config.min_improvement * abs(error):
             progress.learning_rate /= 2
         progress.best_error = min(error, progress.best_error)
         progress.epochs_since_best = 0 if better else progress.epochs_since_best + 1

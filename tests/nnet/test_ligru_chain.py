@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from ligru_task import make_task, read_matrices
+from ligru_task import make_task, read_matrices, write_table
 
 from kaldi.chain.supervision import SUPERVISION, Supervision
 from kaldi.fstext.fst import Fst, from_arcs
@@ -49,15 +50,20 @@ def linear(pdfs: np.ndarray, label_dim: int = PDFS) -> Supervision:
     return Supervision(1.0, 1, frames, label_dim, from_arcs(0, final, states, labels, labels, 0 * states, states + 1))
 
 
+def write_supervisions(path: Path, supervisions: dict[str, Supervision]) -> Path:
+    with TableWriter(f"ark,scp:{path}.ark,{path}.scp", SUPERVISION) as writer:
+        for id, supervision in supervisions.items():
+            writer.write(id, supervision)
+    return Path(f"{path}.scp")
+
+
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
     """That of ligru_task, with supervisions by every third frame of the alignments."""
     root = make_task(tmp_path_factory.mktemp("chain") / "task", utterances=6)
     for name in ("train", "dev"):
-        table = f"{root}/{name}_sup"
-        with TableWriter(f"ark,scp:{table}.ark,{table}.scp", SUPERVISION) as writer:
-            for id, pdfs in read_table(f"scp:{root}/{name}_pdf.scp", INT_VECTOR):
-                writer.write(id, linear(pdfs[::FACTOR]))
+        alignments = read_table(f"scp:{root}/{name}_pdf.scp", INT_VECTOR)
+        write_supervisions(root / f"{name}_sup", {id: linear(pdfs[::FACTOR]) for id, pdfs in alignments})
     write_fst(f"{root}/den.fst", loops(False))
     write_fst(f"{root}/normalization.fst", loops(True))
     return root
@@ -136,7 +142,6 @@ def test_goes_on_with_the_same_numbers(task, tmp_path):
 def test_unusable_utterances_are_named(task, tmp_path, caplog):
     """Another length, no path in the denominator; nothing else is lost."""
     caplog.set_level(logging.WARNING, "ligru")
-    path = tmp_path / "sup"
     supervisions = dict(read_table(f"scp:{task}/dev_sup.scp", SUPERVISION))
     one, other, *_ = supervisions
     supervisions[one] = linear(np.zeros(40, int))
@@ -144,10 +149,7 @@ def test_unusable_utterances_are_named(task, tmp_path, caplog):
     kept = normalization.ilabel != 5
     write_fst(f"{tmp_path}/normalization.fst", normalization.select(kept))
     supervisions[other] = linear(np.full(supervisions[other].num_frames, 4))
-    with TableWriter(f"ark,scp:{path}.ark,{path}.scp", SUPERVISION) as writer:
-        for id, supervision in supervisions.items():
-            writer.write(id, supervision)
-    dev = corpus(task, sup=f"{path}.scp")
+    dev = corpus(task, sup=write_supervisions(tmp_path / "sup", supervisions))
     dev.normalization = Normalization(read_graph(f"{tmp_path}/normalization.fst"), PDFS)
     assert f"utterance {one} is left out: its features have" in caplog.text
     assert len(dev.utterances) == len(supervisions) - 1
@@ -156,13 +158,53 @@ def test_unusable_utterances_are_named(task, tmp_path, caplog):
     assert batch.ids == [] and [numerator.weight for numerator in batch.numerators] == [0]  # counts for nothing
 
 
+def test_dev_needs_no_phone_language_model(task, tmp_path, caplog):
+    """Dev has sequences of phones that it has never seen."""
+    caplog.set_level(logging.WARNING, "ligru")
+    alignments = read_table(f"scp:{task}/train_pdf.scp", INT_VECTOR)
+    sup = write_supervisions(
+        tmp_path / "sup", {id: linear(np.where(pdfs == 4, 3, pdfs)[::FACTOR]) for id, pdfs in alignments}
+    )
+    normalization = loops(True)
+    write_fst(f"{tmp_path}/normalization.fst", normalization.select(normalization.ilabel != 5))
+    (row,) = run(task, tmp_path / "nnet", small(epochs=1), sup=sup, normalization=tmp_path / "normalization.fst")
+    assert not caplog.text and np.isfinite(row["dev_loss"])
+
+
+def halved(task: Path, root: Path) -> Path:
+    """The task with every second frame of the features, and supervisions by every fourth frame of the alignments."""
+    for name in ("train", "dev"):
+        data = shutil.copytree(task / f"data-{name}", root / f"data-{name}")
+        write_table(
+            data / "feats", {id: matrix[::2] for id, matrix in read_matrices(f"scp:{task}/data-{name}/feats.scp")}
+        )
+        (data / "frame_subsampling_factor").write_text("2\n")
+        alignments = read_table(f"scp:{task}/{name}_pdf.scp", INT_VECTOR)
+        write_supervisions(root / f"{name}_sup", {id: linear(pdfs[::4]) for id, pdfs in alignments})
+    for name in ("den", "normalization"):
+        shutil.copy(task / f"{name}.fst", root)
+    return root
+
+
+def test_features_of_a_lower_frame_rate(task, tmp_path):
+    half = halved(task, tmp_path / "half")
+    run(half, tmp_path / "nnet", small(epochs=1, subsampling=4))
+    assert (tmp_path / "nnet/frame_subsampling_factor").read_text() == "4\n"
+    ark = f"ark:{tmp_path}/x.ark"
+    assert forward.main([str(tmp_path / "nnet"), f"scp:{half}/data-dev/feats.scp", ark]) == 0
+    frames = {id: len(matrix) for id, matrix in read_matrices(f"scp:{half}/data-dev/feats.scp")}
+    assert {id: len(matrix) for id, matrix in read_matrices(ark)} == {
+        id: -(-count // 2) for id, count in frames.items()
+    }
+    with pytest.raises(DataError, match="features for 2 and one of the output for 3 do not fit"):
+        run(half, tmp_path / "nnet", small(epochs=1, subsampling=3))
+
+
 def test_supervisions_of_another_tree(task, tmp_path):
-    path = tmp_path / "sup"
-    with TableWriter(f"ark,scp:{path}.ark,{path}.scp", SUPERVISION) as writer:
-        for id, supervision in read_table(f"scp:{task}/dev_sup.scp", SUPERVISION):
-            writer.write(id, dataclasses.replace(supervision, label_dim=PDFS + 1))
+    supervisions = dict(read_table(f"scp:{task}/dev_sup.scp", SUPERVISION))
+    changed = {id: dataclasses.replace(one, label_dim=PDFS + 1) for id, one in supervisions.items()}
     with pytest.raises(DataError, match="has a supervision of 13 pdfs, the model has 12: .* another tree"):
-        corpus(task, sup=f"{path}.scp").check_targets()
+        corpus(task, sup=write_supervisions(tmp_path / "sup", changed)).check_targets()
 
 
 @pytest.mark.parametrize(

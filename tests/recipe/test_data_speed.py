@@ -1,0 +1,75 @@
+"""Copies of data directories at other speeds."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from data_dirs import assert_fails_in_one_line, run, write_data_dir
+
+from local.change_speed import change_speed
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    data = write_data_dir(tmp_path / "data", {"s1-a": "ONE", "s1-b": "TWO"})
+    (data / "spk2gender").write_text("s1 f\n")
+    return data
+
+
+@pytest.mark.parametrize("factor", ["0.9", "1.1"])
+def test_length_and_pitch(factor: str) -> None:
+    tone = np.sin(2 * np.pi * 500 * np.arange(16000) / 16000)
+    changed = change_speed(tone, Fraction(factor))
+    assert len(changed) == np.ceil(16000 / float(factor))
+    spectrum = np.abs(np.fft.rfft(changed * np.hanning(len(changed))))
+    assert spectrum.argmax() * 16000 / len(changed) == pytest.approx(500 * float(factor), abs=1)
+
+
+def test_three_ways(data: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "three"
+    assert run("utils/data/perturb_data_dir_speed_3way.sh", data, wanted).returncode == 0
+    names = ["s1-a", "s1-b", *(f"sp{factor}-s1-{name}" for factor in ("0.9", "1.1") for name in "ab")]
+    table = {name: (wanted / name).read_text().splitlines() for name in ("wav.scp", "text", "utt2spk", "spk2gender")}
+    assert [line.split()[0] for line in table["wav.scp"]] == names
+    assert "sp0.9-s1-b TWO" in table["text"] and "sp1.1-s1-a sp1.1-s1" in table["utt2spk"]
+    assert table["spk2gender"] == ["s1 f", "sp0.9-s1 f", "sp1.1-s1 f"]
+    lengths = [soundfile.info(line.split()[1]).frames for line in table["wav.scp"]]
+    assert lengths == [16000, 16000, 17778, 17778, 14546, 14546]
+
+
+def test_segments_become_recordings(data: Path, tmp_path: Path) -> None:
+    (data / "segments").write_text("s1-a s1-a 0 0.5\ns1-b s1-a 0.5 -1\n")
+    assert run("utils/data/perturb_data_dir_speed.sh", "0.5", data, tmp_path / "slow").returncode == 0
+    assert not (tmp_path / "slow/segments").exists()
+    recordings = [line.split()[1] for line in (tmp_path / "slow/wav.scp").read_text().splitlines()]
+    assert [soundfile.info(path).frames for path in recordings] == [16000, 16000]
+
+
+def test_bad_input_is_one_line(data: Path, tmp_path: Path) -> None:
+    script = "utils/data/perturb_data_dir_speed.sh"
+    assert_fails_in_one_line(run(script, "9", data, tmp_path / "x"), "9 is not between 0.5 and 2")
+    assert_fails_in_one_line(run(script, "0.9", data, data), "source and destination are both")
+    (data / "s1-b.wav").write_bytes(b"")
+    assert_fails_in_one_line(run(script, "0.9", data, tmp_path / "x"), "s1-b: recording is empty")
+    assert not (tmp_path / "x/wav.scp").exists()
+
+
+def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
+    """Both recordings of an utterance take the lattice of the clean one, from all jobs of the alignment."""
+    lattices = tmp_path / "lats"
+    lattices.mkdir()
+    for name in ("final.mdl", "tree", "phones.txt"):
+        (lattices / name).write_text("")
+    (lattices / "num_jobs").write_text("2\n")
+    ark = "ark:echo s1-{}; echo '0 1 5 1.5,2,3_4'; echo '1 0,0,'; echo |"
+    for job, name in enumerate("ab", 1):
+        write = f'. ./path.sh; lattice-copy "{ark.format(name)}" "ark:|gzip -c > {lattices}/lat.{job}.gz"'
+        assert run("bash", "-c", write).returncode == 0
+    (data / "feats.scp").write_text("s1-a a.ark:1\ns1-b a.ark:2\n")
+    out = tmp_path / "both_lats"
+    assert run("local/combine_conditions.sh", data, data, lattices, tmp_path / "both", out).returncode == 0
+    read = run("bash", "-c", f'. ./path.sh; lattice-copy "ark:gunzip -c {out}/lat.1.gz |" ark,t:-')
+    ids = [line for line in read.stdout.splitlines() if "-s1-" in line]
+    assert [one.strip() for one in ids] == ["clean-s1-a", "clean-s1-b", "other-s1-a", "other-s1-b"]
