@@ -15,10 +15,11 @@ lmwt=
 word_ins_penalty=
 dir=
 strict=false
-help_message="Usage: $0 [options] <nnet-dir> <recording> ...
+help_message="Usage: $0 [options] <nnet-dir>|<model-folder> <recording> ...
 e.g.: $0 exp/ligru child1.wav child2.wav
       $0 --segan-dir exp/segan --one-speaker true exp/ligru_segan lesson*.wav
       arecord -f S16_LE -r 16000 -d 10 | $0 exp/ligru -
+<model-folder> is one that local/pack_model.sh made, on whatever machine; it says itself what the options would.
 Prints a line for each recording: its name without the ending (blanks as _; - is standard input, named stdin), and the words.
 Long recordings are cut at pauses. A recording that cannot be used is named with the reason, and the others are done. With
 --dir the files text and ctm (name, channel, start and duration in seconds, word) and everything in between are kept there.
@@ -47,6 +48,36 @@ as_meant() { case $1 in /*) echo "$1" ;; *) if [ "$here" = "$PWD" ]; then echo "
 
 nnet_dir=$(as_meant "${1%/}")
 shift
+kept=true
+if [ -n "$dir" ]; then
+  dir=$(as_meant "$dir")
+else
+  dir=$(mktemp -d)
+  kept=false
+  trap '$kept || rm -rf "$dir"' EXIT
+fi
+mfcc_config=conf/mfcc.conf
+gmm_settings=(--config conf/decode.conf)
+network_settings=(--config conf/decode_nnet.conf)
+if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
+  described=$(python3 -m local.model_folder check "$nnet_dir") || exit 1
+  model=$dir/model # a name without blanks, as the scripts need it
+  mkdir -p "$dir"
+  ln -sfn "$(realpath "$nnet_dir")" "$model"
+  {
+    read -r packed_lmwt packed_penalty
+    read -ra gmm_settings
+    read -ra network_settings
+  } <<<"$described"
+  nnet_dir=$model/nnet
+  gmm_dir=$model/gmm
+  graph_dir=$model/graph
+  mfcc_config=$model/mfcc.conf
+  if [ -d "$model/segan" ]; then segan_dir=$model/segan; fi
+  if [ -d "$model/encoder" ]; then encoder=${encoder:-$model/encoder}; fi
+  lmwt=${lmwt:-$packed_lmwt}
+  word_ins_penalty=${word_ins_penalty:-$packed_penalty}
+fi
 gmm_dir=$([ -n "$gmm_dir" ] && as_meant "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
 graph_dir=$([ -n "$graph_dir" ] && as_meant "$graph_dir" || echo "$gmm_dir/graph")
 if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
@@ -62,23 +93,17 @@ for stream in "${streams[@]}"; do
     fail "the encoder $name of $nnet_dir does not lie in $folder any more: say where it is, by --encoder DIR"
   fi
 done
+missing=()
 for file in "$nnet_dir/final.pt" "${models[@]}" "$graph_dir"/{HCLG.fst,words.txt}; do
-  [ -s "$file" ] || fail "$file is missing or empty"
+  [ -s "$file" ] || missing+=("$file")
 done
+if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
 require_one_tree "$graph_dir" "${models[@]}"
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
-kept=true
-if [ -n "$dir" ]; then
-  dir=$(as_meant "$dir")
-else
-  dir=$(mktemp -d)
-  kept=false
-  trap '$kept || rm -rf "$dir"' EXIT
-fi
 data=$dir/data
 mkdir -p "$data" "$dir/log"
 # shellcheck source=utils/data_tables.sh
@@ -116,9 +141,9 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
       # the decoding directory of the first pass lies beside links to its model
       mkdir -p "$dir/gmm"
       ln -sf "$(realpath "$gmm_dir")"/{final.*,*_opts,tree} "$dir/gmm/"
-      steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" "$data" "$dir/log" "$dir/mfcc"
+      steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" --mfcc-config "$mfcc_config" "$data" "$dir/log" "$dir/mfcc"
       steps/compute_cmvn_stats.sh "$data" "$dir/log" "$dir/mfcc"
-      steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" --config conf/decode.conf --skip-scoring true \
+      steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" "${gmm_settings[@]}" --skip-scoring true \
         "$graph_dir" "$data" "$dir/gmm/decode_transcribe"
       steps/make_fmllr_feats.sh --cmd "$cmd" --nj "$nj" --transform-dir "$dir/gmm/decode_transcribe" \
         "$features" "$data" "$dir/gmm" "$dir/log" "$dir/fmllr"
@@ -130,7 +155,7 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
     steps/compute_cmvn_stats.sh "$features" "$dir/log"
     data_dirs+=("$features")
   done
-  steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" --config conf/decode_nnet.conf --use-gpu "$use_gpu" --skip-scoring true \
+  steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" "${network_settings[@]}" --use-gpu "$use_gpu" --skip-scoring true \
     "$graph_dir" "$(IFS=, && echo "${data_dirs[*]}")" "$nnet_dir" "$dir/decode"
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import io
+import json
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -341,6 +342,28 @@ def test_transcribe(recipe, spoken):
     ctm = [line.split() for line in (recipe.directory / "work/ctm").read_text().splitlines()]
     assert [[line[0], line[4]] for line in ctm] == [[name, word] for name, *rest in words for word in rest]
     assert all(float(line[2]) >= 0 and float(line[3]) > 0 for line in ctm)
+
+
+def test_transcribe_by_a_packed_model(recipe, spoken, tmp_path):
+    """The folder has all that is needed: the words are the same where nothing else of the training is."""
+    recipe("local/pack_model.sh", "--gmm-dir", "gmm", "--graph-dir", "graph", "--corpus", "tiny", "ligru", "packed")
+    model = shutil.move(recipe.directory / "packed", tmp_path / "a model")
+    assert json.loads((model / "model.json").read_text())["corpus"] == "tiny"
+    link_recipe(tmp_path)
+    done = subprocess.run(
+        ["local/transcribe.sh", "--use-gpu", "false", "--one-speaker", "true", "a model"]
+        + [str(recipe.directory / f"{name}.wav") for name in ("s1-00", "s1-01")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == spoken, done.stderr
+    shutil.copytree(model, tmp_path / "cut")
+    for name in ("graph/HCLG.fst", "nnet/final.pt"):
+        (tmp_path / "cut" / name).unlink()
+    done = subprocess.run(["local/transcribe.sh", "cut", "x.wav"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "graph/HCLG.fst is missing; nnet/final.pt is missing" in done.stderr
 
 
 def test_transcribe_enhanced(recipe, spoken):

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Packs a trained system into a folder with all that recognition needs (local/model_folder.py says what lies where).
+set -euo pipefail
+
+gmm_dir=
+graph_dir=
+segan_dir=
+encoder=
+encoder_files=true
+corpus=
+licence="not stated"
+lmwt=
+word_ins_penalty=
+help_message="Usage: $0 [options] <nnet-dir> <model-folder>
+e.g.: $0 exp/ligru children
+      $0 --segan-dir exp/segan --licence CC-BY-4.0 exp/ligru_segan children
+The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
+  --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
+  --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
+  --segan-dir DIR       recordings are enhanced with this SEGAN first
+  --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
+  --encoder-files BOOL  pack the encoder too; otherwise its name and hash, and --encoder says where it is (true)
+  --corpus NAME         that it was trained on (what run.sh ran);  --licence TEXT  of the model ($licence)
+  --lmwt N              language-model weight;  --word-ins-penalty F  (those that were best on dev, or 10 and 0.0)"
+
+# shellcheck disable=SC1091
+. ./path.sh
+# shellcheck source=utils/parse_options.sh
+. utils/parse_options.sh
+if [ $# -ne 2 ]; then usage_error; fi
+fail() { echo "$0: $1" >&2; exit 1; }
+
+nnet_dir=${1%/}
+model=${2%/}
+exp=$(dirname "$nnet_dir")
+gmm_dir=${gmm_dir:-$exp/tri3b}
+graph_dir=${graph_dir:-$gmm_dir/graph}
+corpus=${corpus:-$(cat "$exp/.corpus" 2>/dev/null || echo "not stated")}
+tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
+lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
+word_ins_penalty=${word_ins_penalty:-$(cat "$tuned/wip" 2>/dev/null || echo 0.0)}
+if [ -e "$model" ] && [ ! -f "$model/model.json" ]; then fail "$model is there already, and is no packed model"; fi
+if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
+  fail "$nnet_dir is a chain model, which local/transcribe.sh does not know yet"
+fi
+
+# What is copied: pairs of a file and its name in the folder. What may be left out comes after a "?".
+files=()
+take() {
+  local from=$1 to=$2 name
+  shift 2
+  for name in "$@"; do
+    if [ "${name#\?}" = "$name" ] || [ -f "$from/${name#\?}" ]; then files+=("$from/${name#\?}" "$to/${name#\?}"); fi
+  done
+}
+take conf . mfcc.conf
+take "$nnet_dir" nnet final.pt final.mdl ali_train_pdf.counts cmvn_opts streams
+take "$graph_dir" graph HCLG.fst words.txt phones/{silence.csl,word_boundary.int} '?num_pdfs'
+if [ -f "$graph_dir/phones.txt" ]; then take "$graph_dir" graph phones.txt; else take "$nnet_dir" graph phones.txt; fi
+models=("$nnet_dir/final.mdl")
+# A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
+mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null)
+for stream in "${streams[@]}"; do
+  read -r _ _ name _ folder <<<"$stream"
+  if [ "$name" = - ]; then
+    take "$gmm_dir" gmm final.mdl tree '?'{final.alimdl,final.mat,cmvn_opts,splice_opts,delta_opts}
+    models+=("$gmm_dir/final.mdl")
+  elif $encoder_files; then
+    encoder=${encoder:-$folder}
+    take "$encoder" encoder model.bin
+    for file in "$encoder"/*; do
+      if [ "$(basename "$file")" != model.bin ]; then take "$encoder" encoder "$(basename "$file")"; fi
+    done
+  fi
+done
+if [ -n "$segan_dir" ]; then
+  take "$segan_dir" segan config.json generator.index generator.data-00000-of-00001
+fi
+missing=()
+for ((i = 0; i < ${#files[@]}; i += 2)); do
+  # options may be none
+  if [ ! -s "${files[i]}" ] && ! [[ ${files[i]} == *_opts && -f ${files[i]} ]]; then missing+=("${files[i]}"); fi
+done
+if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
+# shellcheck source=steps/common_trees.sh
+. steps/common_trees.sh
+require_one_tree "$graph_dir" "${models[@]}"
+
+# settings <file> <name> ...: numbers of a configuration of decoding.
+# shellcheck disable=SC1090
+settings() { (. "$1" && shift && for name in "$@"; do echo -n "${!name} "; done); }
+gmm=$(settings conf/decode.conf max_active beam lattice_beam)
+network=$(settings conf/decode_nnet.conf max_active beam lattice_beam prior_scale)
+
+unfinished=$model.tmp$$
+trap 'rm -rf "$unfinished"' EXIT
+for ((i = 0; i < ${#files[@]}; i += 2)); do
+  mkdir -p "$(dirname "$unfinished/${files[i + 1]}")"
+  cp -L "${files[i]}" "$unfinished/${files[i + 1]}"
+done
+# The network is decoded with the transition model alone.
+copy-transition-model "$nnet_dir/final.mdl" "$unfinished/nnet/final.mdl" 2>/dev/null
+# The encoder lies in the folder, not where it lay in the training.
+awk '$3 != "-" { $0 = $1 " " $2 " " $3 " " $4 " encoder" } 1' "$nnet_dir/streams" >"$unfinished/nnet/streams"
+read -r _ _ _ prior_scale <<<"$network"
+python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$unfinished/nnet/network.onnx" >/dev/null
+python3 -m local.model_folder describe --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
+  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
+chmod -R u+w "$unfinished"
+rm -rf "$model"
+mv "$unfinished" "$model"
+echo "$0: $model: $(du -shL "$model" | cut -f 1), $nnet_dir with all that it needs"
