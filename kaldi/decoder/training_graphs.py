@@ -1,4 +1,4 @@
-"""Training graphs: HCLG of one transcript (Kaldi: decoder/training-graph-compiler.h)."""
+"""Training graphs: HCLG of one transcript or grammar (Kaldi: decoder/training-graph-compiler.h)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,16 @@ class TrainGraphCompiler:
         self.self_loop_scale, self.remove_epsilons = self_loop_scale, remove_epsilons
 
     def compile(self, transcripts: list[np.ndarray]) -> list[Fst | None]:
-        """The graph over transition-ids and words of each transcript; None if the lexicon lacks a word.
+        """The graph over transition-ids and words of each transcript; None if the lexicon lacks a word."""
+        return self._compile([kaldifst.make_linear_acceptor(words.tolist()) for words in transcripts])
 
-        The tree answers for the contexts of all transcripts at once, which is much faster than one by one.
-        """
-        found = [self._in_context(words) for words in transcripts]
+    def compile_grammars(self, grammars: list[Fst]) -> list[Fst | None]:
+        """The graph over transition-ids and words of each grammar; None if the lexicon has words for no sentence."""
+        return self._compile([to_native(grammar) for grammar in grammars])
+
+    def _compile(self, grammars: list[kaldifst.StdVectorFst]) -> list[Fst | None]:
+        """The tree answers for the contexts of all grammars at once, which is much faster than one by one."""
+        found = [self._in_context(grammar) for grammar in grammars]
         self.hmms.add(
             [
                 context
@@ -48,9 +53,9 @@ class TrainGraphCompiler:
         )
         return [self._expand(*item) if item else None for item in found]
 
-    def _in_context(self, words: np.ndarray) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:
+    def _in_context(self, grammar: kaldifst.StdVectorFst) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:
         """The transducer from phones in context to the words, and the list of its contexts."""
-        phones = kaldifst.compose(self.lexicon, kaldifst.make_linear_acceptor(words.tolist()))
+        phones = kaldifst.compose(self.lexicon, grammar)
         if phones.num_states == 0:
             return None
         fst, contexts = kaldifst.compose_context(self.symbols, self.tree.width, self.tree.central, phones)

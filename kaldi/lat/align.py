@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,8 +45,19 @@ class Pending(NamedTuple):
     words: tuple[int, ...]
 
 
+class Output(NamedTuple):
+    """An arc of the result, its word and transition-ids, and what is pending behind it."""
+
+    word: int
+    ids: tuple[int, ...]
+    rest: Any
+
+
 class Aligner:
     """Aligns one lattice. `silence_label` and `partial_label` are the words of arcs that have none."""
+
+    nothing: Any = Pending((), ())  # what is pending at the start and at the end
+    keeps_unlabelled = True  # whether arcs without a word stay arcs, rather than join those behind them
 
     def __init__(self, info: WordBoundaries, silence_label: int = 0, partial_label: int = 0):
         self.info, self.silence_label, self.partial_label = info, silence_label, partial_label
@@ -85,8 +96,17 @@ class Aligner:
             i += 1
         return self._phone_end(ids, i) if 0 <= i < len(ids) else -1
 
-    def finished(self, pending: Pending) -> tuple[int, int, Pending] | None:
-        """(word, number of transition-ids, what is left) when a word or silence is complete."""
+    def read(self, pending: Any, ids: tuple[int, ...], word: int) -> Any:
+        """What is pending after some transition-ids and a word (0: none)."""
+        return Pending(pending.ids + ids, (*pending.words, word) if word else pending.words)
+
+    def outputs(self, pending: Any) -> tuple[list[Output], Any]:
+        """The arcs that can be put out, and what is pending if one reads on instead (None: one must not)."""
+        word = self._finished(pending)
+        return ([word], None) if word else ([], pending)
+
+    def _finished(self, pending: Pending) -> Output | None:
+        """The word or silence that is complete."""
         ids, words = pending
         if not ids:
             return None
@@ -95,12 +115,12 @@ class Aligner:
         if kind == "nonword":
             end = self._phone_end(ids, 0)
             if end >= 0:
-                return self.silence_label, end, Pending(ids[end:], words)
+                return Output(self.silence_label, ids[:end], Pending(ids[end:], words))
         elif words and kind == "begin":
             end = self._word_end(ids)
         elif words and kind == "singleton":
             end = self._phone_end(ids, 0)
-        return (words[0], end, Pending(ids[end:], words[1:])) if end >= 0 else None
+        return Output(words[0], ids[:end], Pending(ids[end:], words[1:])) if end >= 0 else None
 
     def _complete_at_end(self, ids: tuple[int, ...]) -> bool:
         """Whether the last transition-id ends a phone."""
@@ -109,25 +129,25 @@ class Aligner:
             i -= 1
         return self.info.leaves[ids[i]]
 
-    def forced(self, pending: Pending) -> tuple[int, Pending]:
-        """At the end of the utterance: the word for all that is pending, and the words that are left."""
+    def forced(self, pending: Any) -> list[Output]:
+        """At the end of the utterance: an arc for all that is pending."""
         ids, words = pending
         if not ids:
             self._complain("words at the end of an utterance have no transition-ids, and are discarded")
-            return 0, Pending((), ())
+            return [Output(0, (), self.nothing)]
         kinds = self.info.kind[ids[0]], self.info.kind[ids[-1]]
         whole = self._complete_at_end(ids)
         if words:
             one_phone = kinds[0] == "singleton" and self.info.phone[ids[0]] == self.info.phone[ids[-1]]
             if not (whole and (one_phone or kinds == ("begin", "end"))):
                 self._complain("an invalid word at the end of an utterance (was the end of the graph not reached?)")
-            return words[0], Pending((), words[1:])
+            return [Output(words[0], ids, Pending((), words[1:]))]
         if kinds[0] == "nonword":
             if not whole or self.info.phone[ids[0]] != self.info.phone[ids[-1]]:
                 self._complain("a silence at the end of an utterance does not reach its end")
-            return self.silence_label, Pending((), ())
+            return [Output(self.silence_label, ids, self.nothing)]
         self._complain("a partial word at the end of an utterance")
-        return self.partial_label, Pending((), ())
+        return [Output(self.partial_label, ids, self.nothing)]
 
     def align(self, lattice: Lattice, max_states: int = 0) -> Lattice:
         """The aligned lattice; `ok` tells whether all was as expected. With more than max_states states (if positive)
@@ -136,12 +156,17 @@ class Aligner:
         return _without_epsilons(graph) if graph else _build([], [])
 
 
-class Expanded(NamedTuple):
-    """States (input state, pending): epsilon moves (target, graph, acoustic), arcs (word, ids, target), finals."""
+Weight = tuple[float, float]  # graph and acoustic cost
+Ids = tuple[int, ...]
 
-    moves: list[list[tuple[int, float, float]]]
-    arcs: list[list[tuple[int, tuple[int, ...], int]]]
-    finals: dict[int, tuple[float, float]]
+
+class Expanded(NamedTuple):
+    """States (input state, pending): epsilon moves (target, weight, transition-ids), arcs (word, transition-ids,
+    target), finals."""
+
+    moves: list[list[tuple[int, Weight, Ids]]]
+    arcs: list[list[tuple[int, Ids, int]]]
+    finals: set[int]
 
 
 def _expand(aligner: Aligner, lattice: Lattice, max_states: int) -> Expanded | None:
@@ -151,11 +176,12 @@ def _expand(aligner: Aligner, lattice: Lattice, max_states: int) -> Expanded | N
     end = lattice.num_states
     offsets, words, targets = lattice.offsets.tolist(), lattice.words.tolist(), lattice.targets.tolist()
     weights, final_weights = lattice.weights.tolist(), lattice.final_weights.tolist()
-    number = {(0, Pending((), ())): 0}
-    todo = [(0, Pending((), ()))]
-    graph = Expanded([[]], [[]], {})
+    start = (0, aligner.nothing)
+    number: dict[tuple[int, Any], int] = {start: 0}
+    todo = [start]
+    graph = Expanded([[]], [[]], set())
 
-    def state(key: tuple[int, Pending]) -> int:
+    def state(key: tuple[int, Any]) -> int:
         if key not in number:
             number[key] = len(number)
             todo.append(key)
@@ -170,77 +196,76 @@ def _expand(aligner: Aligner, lattice: Lattice, max_states: int) -> Expanded | N
             return None
         source, pending = todo.pop()
         here = number[source, pending]
-        output = aligner.finished(pending)
-        if output:
-            word, length, rest = output
-            graph.arcs[here].append((word, pending.ids[:length], state((source, rest))))
-        elif source == end and pending == ((), ()):
-            graph.finals[here] = (0.0, 0.0)
-        elif source == end:
-            word, rest = aligner.forced(pending)
-            if word or pending.ids:
-                graph.arcs[here].append((word, pending.ids, state((source, rest))))
-            else:
-                graph.moves[here].append((state((source, rest)), 0.0, 0.0))
-        else:
+        outputs, pending_on = aligner.outputs(pending)
+        if source == end:
+            if pending == aligner.nothing:
+                graph.finals.add(here)
+            elif not outputs:
+                outputs = aligner.forced(pending)
+        elif pending_on is not None:
             for arc in range(offsets[source], offsets[source + 1]):
-                heard = (words[arc],) if words[arc] else ()
-                passed = Pending(pending.ids + tuple(lattice.strings[arc].tolist()), pending.words + heard)
-                graph.moves[here].append((state((targets[arc], passed)), *weights[arc]))
-            if final_weights[source][0] + final_weights[source][1] < np.inf:
-                passed = Pending(pending.ids + tuple(lattice.final_strings[source].tolist()), pending.words)
-                graph.moves[here].append((state((end, passed)), *final_weights[source]))
+                passed = aligner.read(pending_on, tuple(lattice.strings[arc].tolist()), words[arc])
+                graph.moves[here].append((state((targets[arc], passed)), (weights[arc][0], weights[arc][1]), ()))
+            graph_cost, acoustic_cost = final_weights[source]
+            if graph_cost + acoustic_cost < np.inf:
+                passed = aligner.read(pending_on, tuple(lattice.final_strings[source].tolist()), 0)
+                graph.moves[here].append((state((end, passed)), (graph_cost, acoustic_cost), ()))
+        for word, ids, rest in outputs:
+            target = state((source, rest))
+            if word or (ids and aligner.keeps_unlabelled):
+                graph.arcs[here].append((word, ids, target))
+            else:
+                graph.moves[here].append((target, (0.0, 0.0), ids))
     return graph
 
 
 def _without_epsilons(graph: Expanded) -> Lattice:
-    """Replace the epsilon moves by their best weights: the result has only arcs with transition-ids."""
+    """Replace the epsilon moves by their best weights: the result has only arcs that are put out."""
     number, order = {0: 0}, [0]
-    finals: list[tuple[float, float]] = []
-    arcs: list[dict[tuple[int, tuple[int, ...], int], tuple[float, float]]] = []
+    finals: list[tuple[Weight, Ids]] = []
+    arcs: list[dict[tuple[int, Ids, int], Weight]] = []
     while len(arcs) < len(order):
         reached = _closure(graph, order[len(arcs)])
-        leaving: dict[tuple[int, tuple[int, ...], int], tuple[float, float]] = {}
-        ending = (np.inf, np.inf)
-        for state, weight in reached.items():
+        leaving: dict[tuple[int, Ids, int], Weight] = {}
+        ending: tuple[Weight, Ids] = ((np.inf, np.inf), ())
+        for state, (weight, before) in reached.items():
             if state in graph.finals:
-                ending = min(ending, weight, key=_order)
+                ending = min(ending, (weight, before), key=lambda way: _order(way[0]))
             for word, ids, target in graph.arcs[state]:
                 if target not in number:
                     number[target] = len(order)
                     order.append(target)
-                key = (word, ids, number[target])
+                key = (word, before + ids, number[target])
                 leaving[key] = min(leaving.get(key, weight), weight, key=_order)
         arcs.append(leaving)
         finals.append(ending)
     return _build(arcs, finals).connected()
 
 
-def _order(weight: tuple[float, float]) -> tuple[float, float]:
+def _order(weight: Weight) -> Weight:
     return weight[0] + weight[1], weight[0]
 
 
-def _closure(graph: Expanded, start: int) -> dict[int, tuple[float, float]]:
-    """The states that epsilon moves reach from a state, with the weights of the best ways."""
-    best = {start: (0.0, 0.0)}
+def _closure(graph: Expanded, start: int) -> dict[int, tuple[Weight, Ids]]:
+    """The states that epsilon moves reach from a state, with the weights and transition-ids of the best ways."""
+    best: dict[int, tuple[Weight, Ids]] = {start: ((0.0, 0.0), ())}
     stack = [start]
     while stack:
         state = stack.pop()
-        for target, graph_cost, acoustic_cost in graph.moves[state]:
-            weight = (best[state][0] + graph_cost, best[state][1] + acoustic_cost)
-            if target not in best or _order(weight) < _order(best[target]):
-                best[target] = weight
+        (graph_cost, acoustic_cost), before = best[state]
+        for target, step, ids in graph.moves[state]:
+            weight = (graph_cost + step[0], acoustic_cost + step[1])
+            if target not in best or _order(weight) < _order(best[target][0]):
+                best[target] = weight, before + ids
                 stack.append(target)
     return best
 
 
-def _build(
-    arcs: list[dict[tuple[int, tuple[int, ...], int], tuple[float, float]]], finals: list[tuple[float, float]]
-) -> Lattice:
+def _build(arcs: list[dict[tuple[int, Ids, int], Weight]], finals: list[tuple[Weight, Ids]]) -> Lattice:
     counts = [len(leaving) for leaving in arcs]
     keys = [key for leaving in arcs for key in leaving]
     weights = [weight for leaving in arcs for weight in leaving.values()]
-    final_weights = np.array(finals, np.float32).reshape(-1, 2)
+    final_weights = np.array([weight for weight, _ in finals], np.float32).reshape(-1, 2)
     final_weights[~np.isfinite(final_weights).all(axis=1)] = INF
     return Lattice(
         0,
@@ -248,9 +273,7 @@ def _build(
         np.array([k[0] for k in keys], np.int32),
         np.array([k[2] for k in keys], np.int32),
         np.array(weights, np.float32).reshape(-1, 2),
-        Strings.of_lengths(
-            np.array([len(k[1]) for k in keys], np.int64), np.array([i for k in keys for i in k[1]], np.int32)
-        ),
+        Strings.of_lists([k[1] for k in keys]),
         final_weights,
-        Strings(np.zeros(len(finals) + 1), np.zeros(0)),
+        Strings.of_lists([ids for _, ids in finals]),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaldi.hmm.transition_model import TransitionModel
-from kaldi.lat.align import Aligner, Pending
+from kaldi.lat.align import Aligner, Output, Pending, WordBoundaries
 from kaldi.lat.lattice import Lattice, Strings, expanded, transition_ids
 
 
@@ -23,43 +23,40 @@ def phone_labelled(lattice: Lattice, model: TransitionModel, replace_words: bool
     else:
         words = lattice.words
         strings = Strings.of_lengths((phones > 0).astype(np.int64), phones[phones > 0])
-    return Lattice(
-        lattice.start,
-        lattice.offsets,
-        words,
-        lattice.targets,
-        lattice.weights,
-        strings,
-        lattice.final_weights,
-        lattice.final_strings,
-    )
+    return lattice.with_labels(words, strings, lattice.final_strings)
 
 
 class PhoneAligner(Aligner):
-    """Aligns a lattice with its phones: one arc a phone, with exactly its transition-ids and the phone as its word."""
+    """Aligns a lattice with its phones: one arc a phone, with exactly its transition-ids.
 
-    def finished(self, pending: Pending) -> tuple[int, int, Pending] | None:
-        end = self._phone_end(pending.ids, 0) if pending.ids else -1
-        return (self.info.phone[pending.ids[0]], end, Pending(pending.ids[end:], ())) if end >= 0 else None
+    The phone becomes the word of the arc; with `keep_words`, the words of the lattice stay, each on the arc of the
+    phone that follows it, and where two wait on an arc of its own. `keeps_unlabelled`: see Aligner.
+    """
 
-    def forced(self, pending: Pending) -> tuple[int, Pending]:
-        ids = pending.ids
+    def __init__(self, info: WordBoundaries, keep_words: bool = False, keeps_unlabelled: bool = False):
+        super().__init__(info)
+        self.keep_words, self.keeps_unlabelled = keep_words, keeps_unlabelled
+
+    def read(self, pending: Pending, ids: tuple[int, ...], word: int) -> Pending:
+        return super().read(pending, ids, word if self.keep_words else 0)
+
+    def _finished(self, pending: Pending) -> Output | None:
+        ids, words = pending
+        end = self._phone_end(ids, 0) if ids else -1
+        if end >= 0:
+            return self._with_word(ids[:end], Pending(ids[end:], words))
+        return Output(words[0], (), Pending(ids, words[1:])) if len(words) > 1 else None
+
+    def _with_word(self, ids: tuple[int, ...], rest: Pending) -> Output:
+        """The arc of a phone."""
+        if not self.keep_words:
+            return Output(self.info.phone[ids[0]], ids, rest)
+        return Output(rest.words[0] if rest.words else 0, ids, Pending(rest.ids, rest.words[1:]))
+
+    def forced(self, pending: Pending) -> list[Output]:
+        ids, words = pending
         if not ids:
-            return 0, Pending((), ())
+            return [Output(words[0], (), Pending((), words[1:]))]
         if not self._complete_at_end(ids) or self.info.phone[ids[0]] != self.info.phone[ids[-1]]:
             self._complain("a phone at the end of an utterance is not complete (was the end of the graph not reached?)")
-        return self.info.phone[ids[0]], Pending((), ())
-
-    def align(self, lattice: Lattice, max_states: int = 0) -> Lattice:
-        """The aligned lattice; `ok` tells whether all was as expected. The words of the lattice are left out."""
-        without_words = Lattice(
-            lattice.start,
-            lattice.offsets,
-            np.zeros_like(lattice.words),
-            lattice.targets,
-            lattice.weights,
-            lattice.strings,
-            lattice.final_weights,
-            lattice.final_strings,
-        )
-        return super().align(without_words, max_states)
+        return [self._with_word(ids, Pending((), words))]

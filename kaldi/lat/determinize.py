@@ -82,16 +82,7 @@ def with_phones(lattice: Lattice, model: TransitionModel) -> tuple[Lattice, int]
     labels[has_label] = phones[lattice.strings.labels]
     labels[: lattice.offsets[1]] = 0  # as Kaldi does: not on the arcs out of the start state
     labels += lattice.words.astype(np.int64) * base
-    return Lattice(
-        0,
-        lattice.offsets,
-        labels.astype(np.int32),
-        lattice.targets,
-        lattice.weights,
-        lattice.strings,
-        lattice.final_weights,
-        lattice.final_strings,
-    ), base
+    return lattice.with_labels(labels.astype(np.int32), lattice.strings, lattice.final_strings), base
 
 
 def phone_determinized(

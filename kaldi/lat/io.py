@@ -106,7 +106,7 @@ def _read_binary(reader: Reader) -> Lattice:
             weights,
             Strings.of_lengths(labels != 0, labels[labels != 0]),
             final_weights,
-            Strings(np.zeros(states + 1), np.zeros(0)),
+            Strings.none(states),
         )
     if (
         states
@@ -247,15 +247,9 @@ def _read_text(reader: Reader) -> Lattice:
         np.array([arc[2] for arc in arcs], np.int32),
         np.array([arc[1] for arc in arcs], np.int32),
         np.array([arc[3:5] for arc in arcs], np.float32).reshape(-1, 2),
-        _strings([arc[5] for arc in arcs]),
+        Strings.of_lists([arc[5] for arc in arcs]),
         final_weights,
-        _strings(final_strings),
-    )
-
-
-def _strings(sequences: list[list[int]]) -> Strings:
-    return Strings.of_lengths(
-        np.array([len(s) for s in sequences], np.int64), np.array([label for s in sequences for label in s], np.int32)
+        Strings.of_lists(final_strings),
     )
 
 

@@ -7,6 +7,7 @@ the second form has strings of at most one transition-id, and arcs without a wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,18 @@ class Strings:
     @classmethod
     def of_lengths(cls, lengths: np.ndarray, labels: np.ndarray) -> Strings:
         return cls(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), labels)
+
+    @classmethod
+    def of_lists(cls, sequences: Sequence[Sequence[int]]) -> Strings:
+        return cls.of_lengths(
+            np.array([len(sequence) for sequence in sequences], np.int64),
+            np.array([label for sequence in sequences for label in sequence], np.int32),
+        )
+
+    @classmethod
+    def none(cls, count: int) -> Strings:
+        """That many empty sequences."""
+        return cls(np.zeros(count + 1), np.zeros(0))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -93,6 +106,31 @@ class Lattice:
             np.asarray(final_weights, np.float32),
             self.final_strings,
         )
+
+    def with_labels(self, words: np.ndarray, strings: Strings, final_strings: Strings) -> Lattice:
+        """The same lattice with other words and other strings."""
+        return Lattice(
+            self.start, self.offsets, words, self.targets, self.weights, strings, self.final_weights, final_strings
+        )
+
+    def with_targets(self, targets: np.ndarray) -> Lattice:
+        """The same lattice with arcs that lead to other states."""
+        return Lattice(
+            self.start,
+            self.offsets,
+            self.words,
+            targets,
+            self.weights,
+            self.strings,
+            self.final_weights,
+            self.final_strings,
+        )
+
+    def on_words(self) -> Lattice:
+        """The lattice with its words in the place of transition-ids too."""
+        has_word = self.words != 0
+        strings = Strings.of_lengths(has_word, self.words[has_word])
+        return self.with_labels(self.words, strings, Strings.none(self.num_states))
 
     def scaled(self, scale: np.ndarray) -> Lattice:
         """The lattice with (graph, acoustic) multiplied by scale [2, 2]; the states that are not final stay so."""
@@ -266,7 +304,38 @@ def linear_lattice(words: np.ndarray, alignment: np.ndarray, graph_cost: float, 
         np.zeros((count, 2), np.float32),
         Strings.of_lengths(lengths, alignment),
         final_weights,
-        Strings(np.zeros(count + 2), np.zeros(0)),
+        Strings.none(count + 1),
+    )
+
+
+def union(lattices: Sequence[Lattice]) -> Lattice:
+    """The paths of all lattices: a new start state leads to theirs."""
+    counts = [lattice.num_states for lattice in lattices]
+    firsts = 1 + np.cumsum([0, *counts])[:-1]
+    starts = [first + lattice.start for first, lattice in zip(firsts.tolist(), lattices, strict=True)]
+
+    def joined(at_start: np.ndarray, name: str) -> np.ndarray:
+        return np.concatenate([at_start, *(getattr(lattice, name) for lattice in lattices)])
+
+    def joined_strings(at_start: int, name: str) -> Strings:
+        strings = [getattr(lattice, name) for lattice in lattices]
+        lengths = [np.zeros(at_start, np.int64), *(each.lengths for each in strings)]
+        return Strings.of_lengths(
+            np.concatenate(lengths), np.concatenate([np.zeros(0, np.int32), *(each.labels for each in strings)])
+        )
+
+    count = len(lattices)
+    arcs = [np.diff(lattice.offsets) for lattice in lattices]
+    targets = [lattice.targets + first for lattice, first in zip(lattices, firsts, strict=True)]
+    return Lattice(
+        0,
+        np.concatenate([[0], np.cumsum(np.concatenate([[count], *arcs]), dtype=np.int64)]),
+        joined(np.zeros(count, np.int32), "words"),
+        np.concatenate([np.array(starts, np.int32), *targets]).astype(np.int32),
+        joined(np.zeros((count, 2), np.float32), "weights"),
+        joined_strings(count, "strings"),
+        joined(np.full((1, 2), INF, np.float32), "final_weights"),
+        joined_strings(1, "final_strings"),
     )
 
 
@@ -339,7 +408,7 @@ def expanded(lattice: Lattice) -> Lattice:
         weights[order].astype(np.float32),
         Strings.of_lengths(has_label[order], labels[order][has_label[order]]),
         final_weights,
-        Strings(np.zeros(states + 1), np.zeros(0)),
+        Strings.none(states),
     )
 
 

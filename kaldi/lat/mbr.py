@@ -18,26 +18,35 @@ class MinimumBayesRisk:
 
     words: the best words; risk: their expected number of errors; one_best_times: (begin, end) in frames of each word;
     confidences: the posterior of each word; sausage: for each position the (word, posterior) pairs, most likely
-    first; sausage_times: (begin, end) of each position.
+    first; sausage_times: (begin, end) of each position. Decoding starts from `words`, or from the best path; without
+    `decode_mbr` it stays there.
     """
 
-    def __init__(self, lattice: Lattice, decode_mbr: bool = True, print_silence: bool = False):
+    def __init__(
+        self,
+        lattice: Lattice,
+        decode_mbr: bool = True,
+        print_silence: bool = False,
+        words: np.ndarray | None = None,
+    ):
         lattice = lattice.connected()
         at = lattice.final_states
         count = lattice.num_states
         final_times = lattice.state_times[at] + lattice.final_strings.lengths[at]
         self._times = np.append(lattice.state_times, final_times.max(initial=0)).astype(np.float64)
-        self._vocabulary = np.union1d([0], lattice.words)
+        if words is None:
+            best = lattice.best_path()
+            words = best.words if best else np.zeros(0, np.int32)
+        self._vocabulary = np.union1d(np.append(words, 0), lattice.words)
         self._sources = np.concatenate([lattice.sources, at]).astype(np.int64)
         self._targets = np.concatenate([lattice.targets, np.full(len(at), count)]).astype(np.int64)
-        words = np.concatenate([lattice.words, np.zeros(len(at), np.int64)])
-        self._words = np.searchsorted(self._vocabulary, words).astype(np.int64)
+        labels = np.concatenate([lattice.words, np.zeros(len(at), np.int64)])
+        self._words = np.searchsorted(self._vocabulary, labels).astype(np.int64)
         self._scores = -np.concatenate(
             [lattice.weights.sum(axis=1, dtype=np.float64), lattice.final_weights[at].sum(axis=1, dtype=np.float64)]
         )
         self._entering = np.argsort(self._targets, kind="stable").astype(np.int64)
-        best = lattice.best_path()
-        self._reference = np.searchsorted(self._vocabulary, best.words if best else [])
+        self._reference = np.searchsorted(self._vocabulary, words)
         self._decode(decode_mbr, print_silence)
 
     def _decode(self, decode_mbr: bool, print_silence: bool) -> None:

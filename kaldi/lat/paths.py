@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from heapq import heappop, heappush
 
 import numpy as np
 
 from kaldi.hmm.posterior import Posterior
-from kaldi.lat.lattice import INF, Lattice, ranges
+from kaldi.lat.lattice import INF, Lattice, Path, ranges
 
 
 def backward_costs(lattice: Lattice) -> np.ndarray:
@@ -119,3 +120,82 @@ def with_acoustic_scores(lattice: Lattice, scores: np.ndarray) -> Lattice:
     weights[:, 1] += added[: len(lattice.words)]
     final_weights[:, 1] += added[len(lattice.words) :]
     return lattice.with_weights(weights, final_weights)
+
+
+def best_paths(lattice: Lattice, count: int) -> list[Path]:
+    """The paths of least cost of a sorted, connected lattice, the best one first; at most `count`."""
+    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
+    ends = lattice.final_weights.sum(axis=1, dtype=np.float64).tolist()
+    ahead = backward_costs(lattice).tolist()
+    visits = [0] * lattice.num_states
+    found: list[Path] = []
+    # (cost of the best path that begins so, order of arrival, cost so far, state, end here?, arcs so far, last first)
+    heap: list[tuple[float, int, float, int, bool, tuple | None]] = [(ahead[0], 0, 0.0, 0, False, None)]
+    arrived = 0
+    while heap and len(found) < count:
+        _, _, cost, state, ended, chain = heappop(heap)
+        if ended:
+            arcs = []
+            while chain:
+                arc, chain = chain
+                arcs.append(arc)
+            found.append(Path(lattice, np.array(arcs[::-1], np.int64), state))
+            continue
+        if visits[state] == count:
+            continue
+        visits[state] += 1
+        if ends[state] < math.inf:
+            arrived += 1
+            heappush(heap, (cost + ends[state], arrived, cost + ends[state], state, True, chain))
+        for arc in range(offsets[state], offsets[state + 1]):
+            arrived += 1
+            after = cost + costs[arc]
+            heappush(heap, (after + ahead[targets[arc]], arrived, after, targets[arc], False, (arc, chain)))
+    return found
+
+
+def random_path(lattice: Lattice, random: np.random.Generator) -> Path:
+    """A path of a sorted, connected lattice whose choices among arcs and ending are uniform."""
+    ends = lattice.final_weights.sum(axis=1) < INF
+    arcs: list[int] = []
+    state = 0
+    while True:
+        count = int(lattice.offsets[state + 1] - lattice.offsets[state])
+        choice = int(random.integers(count + int(ends[state])))
+        if choice == count:
+            return Path(lattice, np.array(arcs, np.int64), state)
+        arcs.append(int(lattice.offsets[state]) + choice)
+        state = int(lattice.targets[arcs[-1]])
+
+
+def with_histories(lattice: Lattice, length: int) -> Lattice:
+    """The lattice with its states split by the last `length` words before them."""
+    lattice = lattice.connected()
+    if not lattice.num_states:
+        return lattice
+    words, targets, offsets = lattice.words.tolist(), lattice.targets.tolist(), lattice.offsets.tolist()
+    states: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+    number = {states[0]: 0}
+    goals: list[int] = []
+    for state, history in states:  # grows
+        for arc in range(offsets[state], offsets[state + 1]):
+            heard = (*history, words[arc])[-length:] if words[arc] and length else history
+            key = (targets[arc], heard)
+            if key not in number:
+                number[key] = len(states)
+                states.append(key)
+            goals.append(number[key])
+    copied = np.array([state for state, _ in states], np.int64)
+    counts = np.diff(lattice.offsets)[copied]
+    arcs = ranges(lattice.offsets[:-1][copied], counts)
+    return Lattice(
+        0,
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        lattice.words[arcs],
+        np.array(goals, np.int32),
+        lattice.weights[arcs],
+        lattice.strings.take(arcs),
+        lattice.final_weights[copied],
+        lattice.final_strings.take(copied),
+    )

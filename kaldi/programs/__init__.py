@@ -17,9 +17,9 @@ _PROGRAMS = {
     "trees": "acc-tree-stats sum-tree-stats cluster-phones compile-questions build-tree tree-info",
     "alignments": """am-info hmm-info copy-transition-model convert-ali ali-to-pdf ali-to-phones ali-to-post
         weight-silence-post analyze-counts show-alignments""",
-    "graphs": """compile-train-graphs arpa2fst fsttablecompose fstdeterminizestar fstminimizeencoded fstpushspecial
-        fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols fstrmepslocal add-self-loops
-        fstaddselfloops""",
+    "graphs": """compile-train-graphs compile-train-graphs-fsts arpa2fst fsttablecompose fstdeterminizestar
+        fstminimizeencoded fstpushspecial fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols
+        fstrmepslocal add-self-loops fstaddselfloops""",
     "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstinfo fstinvert fstconnect
         fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
     "align": "align-equal-compiled gmm-align-compiled",
@@ -27,10 +27,14 @@ _PROGRAMS = {
     "chain": "chain-est-phone-lm chain-make-den-fst chain-get-supervision",
     "rescoring": """arpa-to-const-arpa lattice-lmrescore lattice-lmrescore-const-arpa lattice-lmrescore-pruned
         lattice-compose lattice-determinize""",
-    "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-1best lattice-prune
-        lattice-copy lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-align-words
-        lattice-align-phones lattice-to-phone-lattice lattice-depth lattice-add-trans-probs lattice-depth-per-frame
-        lattice-oracle linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons""",
+    "lattices": """gmm-rescore-lattice lattice-scale lattice-add-penalty lattice-best-path lattice-prune lattice-copy
+        lattice-determinize-pruned lattice-to-post lattice-mbr-decode lattice-depth lattice-add-trans-probs
+        lattice-depth-per-frame lattice-oracle lattice-push lattice-project lattice-to-fst lattice-expand-ngram""",
+    "lattice_alignment": """lattice-align-words lattice-align-words-lexicon lattice-align-phones
+        lattice-to-phone-lattice""",
+    "lattice_pairs": "lattice-union lattice-interp lattice-combine",
+    "nbest": """lattice-1best lattice-to-nbest linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons
+        lattice-to-ctm-conf""",
 }
 MODULE_OF = {name: module for module, names in _PROGRAMS.items() for name in names.split()}
 

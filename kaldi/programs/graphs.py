@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, log, warn
 from kaldi.fstext import ops
-from kaldi.fstext.io import read_fst, write_fst
+from kaldi.fstext.fst import Fst
+from kaldi.fstext.io import FST, read_fst, write_fst
 from kaldi.fstext.native import from_native, to_native
 from kaldi.util.io import Output, open_input
+from kaldi.util.kinds import INT_VECTOR, Kind
 from kaldi.util.symbols import read_symbols
+from kaldi.util.table import TableWriter, read_table
+
+if TYPE_CHECKING:
+    from kaldi.decoder.training_graphs import TrainGraphCompiler
 
 
 def _read_labels(rxfilename: str) -> np.ndarray:
@@ -292,16 +300,53 @@ def compile_train_graphs(
 
     Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
     """
+    compiler = _graph_compiler(
+        tree, model, lexicon, read_disambig_syms, transition_scale, self_loop_scale, reorder, rm_eps
+    )
+    _write_graphs(compiler.compile, transcripts, INT_VECTOR, graphs, batch_size)
+
+
+def compile_train_graphs_fsts(
+    tree: str,
+    model: str,
+    lexicon: str,
+    grammars: str,
+    graphs: str,
+    *,
+    read_disambig_syms: str = "",
+    batch_size: int = 250,
+    transition_scale: float = 0.0,
+    self_loop_scale: float = 0.0,
+    reorder: bool = True,
+    rm_eps: bool = False,
+) -> None:
+    """Make a graph over transition-ids from each grammar, an FST whose input is words.
+
+    Usage: compile-train-graphs-fsts [options] <tree> <model> <lexicon-fst> <fsts-rspecifier> <graphs-wspecifier>
+    """
+    compiler = _graph_compiler(
+        tree, model, lexicon, read_disambig_syms, transition_scale, self_loop_scale, reorder, rm_eps
+    )
+    _write_graphs(compiler.compile_grammars, grammars, FST, graphs, batch_size)
+
+
+def _graph_compiler(
+    tree: str,
+    model: str,
+    lexicon: str,
+    read_disambig_syms: str,
+    transition_scale: float,
+    self_loop_scale: float,
+    reorder: bool,
+    rm_eps: bool,
+) -> TrainGraphCompiler:
     from kaldi.decoder.training_graphs import TrainGraphCompiler
-    from kaldi.fstext.io import FST
     from kaldi.hmm.transition_model import read_transition_model
     from kaldi.tree.context_dependency import read_tree
-    from kaldi.util.kinds import INT_VECTOR
-    from kaldi.util.table import TableWriter, read_table
 
     _check_reorder(reorder)
     symbols = _read_labels(read_disambig_syms) if read_disambig_syms else np.zeros(0, np.int32)
-    compiler = TrainGraphCompiler(
+    return TrainGraphCompiler(
         read_tree(tree),
         read_transition_model(model),
         read_fst(lexicon),
@@ -310,11 +355,17 @@ def compile_train_graphs(
         self_loop_scale,
         rm_eps,
     )
+
+
+def _write_graphs(
+    compile_batch: Callable[[list], list[Fst | None]], source: str, kind: Kind, graphs: str, batch_size: int
+) -> None:
+    """Write the graph of each transcript or grammar of a table."""
     succeeded = failed = 0
-    table = read_table(transcripts, INT_VECTOR)
+    table = read_table(source, kind)
     with TableWriter(graphs, FST) as writer:
         while batch := list(islice(table, max(batch_size, 1))):
-            compiled = compiler.compile([words for _, words in batch])
+            compiled = compile_batch([value for _, value in batch])
             for (utterance, _), graph in zip(batch, compiled, strict=True):
                 if graph is None:
                     warn(f"{utterance}: empty graph: is every word of the transcript in the lexicon?")
@@ -322,6 +373,6 @@ def compile_train_graphs(
                 else:
                     writer.write(utterance, graph)
                     succeeded += 1
-    log(f"compile-train-graphs: succeeded for {succeeded} graphs, failed for {failed}")
+    log(f"succeeded for {succeeded} graphs, failed for {failed}")
     if not succeeded:
-        raise KaldiError(f"{transcripts}: no graph was made")
+        raise KaldiError(f"{source}: no graph was made")

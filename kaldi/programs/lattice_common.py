@@ -79,3 +79,10 @@ def connected(lattices: str, scale: np.ndarray) -> Iterator[tuple[str, Lattice |
         if not connected.num_states:
             warn(f"the lattice of {key} is empty or reaches no final state")
         yield key, connected if connected.num_states else None
+
+
+def with_penalty(lattice: Lattice, penalty: float) -> Lattice:
+    """Add a word insertion penalty to the graph cost of each arc with a word."""
+    weights = lattice.weights.copy()
+    weights[lattice.words != 0, 0] += np.float32(penalty)
+    return lattice.with_weights(weights, lattice.final_weights)

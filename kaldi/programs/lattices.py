@@ -1,16 +1,19 @@
-"""Programs on lattices: scaling, pruning, best paths, determinisation, posteriors, word alignment, n-best lists."""
+"""Programs on lattices: scaling, pruning, best paths, determinisation, posteriors, other forms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, log, warn
+from kaldi.fstext.fst import Fst, from_arcs
+from kaldi.fstext.io import FST
+from kaldi.fstext.ops import remove_eps_local
 from kaldi.hmm.posterior import POSTERIOR
-from kaldi.lat.io import COMPACT_LATTICE
-from kaldi.lat.lattice import Lattice, linear_lattice
+from kaldi.lat.io import COMPACT_LATTICE, LATTICE
+from kaldi.lat.lattice import expanded, transition_ids
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.programs.lattice_common import (
     Lattices,
@@ -21,23 +24,16 @@ from kaldi.programs.lattice_common import (
     invertible,
     lattice_form,
     one_acoustic_scale,
+    with_penalty,
 )
 from kaldi.programs.loops import counted
-from kaldi.util.io import Output, read_list
+from kaldi.util.io import read_list
 from kaldi.util.kinds import FLOAT, INT, INT_VECTOR
 from kaldi.util.symbols import print_words, read_names
 from kaldi.util.table import RandomAccess, program, read_table
 
 if TYPE_CHECKING:
-    from kaldi.hmm.transition_model import TransitionModel
-    from kaldi.lat.align import Aligner
-
-
-def _with_penalty(lattice: Lattice, penalty: float) -> Lattice:
-    """Add a word insertion penalty to the graph cost of each arc with a word."""
-    weights = lattice.weights.copy()
-    weights[lattice.words != 0, 0] += np.float32(penalty)
-    return lattice.with_weights(weights, lattice.final_weights)
+    pass
 
 
 @program(lattice_form)
@@ -70,7 +66,7 @@ def lattice_add_penalty(lattices: str, out: str, *, word_ins_penalty: float = 0.
     Usage: lattice-add-penalty [options] <lattice-rspecifier> <lattice-wspecifier>
     """
     for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
-        yield key, _with_penalty(lattice, word_ins_penalty)
+        yield key, with_penalty(lattice, word_ins_penalty)
 
 
 def lattice_best_path(
@@ -113,31 +109,6 @@ def lattice_best_path(
         f"Overall cost per frame is {per_frame.sum():.6g} = {per_frame[0]:.6g} [graph] + {per_frame[1]:.6g} [acoustic] "
         f"over {frames} frames."
     )
-    done(count, "lattices", failed)
-
-
-@program(COMPACT_LATTICE)
-def lattice_1best(
-    lattices: str, out: str, *, acoustic_scale: float = 1.0, lm_scale: float = 1.0, word_ins_penalty: float = 0.0
-) -> Lattices:
-    """Keep only the best path of each lattice.
-
-    Usage: lattice-1best [options] <lattice-rspecifier> <lattice-wspecifier>
-    """
-    scale = invertible(acoustic_scale, lm_scale)
-    count = failed = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        scaled = lattice.scaled(scale)
-        path = (_with_penalty(scaled, word_ins_penalty) if word_ins_penalty > 0 else scaled).best_path()
-        if path is None:
-            warn(f"the lattice of {key} is empty or reaches no final state")
-            failed += 1
-            continue
-        best = path.lattice_of_path()
-        if word_ins_penalty > 0:
-            best = _with_penalty(best, -word_ins_penalty)
-        count += 1
-        yield key, best.scaled(np.linalg.inv(scale))
     done(count, "lattices", failed)
 
 
@@ -340,109 +311,6 @@ def lattice_mbr_decode(
     done(count, "lattices", failed)
 
 
-@program(COMPACT_LATTICE)
-def lattice_align_words(
-    word_boundary: str,
-    model: str,
-    lattices: str,
-    out: str,
-    *,
-    output_error_lats: bool = True,
-    max_expand: float = 0.0,
-    silence_label: int = 0,
-    partial_word_label: int = 0,
-    reorder: bool = True,
-) -> Lattices:
-    """Make the arcs of lattices begin and end with their words; silences get arcs of their own.
-
-    Usage: lattice-align-words [options] <word-boundary-file> <model> <lattice-rspecifier> <lattice-wspecifier>
-    """
-    from kaldi.hmm.transition_model import read_transition_model
-    from kaldi.lat.align import Aligner, WordBoundaries, read_word_boundaries
-
-    transitions = read_transition_model(model)
-    info = WordBoundaries(transitions, read_word_boundaries(word_boundary), reorder)
-    yield from _aligned(
-        transitions,
-        lattices,
-        lambda: Aligner(info, silence_label, partial_word_label),
-        max_expand,
-        output_error_lats,
-    )
-
-
-@program(COMPACT_LATTICE)
-def lattice_align_phones(
-    model: str,
-    lattices: str,
-    out: str,
-    *,
-    output_error_lats: bool = True,
-    reorder: bool = True,
-    replace_output_symbols: bool = False,
-    remove_epsilon: bool = True,
-) -> Lattices:
-    """Make the arcs of lattices phones, each with exactly its transition-ids; the words become phones.
-
-    Only with --replace-output-symbols=true: for words, lattice-align-words does it.
-
-    Usage: lattice-align-phones [options] <model> <lattice-rspecifier> <lattice-wspecifier>
-    """
-    from kaldi.hmm.transition_model import read_transition_model
-    from kaldi.lat.align import WordBoundaries
-    from kaldi.lat.align_phones import PhoneAligner
-
-    if not (replace_output_symbols and remove_epsilon):
-        raise KaldiError("only --replace-output-symbols=true and --remove-epsilon=true are supported")
-    transitions = read_transition_model(model)
-    info = WordBoundaries(transitions, {}, reorder)
-    yield from _aligned(transitions, lattices, lambda: PhoneAligner(info), 0.0, output_error_lats)
-
-
-def _aligned(
-    transitions: TransitionModel,
-    lattices: str,
-    new_aligner: Callable[[], Aligner],
-    max_expand: float,
-    output_error_lats: bool,
-) -> Lattices:
-    """The aligned lattices. Raises KaldiError at the end when most did not align."""
-    count = failed = 0
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        check_ids(key, lattice.strings.labels, transitions)
-        aligner = new_aligner()
-        aligned = aligner.align(lattice, 1000 + int(max_expand * lattice.num_states) if max_expand > 0 else 0)
-        count += aligner.ok and aligned.num_states > 0
-        failed += not aligner.ok or not aligned.num_states
-        if not aligned.num_states:
-            warn(f"Empty aligned lattice for {key}, producing no output.")
-        elif aligner.ok:
-            yield key, aligned
-        elif output_error_lats:
-            warn(f"Outputting partial lattice for {key}")
-            yield key, aligned
-        else:
-            warn(f"Lattice for {key} did not align correctly, producing no output.")
-    log(f"Successfully aligned {count} lattices; {failed} had errors.")
-    if count <= failed:
-        raise KaldiError("most lattices could not be aligned (is this the lang directory of the model?)")
-
-
-@program(COMPACT_LATTICE)
-def lattice_to_phone_lattice(model: str, lattices: str, out: str, *, replace_words: bool = True) -> Lattices:
-    """Make the words of lattices phones; with --replace-words=false, the transition-ids.
-
-    Usage: lattice-to-phone-lattice [options] <model> <lattice-rspecifier> <lattice-wspecifier>
-    """
-    from kaldi.hmm.transition_model import read_transition_model
-    from kaldi.lat.align_phones import phone_labelled
-
-    transitions = read_transition_model(model)
-    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
-        check_ids(key, lattice.strings.labels, transitions)
-        yield key, phone_labelled(lattice, transitions, replace_words)
-
-
 def lattice_oracle(
     lattices: str,
     references: str,
@@ -496,125 +364,6 @@ def _wer(errors: np.ndarray, words: int) -> str:
     """The beginning of a line as compute-wer's; errors: insertions, deletions, substitutions."""
     rate = 100.0 * errors.sum() / words if words else float("nan")
     return f"%WER {rate:.6g} [ {errors.sum()} / {words}, {errors[0]} insertions, {errors[1]} deletions, {errors[2]}"
-
-
-@program(COMPACT_LATTICE)
-def linear_to_nbest(alignments: str, transcriptions: str, lm_costs: str, ac_costs: str, out: str) -> Lattices:
-    """Make linear lattices of alignments, words and costs ('' for costs of zero).
-
-    Usage: linear-to-nbest [options] <alignments-rspecifier> <transcriptions-rspecifier> <lm-cost-rspecifier|''>
-    <ac-cost-rspecifier|''> <nbest-wspecifier>
-    """
-    words = RandomAccess(transcriptions, INT_VECTOR)
-    costs = [RandomAccess(name, FLOAT) if name else None for name in (lm_costs, ac_costs)]
-    for key, alignment in counted(read_table(alignments, INT_VECTOR), "n-best entries"):
-        graph, acoustic = (table[key] if table else 0.0 for table in costs)
-        yield key, linear_lattice(words[key], alignment, graph, acoustic)
-
-
-def nbest_to_linear(
-    lattices: str, alignments: str, transcriptions: str = "", lm_costs: str = "", ac_costs: str = ""
-) -> None:
-    """Write alignments, words and costs of lattices of a single path.
-
-    Usage: nbest-to-linear [options] <nbest-rspecifier> <alignments-wspecifier> [<transcriptions-wspecifier>
-    [<lm-cost-wspecifier> [<ac-cost-wspecifier>]]]
-    """
-    count = failed = 0
-    with Outputs(
-        (alignments, INT_VECTOR), (transcriptions, INT_VECTOR), (lm_costs, FLOAT), (ac_costs, FLOAT)
-    ) as outputs:
-        for key, lattice in read_table(lattices, COMPACT_LATTICE):
-            path = lattice.best_path() if _is_linear(lattice) else None
-            if path is None:
-                warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
-                failed += 1
-                continue
-            outputs.write(key, path.alignment, path.words, *path.weight)
-            count += 1
-    done(count, "n-best entries", failed)
-
-
-def _is_linear(lattice: Lattice) -> bool:
-    ends = (lattice.final_weights.sum(axis=1) < np.inf).astype(int)
-    return lattice.num_states > 0 and bool((np.diff(lattice.offsets) + ends <= 1).all())
-
-
-def _linear_lattices(lattices: str) -> Iterator[tuple[str, Lattice | None]]:
-    """(utterance, sorted lattice of a single path, or None after a warning)."""
-    for key, lattice in read_table(lattices, COMPACT_LATTICE):
-        ok = _is_linear(lattice)
-        if not ok:
-            warn(f"the lattice of {key} is not a single path (make it one with lattice-1best)")
-        elif len(lattice.final_strings.labels):
-            warn(f"the lattice of {key} ends with transition-ids that belong to no word (use lattice-align-words)")
-        yield key, lattice.connected() if ok else None
-
-
-def nbest_to_ctm(
-    lattices: str, ctm: str, *, print_silence: bool = False, frame_shift: float = 0.01, precision: int = 2
-) -> None:
-    """Write the times of words: lines `utterance 1 begin length word`. Needs word-aligned lattices of a single path.
-
-    Usage: nbest-to-ctm [options] <aligned-linear-lattice-rspecifier> <ctm-wxfilename>
-    """
-    shift = float(np.float32(frame_shift))  # the float of 0.01 is a little less: Kaldi writes it with 3 digits
-    if shift < 0.01:
-        precision = max(precision, 3 if shift >= 0.001 else 4)
-    count = failed = 0
-    with Output(ctm) as out:
-        for key, lattice in _linear_lattices(lattices):
-            if lattice is None:
-                failed += 1
-                continue
-            rows = zip(
-                lattice.words.tolist(), lattice.state_times.tolist(), lattice.strings.lengths.tolist(), strict=False
-            )
-            out.text(
-                "".join(
-                    f"{key} 1 {frame_shift * begin:.{precision}f} {frame_shift * length:.{precision}f} {word}\n"
-                    for word, begin, length in rows
-                    if word or print_silence
-                )
-            )
-            count += 1
-    log(f"Converted {count} linear lattices to ctm format; {failed} had errors.")
-    if not count:
-        raise KaldiError("no lattice could be converted")
-
-
-def nbest_to_prons(model: str, lattices: str, prons: str, *, print_lengths_per_phone: bool = False) -> None:
-    """Write the pronunciations of words: lines `utterance begin length word phone1 phone2 ...`, times in frames. Needs
-    word-aligned lattices of a single path.
-
-    Usage: nbest-to-prons [options] <model> <aligned-linear-lattice-rspecifier> <output-wxfilename>
-    """
-    from kaldi.hmm.alignment import phone_starts
-    from kaldi.hmm.transition_model import read_transition_model
-
-    transitions = read_transition_model(model)
-    count = failed = 0
-    with Output(prons) as out:
-        for key, lattice in _linear_lattices(lattices):
-            if lattice is None:
-                failed += 1
-                continue
-            check_ids(key, lattice.strings.labels, transitions)
-            for arc, word in enumerate(lattice.words.tolist()):
-                ids = lattice.strings[arc]
-                starts, whole = phone_starts(transitions, ids)
-                if not whole:
-                    warn(
-                        f"{key}: the arc of word {word} does not hold whole phones: was it made by lattice-align-words?"
-                    )
-                lengths = np.diff(np.append(starts, len(ids)))
-                shown = ",".join(map(str, lengths.tolist())) if print_lengths_per_phone else str(len(ids))
-                phones = "".join(f" {phone}" for phone in transitions.id2phone[ids[starts]].tolist())
-                out.text(f"{key} {lattice.state_times[arc]} {shown} {word}{phones}\n")
-            count += 1
-    log(f"Printed prons for {count} linear lattices; {failed} had errors.")
-    if not count:
-        raise KaldiError("no lattice could be converted")
 
 
 @program(COMPACT_LATTICE)
@@ -676,3 +425,67 @@ def lattice_add_trans_probs(
             owner = np.repeat(np.arange(len(own)), strings.lengths)
             own[:, 0] += np.bincount(owner, costs[strings.labels], len(own))
         yield key, lattice.with_weights(weights, final_weights)
+
+
+@program(COMPACT_LATTICE)
+def lattice_push(lattices: str, out: str, *, push_strings: bool = True, push_weights: bool = True) -> Lattices:
+    """Move transition-ids and costs as far towards the start as they go.
+
+    Usage: lattice-push [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.lat.push import pushed
+
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        yield key, pushed(lattice, push_strings, push_weights)
+
+
+@program(LATTICE)
+def lattice_project(lattices: str, out: str, *, project_output: bool = True) -> Lattices:
+    """Make the words of lattices their transition-ids too; or, with --project-output=false, the other way round.
+
+    Usage: lattice-project [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        if project_output:
+            yield key, lattice.on_words()
+        else:
+            lattice = expanded(lattice)
+            yield key, lattice.with_labels(transition_ids(lattice), lattice.strings, lattice.final_strings)
+
+
+@program(FST)
+def lattice_to_fst(
+    lattices: str, fsts: str, *, acoustic_scale: float = 0.0, lm_scale: float = 0.0, rm_eps: bool = True
+) -> Iterator[tuple[str, Fst]]:
+    """Make lattices acceptors of words whose costs are the graph and acoustic costs times the scales.
+
+    Usage: lattice-to-fst [options] <lattice-rspecifier> <fsts-wspecifier>
+    """
+    scale = np.array([lm_scale, acoustic_scale])
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        at, final = lattice.final_states, np.full(lattice.num_states, np.inf)
+        final[at] = lattice.final_weights[at] @ scale
+        fst = from_arcs(
+            lattice.start if lattice.num_states else -1,
+            final,
+            lattice.sources,
+            lattice.words,
+            lattice.words,
+            lattice.weights @ scale,
+            lattice.targets,
+        )
+        yield key, remove_eps_local(fst) if rm_eps else fst
+
+
+@program(COMPACT_LATTICE)
+def lattice_expand_ngram(lattices: str, out: str, *, n: int = 3) -> Lattices:
+    """Split the states of lattices so that all paths to a state end with the same n - 1 words.
+
+    Usage: lattice-expand-ngram [options] <lattice-rspecifier> <lattice-wspecifier>
+    """
+    from kaldi.lat.paths import with_histories
+
+    if n < 1:
+        raise KaldiError(f"--n={n}: expected 1 or more")
+    for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
+        yield key, with_histories(lattice, n - 1)

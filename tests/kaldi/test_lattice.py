@@ -13,10 +13,11 @@ import pytest
 from kaldi.base.log import KaldiError
 from kaldi.fstext.fst import from_arcs
 from kaldi.lat.io import COMPACT_LATTICE, LATTICE
-from kaldi.lat.lattice import INF, Lattice, Strings, expanded, linear_lattice
+from kaldi.lat.lattice import INF, Lattice, Strings, expanded, linear_lattice, union
 from kaldi.lat.minimize import minimized
 from kaldi.lat.oracle import oracle
-from kaldi.lat.paths import frame_posteriors, posteriors, pruned
+from kaldi.lat.paths import backward_costs, best_paths, frame_posteriors, posteriors, pruned, with_histories
+from kaldi.lat.push import pushed
 from kaldi.util.table import TableWriter, read_table
 
 BIN = Path(__file__).resolve().parents[2] / "kaldi" / "bin"
@@ -126,6 +127,57 @@ def test_operations() -> None:
     assert best.weight.sum() == pytest.approx(min(everything)[0], abs=1e-4)
     assert tuple(best.alignment) == min(everything)[1]
     assert_same_paths(best.lattice_of_path(), pruned(lattice, 1e-3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_paths_in_their_order(seed: int) -> None:
+    lattice = random_lattice(seed)
+    everything = sorted((g + a, ids) for ways in paths(lattice).values() for g, a, ids in ways)
+    for count in (1, 7, len(everything) + 5):
+        found = best_paths(lattice, count)
+        costs = [float(path.weight.sum()) for path in found]
+        np.testing.assert_allclose(costs, [cost for cost, _ in everything[:count]], rtol=1e-5)
+        assert {tuple(path.alignment) for path in found} <= {ids for _, ids in everything}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_histories_split_states_and_keep_paths(seed: int) -> None:
+    lattice = random_lattice(seed)
+    for length in (0, 1, 2):
+        split = with_histories(lattice, length)
+        assert_same_paths(lattice, split)
+        endings: list[set] = [set() for _ in range(split.num_states)]
+        endings[0].add(())
+        for state in range(split.num_states):  # sorted
+            for arc in range(split.offsets[state], split.offsets[state + 1]):
+                word = int(split.words[arc])
+                for ending in endings[state]:
+                    heard = (*ending, word)[-length:] if length and word else ending
+                    endings[split.targets[arc]].add(heard)
+        assert all(len(different) == 1 for different in endings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pushing_leaves_the_best_cost_of_states_zero(seed: int) -> None:
+    lattice = random_lattice(seed)
+    result = pushed(lattice)
+    assert_same_paths(lattice, result)
+    np.testing.assert_allclose(backward_costs(result)[1:], 0, atol=1e-4)
+    for state in range(1, result.num_states):
+        strings = [result.strings[arc].tolist() for arc in range(result.offsets[state], result.offsets[state + 1])]
+        strings += [result.final_strings[state].tolist()] * bool(np.isfinite(result.final_weights[state]).all())
+        assert len({tuple(string[:1]) for string in strings}) > 1 or not strings[0]
+    assert_same_paths(lattice, pushed(lattice, strings=False))
+    assert np.array_equal(pushed(lattice, strings=False).strings.labels, lattice.strings.labels)
+
+
+def test_union_has_the_paths_of_all() -> None:
+    lattices = [random_lattice(1), random_lattice(2).take_states(np.arange(9)[::-1]), random_lattice(3)]
+    together = paths(union(lattices))
+    for words, ways in together.items():
+        apart = [way for lattice in lattices for way in paths(lattice).get(words, [])]
+        assert sorted(way[2] for way in ways) == sorted(way[2] for way in apart)
+    assert sum(map(len, together.values())) == sum(len(ways) for one in lattices for ways in paths(one).values())
 
 
 @pytest.mark.parametrize("seed", range(12))
