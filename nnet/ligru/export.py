@@ -8,9 +8,10 @@ from pathlib import Path
 
 DESCRIPTION = """Write the network of <nnet-dir> and its priors as one ONNX model: from "feats" [batch, frames, dim],
 normalised by speaker as <nnet-dir>/cmvn_opts says and at the rate of the slowest stream, and their "lengths" int64
-[batch] to the "loglikes" [batch, frames, pdfs] of nnet.ligru.forward; what is behind the end of an utterance means
-nothing. The model's metadata are cmvn_opts, prior_scale, num_pdfs, left_context and right_context, the frames that the
-model itself splices, and streams, where the features come from (nnet/ligru/streams.py).
+[batch] to the "loglikes" [batch, output frames, pdfs] of nnet.ligru.forward, of a chain model one for
+frame_subsampling_factor frames; what is behind the end of an utterance means nothing. The model's metadata are
+cmvn_opts, prior_scale, num_pdfs, frame_subsampling_factor, left_context and right_context, the frames that the model
+itself splices, and streams, where the features come from (nnet/ligru/streams.py).
 Needs the packages onnx and, to check the result, onnxruntime."""
 
 

@@ -35,6 +35,7 @@ class _Graph:
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
+        self.lengths = LENGTHS  # of the utterances at the frame rate of what is computed next
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -58,7 +59,7 @@ class _Graph:
 
     def backwards(self, x: str) -> str:
         """Each utterance backwards, its padding left behind it."""
-        return self.add("ReverseSequence", x, LENGTHS, time_axis=0, batch_axis=1)
+        return self.add("ReverseSequence", x, self.lengths, time_axis=0, batch_axis=1)
 
     def unsqueezed(self, x: str, axis: int) -> str:
         return self.add("Unsqueeze", x, self.constant(np.array([axis], np.int64)))
@@ -70,8 +71,6 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     The written model multiplies in float32, and so does the scorer's from now on. ValueError if it does not give the
     same log-likelihoods.
     """
-    if scorer.is_chain:
-        raise ValueError(f"{scorer.directories[0]}: a chain model, which cannot be exported yet")
     model = scorer.models[0]
     for module in model.modules():
         if isinstance(module, Product):
@@ -81,10 +80,13 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     x = _context(graph, graph.add("Transpose", FEATS, perm=(1, 0, 2)), scorer.context)
     if model.projection is not None:
         x = graph.add("MatMul", x, graph.constant(model.projection.weight.T))
-    for layer in model.layers:
+    for number, layer in enumerate(model.layers):
         x = _LAYERS[type(layer)](graph, x, layer)
+        if number == 0 and model.subsampling > 1:
+            x = _subsampled(graph, x, model.subsampling)
     x = graph.add("Add", graph.add("MatMul", x, graph.constant(model.pdfs.weight.T)), graph.constant(model.pdfs.bias))
-    x = graph.add("Sub", graph.add("LogSoftmax", x, axis=2), graph.constant(scorer.log_priors))
+    if not scorer.is_chain:
+        x = graph.add("Sub", graph.add("LogSoftmax", x, axis=2), graph.constant(scorer.log_priors))
     graph.nodes.append(helper.make_node("Transpose", [x], [LOGLIKES], perm=(1, 0, 2)))
     proto = helper.make_graph(
         graph.nodes,
@@ -93,13 +95,14 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
             helper.make_tensor_value_info(FEATS, TensorProto.FLOAT, ["batch", "frames", dim]),
             helper.make_tensor_value_info(LENGTHS, TensorProto.INT64, ["batch"]),
         ],
-        [helper.make_tensor_value_info(LOGLIKES, TensorProto.FLOAT, ["batch", "frames", model.num_pdfs])],
+        [helper.make_tensor_value_info(LOGLIKES, TensorProto.FLOAT, ["batch", "output_frames", model.num_pdfs])],
         graph.constants,
     )
     whole = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     properties = {
         "cmvn_opts": CMVN_OPTIONS[scorer.cmvn],
-        "prior_scale": str(scorer.prior_scale),
+        "prior_scale": "0" if scorer.is_chain else str(scorer.prior_scale),
+        "frame_subsampling_factor": str(model.subsampling),
         "num_pdfs": str(model.num_pdfs),
         "left_context": str(scorer.context[0]),
         "right_context": str(scorer.context[1]),
@@ -123,6 +126,8 @@ def _check(scorer: Scorer, content: bytes, dim: int) -> float:
     feats = np.random.default_rng(1).normal(size=(len(lengths), lengths.max(), dim)).astype(np.float32)
     (ours,) = session.run(None, {FEATS: feats, LENGTHS: lengths})
     utterances = [(str(i), feats[i, :frames]) for i, frames in enumerate(lengths)]
+    if ours.shape[1] != -(-lengths.max() // scorer.subsampling):
+        return np.inf
     return max(float(np.abs(ours[int(id), : len(theirs)] - theirs).max()) for id, theirs in scorer(utterances))
 
 
@@ -131,13 +136,30 @@ def _context(graph: _Graph, x: str, context: tuple[int, int]) -> str:
     if context == (0, 0):
         return x
     zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
+    frames = graph.add("Range", zero, graph.size(x, 0), one)
+    return _side_by_side(graph, x, frames, range(-context[0], context[1] + 1))
+
+
+def _subsampled(graph: _Graph, x: str, factor: int) -> str:
+    """packing.subsample: [frames, batch, dim] to [ceil(frames / factor), batch, factor * dim]."""
+    zero, step = graph.constant(np.int64(0)), graph.constant(np.int64(factor))
+    frames = graph.add("Range", zero, graph.size(x, 0), step)
+    x = _side_by_side(graph, x, frames, range(factor))
+    rounded_up = graph.add("Add", graph.lengths, graph.constant(np.int64(factor - 1)))
+    graph.lengths = graph.add("Div", rounded_up, step)
+    return x
+
+
+def _side_by_side(graph: _Graph, x: str, frames: str, shifts: range) -> str:
+    """Of each of these frames the neighbours, an utterance's first and last ones repeated: [frames, batch, dims]."""
+    zero, one = graph.constant(np.int64(0)), graph.constant(np.int64(1))
     batch = graph.size(x, 1)
     utterance = graph.add("Range", zero, batch, one)
-    frame = graph.unsqueezed(graph.add("Range", zero, graph.size(x, 0), one), 1)
-    last = graph.add("Sub", LENGTHS, one)
+    frame = graph.unsqueezed(frames, 1)
+    last = graph.add("Sub", graph.lengths, one)
     rows = graph.add("Flatten", x, axis=2)  # frames of all utterances of a step, then those of the next
     parts = []
-    for shift in range(-context[0], context[1] + 1):
+    for shift in shifts:
         shifted = graph.add("Add", frame, graph.constant(np.int64(shift)))
         shifted = graph.add("Min", graph.add("Max", shifted, zero), last)
         parts.append(graph.add("Gather", rows, graph.add("Add", graph.add("Mul", shifted, batch), utterance)))
@@ -214,7 +236,7 @@ def _torch_layer(graph: _Graph, x: str, layer: TorchLayer) -> str:
         graph.constant(stacked("weight_ih")),
         graph.constant(stacked("weight_hh")),
         graph.constant(biases),
-        graph.add("Cast", LENGTHS, to=TensorProto.INT32),
+        graph.add("Cast", graph.lengths, to=TensorProto.INT32),
         hidden_size=layer.rnn.hidden_size,
         direction="bidirectional" if layer.rnn.bidirectional else "forward",
         **options,

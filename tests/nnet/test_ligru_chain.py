@@ -241,11 +241,17 @@ def untrained(directory: Path) -> Path:
     return directory
 
 
-def test_no_export_yet(tmp_path):
-    pytest.importorskip("onnxruntime")
+def test_onnx_gives_the_same(tmp_path):
+    """A batch of several lengths, no multiples of the factor (onnx_graph itself compares it)."""
+    onnxruntime = pytest.importorskip("onnxruntime")
     onnx_graph = pytest.importorskip("nnet.ligru.onnx_graph", exc_type=ImportError)
-    with pytest.raises(ValueError, match="a chain model, which cannot be exported yet"):
-        onnx_graph.write_onnx(scorer.Scorer([untrained(tmp_path)], "false"), tmp_path / "x.onnx")
+    path = tmp_path / "x.onnx"
+    assert onnx_graph.write_onnx(scorer.Scorer([untrained(tmp_path)], "false"), path) < 1e-4
+    session = onnxruntime.InferenceSession(path)
+    assert session.get_modelmeta().custom_metadata_map["frame_subsampling_factor"] == "3"
+    feats = np.random.default_rng(1).normal(size=(1, 10, 8)).astype(np.float32)
+    (loglikes,) = session.run(None, {"feats": feats, "lengths": np.array([10])})
+    assert loglikes.shape == (1, 4, PDFS)
 
 
 def test_long_recordings_in_blocks(tmp_path, monkeypatch):

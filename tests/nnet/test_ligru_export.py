@@ -71,6 +71,7 @@ def test_prior_scale_and_metadata(tmp_path):
         "cmvn_opts": "--norm-means=true --norm-vars=false",
         "prior_scale": "0.4",
         "num_pdfs": "7",
+        "frame_subsampling_factor": "1",
         "left_context": "2",
         "right_context": "1",
         "streams": "3 1 -\n2 2 base 0123 /models/base",
