@@ -70,30 +70,27 @@ sub job_log {
 }
 
 # The bash script of job number $job: runs the command and writes the log, with the head and the tail that Kaldi's logs have.
-# Every part of a pipe must succeed.
+# Every part of a pipe must succeed. Jobs are short and many, so bash alone does what is around the command.
 sub job_script {
-  my ($array, $job, $working_directory) = @_;
+  my ($array, $job) = @_;
   my $command = job_command($array, $job);
   my $log = job_log($array, $job);
   my $threads = $array->{options}{num_threads} // 1;
+  my $date = '%(%a %b %e %H:%M:%S %Z %Y)T';
   return <<"END_OF_SCRIPT";
-cd '$working_directory'
 log="$log"
 set -o pipefail
-{
-  cat <<END_OF_COMMAND
+IFS= read -r -d '' head <<END_OF_COMMAND
 # @{[heredoc_text($command)]}
-# Started at \$(date)
-#
 END_OF_COMMAND
-} >"\$log" || exit 1
-started=\$(date +%s)
+printf '%s# Started at $date\n#\n' "\$head" -1 >"\$log" || exit 1
+started=\$SECONDS
 ( $command
 ) >>"\$log" 2>&1
 code=\$?
-seconds=\$((\$(date +%s) - started))
-echo "# Accounting: time=\$seconds threads=$threads" >>"\$log"
-echo "# Ended (code \$code) at \$(date), elapsed time \$seconds seconds" >>"\$log"
+seconds=\$((SECONDS - started))
+printf '# Accounting: time=%d threads=$threads\n# Ended (code %d) at $date, elapsed time %d seconds\n' \\
+  "\$seconds" "\$code" -1 "\$seconds" >>"\$log"
 END_OF_SCRIPT
 }
 

@@ -8,10 +8,7 @@
 # After a failure no further job is started. A signal to run.pl ends its jobs.
 use strict;
 use warnings;
-use Cwd;
 use File::Basename;
-use File::Path qw(make_path);
-use POSIX qw(setpgid);
 use lib dirname(__FILE__);
 use JobArray qw(parse_command_line job_log job_script report_failures);
 
@@ -19,7 +16,7 @@ my %array = parse_command_line(@ARGV);
 my $gpus_of_job = $array{options}{gpu} // 0;
 $gpus_of_job =~ m/^\d+$/ or die "run.pl: --gpu takes a number, not '$gpus_of_job'\n";
 my @gpus = gpus_to_share();
-my $most = @gpus ? int(@gpus / $gpus_of_job) : processors();
+my $most = @gpus ? int(@gpus / $gpus_of_job) : $array{last} > $array{first} ? processors() : 1;
 my $at_a_time = $array{options}{max_jobs_run} // $most;
 $at_a_time =~ m/^[1-9]\d*$/ or die "run.pl: --max-jobs-run takes a positive number, not '$at_a_time'\n";
 $at_a_time = $most if @gpus && $at_a_time > $most;
@@ -44,19 +41,27 @@ exit report_failures(\%array, sort { $a <=> $b } @failed);
 
 sub start {
   my ($job) = @_;
-  make_path(dirname(job_log(\%array, $job)));
-  my $script = job_script(\%array, $job, getcwd()) . "exit \$code\n";
+  make_directory(dirname(job_log(\%array, $job)));
+  my $script = job_script(\%array, $job) . "exit \$code\n";
   my @given = splice(@gpus, 0, $gpus_of_job);
   my $pid = fork() // die "run.pl: cannot start a process: $!\n";
   if ($pid == 0) {
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-    setpgid(0, 0);    # a process group of its own, so that the whole pipe can be ended
+    setpgrp(0, 0);    # a process group of its own, so that the whole pipe can be ended
     $ENV{CUDA_VISIBLE_DEVICES} = join(',', @given) if @given;
     exec('bash', '-c', $script) or die "run.pl: cannot start bash: $!\n";
   }
-  setpgid($pid, $pid);
+  setpgrp($pid, $pid);
   $job_of{$pid} = $job;
   $gpus_of{$pid} = \@given;
+}
+
+# Perl's File::Path and POSIX take longer to load than all else here.
+sub make_directory {
+  my ($directory) = @_;
+  return if -d $directory;
+  require File::Path;
+  File::Path::make_path($directory);
 }
 
 sub wait_for_a_job {
