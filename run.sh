@@ -25,7 +25,7 @@ Trains and tests a speech recogniser for children's speech in noise; ends with a
   --noise-dir DIR,.. folders of noise recordings (default: synthetic noises)
   --nj N             parallel jobs (default: the number of cores)
   --use-gpu auto|true|false
-and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000 or --encoder base.
+and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000, --encoder base or --lm-background english.
 Stages: 0 data  1 lang  2 SEGAN records  3 SEGAN training  4 enhancement  5 features  6 mono  7 tri1  8 tri2b  9 tri3b
         10 fMLLR features  11 Li-GRU training  12 Li-GRU decoding  13 report"
 
@@ -47,6 +47,10 @@ while IFS= read -r name; do
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
+case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
+for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
+  [ -s "$file" ] || fail "$file of --lm-text or --lm-arpa is missing or empty"
+done
 [[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
 [ -z "$stage" ] || { [ "$stage" -le "$stop_stage" ] && [ "$stage" -le 13 ]; } ||
   fail "--stage $stage --stop-stage $stop_stage runs nothing: the stages are 0 to 13"
@@ -55,7 +59,9 @@ requirements="requirements.txt"
 if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&1; }; then
   requirements="requirements-gpu.txt"
 fi
-local/install_packages.sh $requirements ${encoder:+requirements-encoder.txt}
+packages=("$requirements" ${encoder:+requirements-encoder.txt})
+if [ "$lm_background" = english ]; then packages+=(requirements-english.txt); fi
+local/install_packages.sh "${packages[@]}"
 . ./path.sh
 . ./cmd.sh
 # What is wrong with the encoder is said now, not hours later.
@@ -114,20 +120,35 @@ decode() {
         "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
     done
   done
-  score "$system" "$gmm_lmwt" "$@"
+  score "$system" "$gmm_lmwt" "" "$@"
 }
 
-# score SYSTEM LOWEST:HIGHEST CONDITION ...: dev over these language-model weights and all word insertion penalties, test
-# with the best of them.
-score() {
-  local system=$1 weights=$2 condition
+# rescore SYSTEM LOWEST:HIGHEST CONDITION ...: the lattices of a system with the large language model, where there is one.
+rescore() {
+  local system=$1 weights=$2 set condition
   shift 2
+  rm -rf "exp/$system"/decode_*_large
+  [ -f data/lang_test_large/G.carpa ] || return 0
+  for set in dev test; do
+    for condition; do
+      steps/lmrescore_const_arpa.sh --cmd "$decode_cmd" --skip-scoring true data/lang_test data/lang_test_large \
+        "data/$set$condition" "exp/$system/decode_$set$condition" "exp/$system/decode_$set${condition}_large"
+    done
+  done
+  score "$system" "$weights" _large "$@"
+}
+
+# score SYSTEM LOWEST:HIGHEST SUFFIX CONDITION ...: dev over these language-model weights and all word insertion penalties,
+# test with the best of them; the suffix is that of the decodings' names.
+score() {
+  local system=$1 weights=$2 suffix=$3 condition
+  shift 3
   for condition; do
     local/score.sh --cmd "$decode_cmd" --min-lmwt "${weights%:*}" --max-lmwt "${weights#*:}" \
       --word-ins-penalty "$word_ins_penalty" \
-      "data/dev$condition" data/lang_test "exp/$system/decode_dev$condition"
-    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$system/decode_dev$condition" \
-      "data/test$condition" data/lang_test "exp/$system/decode_test$condition"
+      "data/dev$condition" data/lang_test "exp/$system/decode_dev$condition$suffix"
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$system/decode_dev$condition$suffix" \
+      "data/test$condition" data/lang_test "exp/$system/decode_test$condition$suffix"
   done
 }
 
@@ -144,8 +165,19 @@ fi
 
 if begin 1 lang; then
   utils/prepare_lang.sh data/local/dict "<UNK>" data/local/lang data/lang
-  python3 local/train_lm.py --order "$lm_order" data/train/text data/lang/words.txt data/local/lm.arpa.gz
-  utils/format_lm.sh data/lang data/local/lm.arpa.gz data/local/dict/lexicon.txt data/lang_test
+  rm -rf data/lang_test_large
+  if [ "$lm_text$lm_arpa$lm_background" = none ]; then
+    lm=data/local/lm.arpa.gz
+    python3 local/train_lm.py --order "$lm_order" data/train/text data/lang/words.txt $lm
+  else
+    lm=data/local/lm/small.arpa.gz
+    local/prepare_lms.sh --order "$lm_order" --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" \
+      --prune "$lm_prune" data data/lang data/local/lm
+  fi
+  utils/format_lm.sh data/lang $lm data/local/dict/lexicon.txt data/lang_test
+  if [ $lm = data/local/lm/small.arpa.gz ]; then
+    utils/build_const_arpa_lm.sh data/local/lm/large.arpa.gz data/lang_test data/lang_test_large
+  fi
   end 1
 fi
 
@@ -220,6 +252,7 @@ if begin 9 tri3b; then
     data/train data/lang exp/tri2b exp/tri2b_ali_train
   steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
   decode tri3b steps/decode_fmllr.sh "${conditions[@]}"
+  rescore tri3b "$gmm_lmwt" "${conditions[@]}"
   end 9
 fi
 
@@ -297,7 +330,8 @@ if begin 12 "Li-GRU decoding"; then
           exp/tri3b/graph "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
       done
     done
-    score "$network" "$nnet_lmwt" "${conditions[@]}"
+    score "$network" "$nnet_lmwt" "" "${conditions[@]}"
+    rescore "$network" "$nnet_lmwt" "${conditions[@]}"
   done
   end 12
 fi

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 from kaldi.base.whole_file import WholeFile
@@ -25,3 +27,14 @@ def read_lines(path: Path) -> list[str]:
         except UnicodeDecodeError:
             raise ValueError(f"{path}:{number}: not UTF-8 (convert the file, for example with iconv)") from None
     return lines
+
+
+def stream_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 text file, gzipped (*.gz) or not, one at a time. Raises OSError, ValueError."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
+            yield from stream
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8 (convert the file, for example with iconv)") from None
+    except EOFError:
+        raise ValueError(f"{path}: a truncated gzip file") from None

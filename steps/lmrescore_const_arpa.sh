@@ -26,7 +26,7 @@ if [ "$stage" -le 1 ]; then
   start_rescoring G.carpa
   $cmd JOB=1:"$nj" "$dir/log/rescorelm.JOB.log" \
     lattice-lmrescore --lm-scale=-1.0 "ark:gunzip -c $indir/lat.JOB.gz|" \
-    "fstproject --project_output=true $oldlang/G.fst |" ark:- \| \
+    "fstinvert $oldlang/G.fst | fstproject |" ark:- \| \
     lattice-lmrescore-const-arpa --lm-scale=1.0 ark:- "$newlang/G.carpa" "ark:|gzip -c >$dir/lat.JOB.gz"
 fi
 graphdir=$newlang

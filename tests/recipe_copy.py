@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests/kaldi/golden"
 PARTS = """conf egs kaldi local nnet steps utils .venv path.sh cmd.sh run.sh requirements.txt
-    requirements-encoder.txt""".split()
+    requirements-encoder.txt requirements-english.txt""".split()
 
 
 def link_recipe(directory: Path) -> None:
