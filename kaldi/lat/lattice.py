@@ -289,17 +289,17 @@ class Path:
 
 
 def linear_lattice(words: np.ndarray, alignment: np.ndarray, graph_cost: float, acoustic_cost: float) -> Lattice:
-    """One path: the transition-ids, and the words one by one on the first arcs, as Kaldi's MakeLatticeFromLinear."""
-    count = max(len(words), len(alignment))
+    """One path: the words one by one on the first arcs with a transition-id each, the last one with all that are left,
+    as linear-to-nbest of Kaldi writes it."""
+    count = max(len(words), int(len(alignment) > 0))
     lengths = (np.arange(count) < len(alignment)).astype(np.int64)
-    padded = np.zeros(count, np.int32)
-    padded[: len(words)] = words
+    lengths[count - 1 :] += max(len(alignment) - count, 0)
     final_weights = np.full((count + 1, 2), INF, np.float32)
     final_weights[count] = graph_cost, acoustic_cost
     return Lattice(
         0,
         np.minimum(np.arange(count + 2), count),
-        padded,
+        np.array(words if len(words) else [0] * count, np.int32),
         np.arange(1, count + 1, dtype=np.int32),
         np.zeros((count, 2), np.float32),
         Strings.of_lengths(lengths, alignment),

@@ -25,7 +25,7 @@ from kaldi.hmm.graphs import HmmGraphs
 from kaldi.hmm.topology import NO_PDF, HmmState, HmmTopology
 from kaldi.lat.align import WordBoundaries
 from kaldi.lat.align_phones import PhoneAligner, phone_labelled
-from kaldi.lat.lattice import linear_lattice
+from kaldi.lat.lattice import expanded, linear_lattice
 from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
 from kaldi.tree.event_map import PDF_CLASS, Leaf, Split, Table
 from kaldi.util.table import TableWriter, read_table
@@ -209,7 +209,7 @@ def test_a_lattice_of_phones_gives_what_the_alignment_gives(hmms: HmmGraphs) -> 
     wanted = compiler.compile(of_alignment([(1, 3), (2, 1), (3, 2)]))
     assert same_fst(compiler.compile(of_lattice(aligned, lm_scale=0.0)).fst, wanted.fst)
     with pytest.raises(KaldiError, match="not a lattice of phones"):
-        of_lattice(lattice, lm_scale=0.0)
+        of_lattice(expanded(lattice), lm_scale=0.0)
     assert phone_labelled(lattice, hmms.model).words.tolist() == [1, 0, 0, 2, 3, 0]
     assert (
         PhoneAligner(WordBoundaries(hmms.model, {})).align(linear_lattice(np.zeros(0), alignment[1:], 0, 0)).num_states

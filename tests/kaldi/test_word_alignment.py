@@ -14,7 +14,7 @@ from kaldi.lat.align import WordBoundaries
 from kaldi.lat.align_lexicon import Lexicon, LexiconAligner, read_align_lexicon
 from kaldi.lat.align_phones import PhoneAligner
 from kaldi.lat.io import COMPACT_LATTICE
-from kaldi.lat.lattice import Lattice, linear_lattice, union
+from kaldi.lat.lattice import Lattice, expanded, linear_lattice, union
 from kaldi.util.table import TableWriter
 
 SIL, A, B, C = 1, 2, 3, 4  # phones of one state each; transition-id 2p - 1 is the self-loop of phone p, 2p leads out
@@ -76,7 +76,7 @@ def test_words_lie_where_the_lexicon_says(info, words: list[int], phones: list[i
 
 
 def test_words_that_come_late(info) -> None:
-    first = linear_lattice(np.array([5, 7]), spoken(A, B), 1.0, 0.0)
+    first = expanded(linear_lattice(np.array([5, 7]), spoken(A, B), 1.0, 0.0))
     late = first.with_labels(np.array([0, 0, 5, 7], np.int32), first.strings, first.final_strings)
     both = union([late, linear_lattice(np.array([6]), spoken(A, B), 2.0, 0.0)])
     assert paths(LexiconAligner(info, LEXICON).align(both)) == {((5, 2), (7, 2)), ((6, 4),)}
@@ -97,7 +97,7 @@ def test_an_utterance_that_ends_inside_a_word(info) -> None:
 
 def test_words_stay_on_the_first_phone_that_follows(info) -> None:
     aligner = PhoneAligner(info, keep_words=True, keeps_unlabelled=True)
-    together = linear_lattice(np.array([5, 8, 7]), spoken(A, B, SIL), 1.0, 0.0)  # two wait before A is over
+    together = expanded(linear_lattice(np.array([5, 8, 7]), spoken(A, B, SIL), 1.0, 0.0))  # two wait before A is over
     assert paths(aligner.align(together)) == {((5, 0), (8, 2), (7, 2), (0, 2))}
     words = np.array([5, 0, 8, 0, 7, 0], np.int32)
     apart = together.with_labels(words, together.strings, together.final_strings)
