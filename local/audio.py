@@ -45,7 +45,8 @@ def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None)
     """Read a recording as float32 mono samples in [-1, 1], shape (samples,), at the given rate in Hz.
 
     source is a path of any file that soundfile reads (any rate, any number of channels), or, as in Kaldi's wav.scp, a
-    command that writes one to its output, ending in "|". Channels are averaged, unless one of them (from 0) is given.
+    command that writes one to its output, a string (no Path) that ends in "|". Channels are averaged, unless one of
+    them (from 0) is given.
     Raises AudioError.
     """
     with open_audio(source) as file:
@@ -266,7 +267,7 @@ def read_scp(path: Path) -> dict[str, str]:
 def _open(source: str | Path) -> BinaryIO:
     """The bytes of a recording; those of a command lie in a nameless file, as they may be more than memory holds."""
     command = str(source).strip()
-    if command.endswith("|"):
+    if command.endswith("|") and not isinstance(source, Path):
         output = tempfile.TemporaryFile()
         done = subprocess.run(["bash", "-c", command[:-1]], stdout=output, check=False)
         if done.returncode != 0 and not output.seek(0, os.SEEK_END):

@@ -66,10 +66,10 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield waiting
 
 
-def mono_blocks(source: Path) -> Iterator[np.ndarray]:
-    """The samples of a recording in blocks, its channels averaged, at 16 kHz. Raises AudioError."""
+def mono_blocks(source: Path, rate: int = RATE) -> Iterator[np.ndarray]:
+    """The samples of a recording in blocks, its channels averaged, at a rate in Hz. Raises AudioError."""
     with open_audio(source) as file:
-        resampler = Resampler(file.samplerate, RATE, 1)
+        resampler = Resampler(file.samplerate, rate, 1)
         for block in read_blocks(file, source, BLOCK):
             yield resampler.push(block.mean(axis=1, keepdims=True))[:, 0]
         yield resampler.finish()[:, 0]

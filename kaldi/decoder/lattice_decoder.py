@@ -61,6 +61,29 @@ def decode_utterance(
     ), final
 
 
+def check_loglikes(loglikes: np.ndarray) -> None:
+    """Raise KaldiError for NaN or +infinity in log-likelihoods [T, pdfs]."""
+    possible = (loglikes < np.inf).all(axis=1)  # False for NaN; -infinity is a pdf that cannot be
+    if not possible.all():
+        raise KaldiError(
+            f"the log-likelihoods of frame {possible.argmin()} are not finite: the model or the features are damaged"
+        )
+
+
+def determinized_by(options: DecoderOptions, raw: Lattice, model: TransitionModel) -> tuple[Lattice, bool]:
+    """The state-level lattice determinised as the options say, and whether the beam was reached."""
+    lattice, complete = phone_determinized(
+        raw,
+        model,
+        options.lattice_beam,
+        options.delta,
+        options.max_mem,
+        options.phone_determinize,
+        options.word_determinize,
+    )
+    return (minimized(lattice) if options.minimize else lattice), complete
+
+
 class LatticeOutput:
     """Decodes utterances, writes their lattices, words and alignments, and keeps the figures of the summary."""
 
@@ -102,12 +125,10 @@ class LatticeOutput:
 
     def decode(self, utterance: str, graph: DecodingGraph, loglikes: np.ndarray) -> None:
         """Decode one utterance [T, pdfs] and write what was asked for. Raises KaldiError for NaN or +infinity."""
-        possible = (loglikes < np.inf).all(axis=1)  # False for NaN; -infinity is a pdf that cannot be
-        if not possible.all():
-            raise KaldiError(
-                f"utterance {utterance}: the log-likelihoods of frame {possible.argmin()} are not finite: the model or "
-                "the features are damaged"
-            )
+        try:
+            check_loglikes(loglikes)
+        except KaldiError as error:
+            raise KaldiError(f"utterance {utterance}: {error}") from None
         raw, reached_final = decode_utterance(graph, loglikes, self.pdf_of, self.acoustic_scale, self.options)
         if raw is None:
             self.fail(f"Failed to decode utterance with id {utterance}")
@@ -122,19 +143,9 @@ class LatticeOutput:
             warn(f"Outputting partial output for utterance {utterance} since no final-state reached")
         lattice = raw
         if self.options.determinize_lattice:
-            lattice, complete = phone_determinized(
-                raw,
-                self.model,
-                self.options.lattice_beam,
-                self.options.delta,
-                self.options.max_mem,
-                self.options.phone_determinize,
-                self.options.word_determinize,
-            )
+            lattice, complete = determinized_by(self.options, raw, self.model)
             if not complete:
                 warn(f"Determinization finished earlier than the beam for utterance {utterance}")
-            if self.options.minimize:
-                lattice = minimized(lattice)
         path = lattice.best_path()
         assert path is not None  # pruning keeps the best one
         words, weight = path.words, path.weight

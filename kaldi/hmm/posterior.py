@@ -73,6 +73,12 @@ class Posterior:
         offsets = np.searchsorted(merged, np.arange(len(self) + 1) * count)
         return Posterior(offsets, merged % count, np.bincount(index, self.weights))
 
+    def scaled(self, factors: np.ndarray) -> Posterior:
+        """The weight of each entry times its factor; entries with a factor of zero are dropped."""
+        kept = factors != 0
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return Posterior(offsets, self.ids[kept], (self.weights * factors)[kept])
+
 
 def prune_randomly(weights: np.ndarray, threshold: float, random: np.random.Generator) -> np.ndarray:
     """Weights below the threshold become the threshold or zero, so that their expectation stays the same."""

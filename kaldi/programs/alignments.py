@@ -223,9 +223,7 @@ def weight_silence_post(
         factors = np.where(silent, np.float32(scale), np.float32(1))
         if distribute:
             factors = _expected(factors, posterior)
-        kept = factors != 0
-        offsets = np.concatenate([[0], np.cumsum(kept)])[posterior.offsets]
-        yield utterance, Posterior(offsets, posterior.ids[kept], (posterior.weights * factors)[kept])
+        yield utterance, posterior.scaled(factors)
 
 
 def _expected(factors: np.ndarray, posterior: Posterior) -> np.ndarray:
