@@ -20,6 +20,8 @@ from ligru_task import read_matrices, write_table
 from recipe_copy import golden, link_recipe
 
 from nnet.ligru.data import Corpus
+from nnet.recogniser import Recogniser
+from nnet.recogniser.formats import ctm
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -358,6 +360,15 @@ def test_transcribe_by_a_packed_model(recipe, spoken, tmp_path):
         text=True,
     )
     assert done.stdout == spoken, done.stderr
+    speaker = Recogniser(model).speaker()
+    for name in ("s1-00", "s1-01"):
+        speaker.add(recipe.directory / f"{name}.wav")
+    heard = "".join(map(ctm, ("s1-00", "s1-01"), speaker.transcribe()))
+    ours, theirs = (
+        [(name, float(start), float(duration), word) for name, _, start, duration, word, *_ in map(str.split, lines)]
+        for lines in (heard.splitlines(), (recipe.directory / "work/ctm").read_text().splitlines())
+    )
+    assert ours == theirs
     shutil.copytree(model, tmp_path / "cut")
     for name in ("graph/HCLG.fst", "nnet/final.pt"):
         (tmp_path / "cut" / name).unlink()

@@ -1,0 +1,63 @@
+"""The network of a packed model: features to scaled log-likelihoods, by onnxruntime or by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from kaldi.base.log import KaldiError
+
+Network = Callable[[np.ndarray], np.ndarray]  # features [frames, dim] to log-likelihoods float32 [frames, pdfs]
+BACKENDS = ("onnxruntime", "pytorch")
+
+
+def load_network(folder: Path, prior_scale: float, backend: str | None = None, threads: int = 1) -> Network:
+    """The network in a packed model's nnet/, by the backend asked for or the first that is installed.
+
+    Raises ValueError for an unknown backend or one that is not installed; KaldiError for a damaged file.
+    """
+    modules = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
+    if backend is None:
+        backend = next((name for name in BACKENDS if find_spec(modules[name])), "")
+    if backend not in BACKENDS or not find_spec(modules[backend]):
+        asked = f"not {backend}" if backend and backend not in BACKENDS else "and is not installed"
+        raise ValueError(f"the network needs one of {' and '.join(BACKENDS)}, {asked}: see requirements-recognise.txt")
+    if backend == "onnxruntime":
+        return _by_onnxruntime(folder / "network.onnx", prior_scale, threads)
+    return _by_pytorch(folder, prior_scale)
+
+
+def _by_onnxruntime(path: Path, prior_scale: float, threads: int) -> Network:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of many kinds
+        raise KaldiError(f"{path}: onnxruntime does not take it: {str(error).splitlines()[0]}") from None
+    if float(session.get_modelmeta().custom_metadata_map.get("prior_scale", "nan")) != prior_scale:
+        raise KaldiError(f"{path}: it was not exported with the prior scale {prior_scale}")
+
+    def loglikes(features: np.ndarray) -> np.ndarray:
+        inputs = {"feats": features[None].astype(np.float32), "lengths": np.array([len(features)])}
+        return session.run(None, inputs)[0][0]
+
+    return loglikes
+
+
+def _by_pytorch(folder: Path, prior_scale: float) -> Network:
+    from nnet.ligru.scorer import Scorer
+
+    scorer = Scorer([folder], "false", prior_scale)
+
+    def loglikes(features: np.ndarray) -> np.ndarray:
+        ((_, scores),) = scorer([("the piece", np.ascontiguousarray(features, np.float32))])
+        return scores
+
+    return loglikes

@@ -1,0 +1,91 @@
+"""From a lattice of the network to words, phones, confidences and alternatives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from kaldi.hmm.alignment import phone_starts
+from kaldi.hmm.transition_model import TransitionModel
+from kaldi.lat.align import Aligner, WordBoundaries, read_word_boundaries
+from kaldi.lat.lattice import Lattice
+from kaldi.lat.mbr import MinimumBayesRisk
+from kaldi.lat.paths import best_paths, posteriors
+from kaldi.programs.lattice_common import with_penalty
+from kaldi.util.symbols import read_names
+from nnet.recogniser.result import Alternative, Phone, Piece, Word
+
+POSITION = re.compile(r"_[BEIS]$")  # of a phone in its word
+
+
+class Reader:
+    """The symbols of a packed model's graph/, and its language-model weight and word insertion penalty."""
+
+    def __init__(
+        self, graph: Path, transitions: TransitionModel, lmwt: float, word_ins_penalty: float, frame_shift: float
+    ) -> None:
+        """frame_shift: seconds. Raises KaldiError."""
+        self._words = read_names(str(graph / "words.txt"))
+        self._phones = {i: POSITION.sub("", name) for i, name in read_names(str(graph / "phones.txt")).items()}
+        self._transitions = transitions
+        self._boundaries = WordBoundaries(transitions, read_word_boundaries(str(graph / "phones/word_boundary.int")))
+        self._lmwt, self._penalty, self._shift = lmwt, word_ins_penalty, frame_shift
+
+    def piece(self, lattice: Lattice, start: float, end: float, alternatives: int, keep_lattice: bool) -> Piece:
+        """What a lattice says of the piece from `start` to `end` seconds. Raises KaldiError for a foreign lattice."""
+        scaled = with_penalty(lattice, self._penalty).scaled(np.diag([1.0, 1.0 / self._lmwt])).connected()
+        path = scaled.best_path()
+        if path is None:
+            return Piece(start, end)
+        risk = MinimumBayesRisk(scaled, decode_mbr=False)  # the posteriors of the best path's words
+        aligned = Aligner(self._boundaries).align(path.lattice_of_path())
+        times = [
+            (word, begin, length)
+            for word, begin, length in zip(
+                aligned.words.tolist(), aligned.state_times.tolist(), aligned.strings.lengths.tolist(), strict=False
+            )
+            if word
+        ]
+        words = tuple(
+            Word(
+                self._words.get(word, f"[{word}]"),
+                self._at(start, begin),
+                self._at(start, begin + length),
+                min(1.0, float(confidence)),
+            )
+            for (word, begin, length), confidence in zip(times, risk.confidences, strict=True)
+        )
+        return Piece(
+            start,
+            end,
+            words,
+            self._phones_of(path.alignment, start),
+            self._alternatives(scaled, alternatives) if alternatives else (),
+            lattice if keep_lattice else None,
+        )
+
+    def _at(self, start: float, frame: int) -> float:
+        """Seconds, to the microsecond."""
+        return round(start + frame * self._shift, 6)
+
+    def _phones_of(self, alignment: np.ndarray, start: float) -> tuple[Phone, ...]:
+        starts, _ = phone_starts(self._transitions, alignment)
+        ends = np.append(starts[1:], len(alignment))
+        return tuple(
+            Phone(self._phones.get(phone, f"[{phone}]"), self._at(start, begin), self._at(start, end))
+            for phone, begin, end in zip(
+                self._transitions.id2phone[alignment[starts]].tolist(), starts.tolist(), ends.tolist(), strict=True
+            )
+        )
+
+    def _alternatives(self, scaled: Lattice, count: int) -> tuple[Alternative, ...]:
+        total = posteriors(scaled)[2]
+        return tuple(
+            Alternative(
+                tuple(self._words.get(word, f"[{word}]") for word in path.words.tolist()),
+                float(np.exp(-path.weight.sum() - total)),
+            )
+            for path in best_paths(scaled, count)
+        )

@@ -1,0 +1,141 @@
+"""Recordings to words in one process, with a model that local/pack_model.sh packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kaldi.decoder.options import DecoderOptions
+from kaldi.hmm.transition_model import read_transition_model
+from kaldi.lat.lattice import Lattice
+from local.audio import AudioError, check_samples, resample
+from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
+from local.model_folder import ModelError, open_model
+from nnet.recogniser.decoding import Graph
+from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation
+from nnet.recogniser.network import load_network
+from nnet.recogniser.reading import Reader
+from nnet.recogniser.result import Piece, Transcription
+
+# As steps/nnet/decode.sh has it.
+ACOUSTIC_SCALE = 0.1
+FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}  # of integer samples
+
+Recording = str | Path | np.ndarray
+
+
+class Recogniser:
+    """A packed model, loaded once. Several threads may use it at a time: nothing in it changes."""
+
+    def __init__(self, model: str | Path, *, backend: str | None = None, threads: int = 1) -> None:
+        """Load a model folder.
+
+        backend: "onnxruntime" or "pytorch", by default the first that is installed. threads: of the network in
+        onnxruntime; PyTorch and NumPy have settings of their own.
+        Raises ModelError, which says all that is wrong with the folder; KaldiError, ValueError, OSError.
+        """
+        packed = open_model(Path(model))
+        others = [stream.encoder for stream in packed.streams if stream.encoder]
+        if others or len(packed.streams) != 1 or packed.has_segan:
+            needs = f"features of the encoder {others[0].name}" if others else "recordings that SEGAN has enhanced"
+            raise ModelError(f"{model} works on {needs}, which this recogniser does not make: use local/transcribe.sh")
+        folder = packed.folder
+        self.description = packed.description
+        self._transitions = read_transition_model(str(folder / "nnet/final.mdl"))
+        self._graph = Graph(folder / "graph/HCLG.fst")
+        self._graph.check(self._transitions, folder / "nnet/final.mdl")
+        self._mfcc = Mfcc(folder / "mfcc.conf")
+        silence = (folder / "graph/phones/silence.csl").read_text().strip()
+        self._first_pass = FirstPass(folder / "gmm", self._graph, silence, packed.settings("gmm"))
+        settings = packed.settings("network")
+        self._normalise = Normalisation(folder / "nnet/cmvn_opts")
+        self._network = load_network(folder / "nnet", settings["prior_scale"], backend, threads)
+        self._search = DecoderOptions(
+            settings["beam"], int(settings["max_active"]), lattice_beam=settings["lattice_beam"]
+        )
+        self._reader = Reader(
+            folder / "graph", self._transitions, packed.lmwt, packed.word_ins_penalty, self._mfcc.frame_shift
+        )
+
+    @property
+    def rate(self) -> int:
+        """Samples a second of the model; other recordings are brought to it."""
+        return self._mfcc.rate
+
+    def _decode(self, features: np.ndarray) -> Lattice | None:
+        return self._graph.decode(self._network(features), self._transitions, ACOUSTIC_SCALE, self._search)
+
+    def transcribe(
+        self, recording: Recording, rate: int | None = None, *, alternatives: int = 0, lattice: bool = False
+    ) -> Transcription:
+        """The words of a recording of one speaker.
+
+        recording: a file that libsndfile reads, or samples [time] or [time, channels], as floats in [-1, 1] or as
+        integers of 16 or 32 bits, with their `rate` in Hz. Channels are averaged. What is longer than half a minute is
+        cut at pauses. alternatives: so many word sequences for each piece. lattice: keep the lattices.
+        Raises AudioError for a recording that cannot be used; KaldiError where the model does not fit itself.
+        """
+        speaker = self.speaker()
+        speaker.add(recording, rate)
+        return speaker.transcribe(alternatives=alternatives, lattice=lattice)[0]
+
+    def speaker(self) -> Speaker:
+        """For several recordings of one speaker, to whom the features are adapted with them all."""
+        return Speaker(self)
+
+
+class Speaker:
+    """Recordings of one speaker; of use to one thread."""
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        self._compute_mfcc = recogniser._mfcc.of_speaker()
+        self._recordings: list[list[tuple[float, float, np.ndarray]]] = []  # start, end and MFCCs of each piece
+
+    def add(self, recording: Recording, rate: int | None = None) -> None:
+        """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
+        pieces = []
+        position = 0
+        for samples in cut(_blocks(recording, rate, self._recogniser.rate)):
+            end = position + len(samples)
+            span = position / self._recogniser.rate, end / self._recogniser.rate
+            pieces.append((*span, self._compute_mfcc(samples)))
+            position = end
+        if position < SHORTEST_RECORDING * self._recogniser.rate:
+            name = "samples" if isinstance(recording, np.ndarray) else recording
+            raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")
+        self._recordings.append(pieces)
+
+    def transcribe(self, *, alternatives: int = 0, lattice: bool = False) -> list[Transcription]:
+        """The words of each recording, as Recogniser.transcribe. Raises KaldiError."""
+        ours = self._recogniser
+        mfccs = [mfcc for pieces in self._recordings for *_, mfcc in pieces if len(mfcc)]
+        if mfccs:
+            adapt = ours._first_pass.of_speaker(mfccs)
+            normalise = ours._normalise.of_speaker(map(adapt, mfccs))
+
+        def piece(start: float, end: float, mfcc: np.ndarray) -> Piece:
+            found = ours._decode(normalise(adapt(mfcc))) if len(mfcc) else None
+            return (
+                ours._reader.piece(found, start, end, alternatives, lattice) if found is not None else Piece(start, end)
+            )
+
+        return [Transcription(pieces[-1][1], tuple(piece(*given) for given in pieces)) for pieces in self._recordings]
+
+
+def _blocks(recording: Recording, rate: int | None, wanted: int) -> Iterator[np.ndarray]:
+    """The samples at the wanted rate, channels averaged. Raises AudioError."""
+    if not isinstance(recording, np.ndarray):
+        yield from mono_blocks(Path(recording), wanted)
+        return
+    if rate is None or rate <= 0:
+        raise AudioError("the rate of the samples is not given: transcribe(samples, rate)")
+    if recording.dtype not in FULL_SCALE and not np.issubdtype(recording.dtype, np.floating):
+        raise AudioError(f"samples of type {recording.dtype}: give floats in [-1, 1] or integers of 16 or 32 bits")
+    if recording.ndim not in (1, 2):
+        raise AudioError(f"samples of shape {recording.shape}: give [time] or [time, channels]")
+    samples = recording.astype(np.float32) / np.float32(FULL_SCALE.get(recording.dtype, 1.0))
+    check_samples(samples, "samples")
+    yield resample(samples.mean(axis=1) if samples.ndim == 2 else samples, rate, wanted)

@@ -1,0 +1,319 @@
+"""The recogniser on the golden recordings of tests/kaldi: real Kaldi's tri2b as first pass, and a small network."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from recipe_copy import GOLDEN, ROOT, golden
+
+from kaldi.feat.context import splice
+from kaldi.hmm.transition_model import read_transition_model
+from kaldi.lat.io import COMPACT_LATTICE
+from kaldi.matrix.io import FLOAT_MATRIX
+from kaldi.programs.features import apply_transform
+from kaldi.programs.lattices import lattice_mbr_decode
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.symbols import read_names
+from kaldi.util.table import TableWriter, read_file, read_table
+from local import cut_at_pauses
+from local.model_folder import ModelError, describe
+from nnet.ligru import checkpoint
+from nnet.ligru.config import CMVN_OPTIONS, read_config
+from nnet.ligru.data import apply_cmvn, splice_context
+from nnet.ligru.model import AcousticModel
+from nnet.ligru.onnx_graph import write_onnx
+from nnet.ligru.rmsprop import RMSprop
+from nnet.ligru.scorer import COUNTS, Scorer
+from nnet.recogniser import AudioError, Recogniser, Transcription, __main__
+from nnet.recogniser.first_pass import Normalisation
+
+NAMES = ("s1-00", "s1-01", "s1-02")
+PRIOR_SCALE = 0.4
+
+
+def training_data(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Normalised LDA features of the golden utterances and their pdfs."""
+    (folder / "ali.ark").write_bytes(golden("out/tri2b_ali/ali.ark"))
+    (folder / "mfcc.ark").write_bytes(golden("out/compute-mfcc-feats/mfcc.ark"))
+    transitions = read_transition_model(str(folder / "gmm/final.mdl"))
+    alignments = dict(read_table(f"ark:{folder}/ali.ark", INT_VECTOR))
+    lda = read_file(str(folder / "gmm/final.mat"), FLOAT_MATRIX)
+    normalise = Normalisation(folder / "none")
+    feats, pdfs = [], []
+    for utterance, mfcc in islice(read_table(f"ark:{folder}/mfcc.ark", FLOAT_MATRIX), 16):
+        if utterance in alignments:
+            matrix = apply_transform(splice(normalise.of_speaker([mfcc])(mfcc), 3, 3), lda)
+            stats = np.zeros((2, matrix.shape[1] + 1))
+            stats[:, :-1], stats[0, -1] = [matrix.sum(0), (matrix**2).sum(0)], len(matrix)
+            feats.append(apply_cmvn(matrix, stats, True))
+            pdfs.append(transitions.id2pdf[alignments[utterance]])
+    return feats, pdfs
+
+
+def train(folder: Path, feats: list[np.ndarray], pdfs: list[np.ndarray]) -> None:
+    """A small MLP."""
+    torch.manual_seed(1)
+    changes = {"context": (3, 3), "layers": 1, "units": 64, "normalisation": "layer", "dropout": 0.0}
+    config = read_config(ROOT / "conf/ligru.toml", "small_mlp")
+    config = type(config)(**vars(config) | changes)
+    inputs = torch.from_numpy(np.concatenate([splice_context(matrix, *config.context) for matrix in feats]))
+    targets = torch.from_numpy(np.concatenate(pdfs).astype(np.int64))
+    num_pdfs = read_transition_model(str(folder / "final.mdl")).num_pdfs
+    model = AcousticModel(config, inputs.shape[1], num_pdfs)
+    optimizer = RMSprop(model.parameters())
+    for _ in range(40):
+        model.zero_grad()
+        torch.nn.functional.cross_entropy(model(inputs, [], targets)[0], targets).backward()
+        optimizer.step(2e-3)
+    checkpoint.save(folder / checkpoint.FINAL, checkpoint.describe(model, config) | {"weights": model.state_dict()})
+    counts = np.bincount(targets.numpy(), minlength=num_pdfs)
+    (folder / COUNTS).write_text(f" [ {' '.join(map(str, counts))} ]\n")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("recordings")
+    for name in NAMES:
+        (folder / f"{name}.wav").write_bytes(golden(f"data/wav/{name}.wav"))
+    return [folder / f"{name}.wav" for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as local/pack_model.sh makes it."""
+    folder = tmp_path_factory.mktemp("packed") / "model"
+    for part in ("nnet", "gmm", "graph/phones"):
+        (folder / part).mkdir(parents=True)
+    for name in ("final.mdl", "final.mat", "tree"):
+        (folder / "gmm" / name).write_bytes(golden(f"out/tri2b/{name}"))
+    (folder / "gmm/splice_opts").write_text("--left-context=3 --right-context=3\n")
+    (folder / "graph/HCLG.fst").write_bytes(golden("out/add-self-loops/HCLG.fst"))
+    for name in ("words.txt", "phones.txt", "phones/silence.csl", "phones/word_boundary.int"):
+        shutil.copy(GOLDEN / "lang" / name, folder / "graph" / name)
+    shutil.copy(ROOT / "conf/mfcc.conf", folder)
+    shutil.copy(folder / "gmm/final.mdl", folder / "nnet")
+    work = tmp_path_factory.mktemp("training")
+    (work / "gmm").symlink_to(folder / "gmm")
+    train(folder / "nnet", *training_data(work))
+    (folder / "nnet/cmvn_opts").write_text(CMVN_OPTIONS["mean-variance"] + "\n")
+    (folder / "nnet/streams").write_text("40 1 -\n")
+    write_onnx(Scorer([folder / "nnet"], "false", PRIOR_SCALE), folder / "nnet/network.onnx")
+    pack(folder)
+    return folder
+
+
+def pack(folder: Path) -> None:
+    search = {"max_active": 3000, "beam": 10.0, "lattice_beam": 6.0}
+    decoding = {"gmm": search, "network": search | {"prior_scale": PRIOR_SCALE}}
+    describe(folder, lmwt=10, word_ins_penalty=0.0, decoding=decoding)
+
+
+@pytest.fixture(scope="module")
+def recogniser(model: Path) -> Recogniser:
+    return Recogniser(model)
+
+
+@pytest.fixture(scope="module")
+def heard(recogniser: Recogniser, recordings: list[Path]) -> list[Transcription]:
+    """The recordings as those of one speaker."""
+    speaker = recogniser.speaker()
+    for recording in recordings:
+        speaker.add(recording)
+    return speaker.transcribe()
+
+
+def test_words_with_times_and_confidences(heard: list[Transcription], recordings: list[Path]) -> None:
+    texts = dict(line.split(maxsplit=1) for line in golden("data/text").decode().splitlines())
+    assert [transcription.text for transcription in heard] == [texts[name] for name in NAMES]
+    for transcription, recording in zip(heard, recordings, strict=True):
+        assert transcription.duration == soundfile.info(recording).duration
+        times = [time for word in transcription.words for time in (word.start, word.end)]
+        assert times == sorted(times) and 0 <= times[0] and times[-1] < transcription.duration
+        assert all(0.5 < word.confidence <= 1 for word in transcription.words)
+
+
+def test_phones_lie_in_their_words(heard: list[Transcription], model: Path) -> None:
+    names = {name.rpartition("_")[0] or name for name in read_names(str(model / "graph/phones.txt")).values()}
+    for transcription in heard:
+        phones = transcription.phones
+        assert {phone.text for phone in phones} <= names
+        assert [phone.end for phone in phones[:-1]] == [phone.start for phone in phones[1:]]
+        starts, ends = {phone.start for phone in phones}, {phone.end for phone in phones}
+        assert all(word.start in starts and word.end in ends for word in transcription.words)
+
+
+def test_pytorch_and_onnxruntime_agree(heard, recordings: list[Path], model: Path, recogniser: Recogniser) -> None:
+    other = Recogniser(model, backend="pytorch")
+    for recording in recordings:
+        ours, theirs = recogniser.transcribe(recording), other.transcribe(recording)
+        assert [word[:3] for word in ours.words] == [word[:3] for word in theirs.words]
+        np.testing.assert_allclose([word[3] for word in ours.words], [word[3] for word in theirs.words], atol=1e-3)
+    with pytest.raises(ValueError, match="not tensorflow"):
+        Recogniser(model, backend="tensorflow")
+
+
+def test_confidences_are_those_of_lattice_mbr_decode(recogniser: Recogniser, recordings, tmp_path: Path) -> None:
+    found = recogniser.transcribe(recordings[0], lattice=True)
+    with TableWriter(f"ark:{tmp_path}/lat", COMPACT_LATTICE) as writer:
+        writer.write("a", found.pieces[0].lattice)
+    lattice_mbr_decode(
+        f"ark:{tmp_path}/lat", f"ark,t:{tmp_path}/words", "", f"ark,t:{tmp_path}/sausages", acoustic_scale=0.1
+    )
+    names = {name: number for number, name in read_names(str(GOLDEN / "lang/words.txt")).items()}
+    assert [names[word.text] for word in found.words] == list(map(int, (tmp_path / "words").read_text().split()[1:]))
+    bins = [part.split("]")[0].split() for part in (tmp_path / "sausages").read_text().split("[")[1:]]
+    best = [float(part[1]) for part in bins if part[0] != "0"]
+    np.testing.assert_allclose([word.confidence for word in found.words], best, atol=1e-4)
+
+
+def test_alternatives(recogniser: Recogniser, recordings: list[Path]) -> None:
+    found = recogniser.transcribe(recordings[0], alternatives=50)
+    others = found.pieces[0].alternatives
+    assert others[0].words == tuple(word.text for word in found.words)
+    assert len({other.words for other in others}) == len(others) > 1
+    posteriors = [other.posterior for other in others]
+    assert posteriors == sorted(posteriors, reverse=True) and 0.5 < sum(posteriors) <= 1 + 1e-6
+    assert recogniser.transcribe(recordings[0], alternatives=2).pieces[0].alternatives == others[:2]
+
+
+@pytest.mark.parametrize("form", ["16 bits", "floats", "two channels", "32 bits"])
+def test_samples(recogniser: Recogniser, recordings: list[Path], form: str) -> None:
+    samples, rate = soundfile.read(recordings[1], dtype="int16")
+    given = {
+        "16 bits": samples,
+        "floats": samples / 32768,
+        "two channels": np.stack([samples, samples], axis=1),
+        "32 bits": samples.astype(np.int32) << 16,
+    }[form]
+    assert recogniser.transcribe(given, rate) == recogniser.transcribe(recordings[1])
+
+
+def test_another_rate(recogniser: Recogniser, recordings: list[Path]) -> None:
+    samples, rate = soundfile.read(recordings[1])
+    assert rate == recogniser.rate
+    found = recogniser.transcribe(np.repeat(samples, 3), 3 * rate)
+    assert found.text == recogniser.transcribe(recordings[1]).text
+    assert found.duration == pytest.approx(len(samples) / rate, abs=1e-3)
+
+
+def test_threads(recogniser: Recogniser, recordings: list[Path]) -> None:
+    alone = [recogniser.transcribe(recording) for recording in recordings]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(recogniser.transcribe, 2 * recordings)) == 2 * alone
+
+
+def test_a_long_recording_is_cut_at_a_pause(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
+    monkeypatch.setattr(cut_at_pauses, "LONGEST", 3 * cut_at_pauses.RATE)
+    monkeypatch.setattr(cut_at_pauses, "SHORTEST", 1 * cut_at_pauses.RATE)
+    samples = [soundfile.read(recording, dtype="int16")[0] for recording in recordings]
+    pause = np.zeros(cut_at_pauses.RATE // 2, np.int16)
+    found = recogniser.transcribe(np.concatenate([samples[1], pause, samples[2], pause, samples[0]]), recogniser.rate)
+    assert len(found.pieces) > 1
+    assert [piece.end for piece in found.pieces[:-1]] == [piece.start for piece in found.pieces[1:]]
+    places = {word.text: word.start for word in found.words}
+    assert places["FIVE"] < len(samples[1]) / recogniser.rate < places["ONE"] < found.pieces[-1].start < places["OH"]
+    times = [word.start for word in found.words]
+    assert times == sorted(times)
+
+
+def test_recordings_that_cannot_be_used(recogniser: Recogniser, recordings: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    command = tmp_path / "touch hacked; cat x|"
+    for recording, rate, problem in (
+        (tmp_path / "text.wav", None, "not audio that soundfile reads: .*text.wav"),
+        (tmp_path / "none.wav", None, "No such file"),
+        (command, None, "No such file"),
+        (np.zeros(1000), 16000, "shorter than 100 ms: samples"),
+        (np.zeros(0), 16000, "no samples"),
+        (np.full(16000, np.nan), 16000, "not numbers"),
+        (np.zeros(16000), None, "rate of the samples is not given"),
+        (np.zeros(16000, np.uint8), 16000, "samples of type uint8"),
+        (np.zeros((2, 3, 4)), 16000, "samples of shape"),
+    ):
+        with pytest.raises(AudioError, match=problem):
+            recogniser.transcribe(recording, rate)
+    speaker = recogniser.speaker()
+    assert speaker.transcribe() == []
+    with pytest.raises(AudioError):
+        speaker.add(np.zeros(10), 16000)
+    speaker.add(recordings[1])
+    assert [found.text for found in speaker.transcribe()] == ["FIVE NINE"]
+
+
+def test_models_that_need_more(model: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(model, tmp_path / "segan")
+    (other / "segan").mkdir()
+    (other / "segan/config.json").write_text("{}")
+    pack(other)
+    with pytest.raises(ModelError, match="SEGAN has enhanced, .* use local/transcribe.sh"):
+        Recogniser(other)
+    other = shutil.copytree(model, tmp_path / "encoder")
+    (other / "nnet/streams").write_text("40 1 -\n512 2 base 0a1b encoder\n")
+    pack(other)
+    with pytest.raises(ModelError, match="features of the encoder base, .* use local/transcribe.sh"):
+        Recogniser(other)
+
+
+def test_program(model: Path, heard, recordings: list[Path], tmp_path: Path, capsys) -> None:
+    given = [str(recording) for recording in recordings]
+    assert __main__.main(["--one-speaker", str(model), *given[:2], str(tmp_path / "none.wav"), given[2]]) == 0
+    told = capsys.readouterr()
+    assert told.out == "".join(f"{name} {found.text}\n" for name, found in zip(NAMES, heard, strict=True))
+    assert "No such file" in told.err and "none.wav" in told.err
+    assert __main__.main([str(model), str(tmp_path / "none.wav")]) == 1
+    assert __main__.main([str(model), given[0], given[0]]) == 1
+    assert "2 recordings have the name s1-00" in capsys.readouterr().err
+    assert __main__.main([str(tmp_path), given[0]]) == 1
+    assert "no folder that local/pack_model.sh made" in capsys.readouterr().err
+
+
+def test_program_writes_files(model: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
+    samples, rate = soundfile.read(io.BytesIO(recordings[1].read_bytes()))
+    soundfile.write(tmp_path / "a child.flac", samples, rate)
+    forms = "txt,ctm,json,srt,vtt,TextGrid"
+    assert (
+        __main__.main(["--format", forms, "--dir", str(tmp_path / "out"), str(model), str(tmp_path / "a child.flac")])
+        == 0
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"a_child.{form}" for form in forms.split(",")
+    )
+    assert (tmp_path / "out/a_child.txt").read_text() == "a_child FIVE NINE\n"
+    assert json.loads((tmp_path / "out/a_child.json").read_text())["text"] == "FIVE NINE"
+    for wrong in (["--format", "doc"], ["--format", "srt,txt"], ["--format", "srt", "x.wav"]):
+        with pytest.raises(SystemExit):
+            __main__.main([*wrong, str(model), "y.wav"])
+
+
+def test_what_is_to_be_installed(model: Path, recordings: list[Path]) -> None:
+    """requirements-recognise.txt names all that the program imports, in the versions of the recipe."""
+    lines = (ROOT / "requirements-recognise.txt").read_text().splitlines()[1:]
+    assert set(lines) <= set((ROOT / "requirements.txt").read_text().splitlines())
+    script = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in {"torch", "tensorflow", "onnx", "tqdm", "matplotlib", "tomli", "ctranslate2"}:
+            raise ModuleNotFoundError(name=name)
+
+sys.meta_path.insert(0, Missing())
+from nnet.recogniser.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, model, recordings[1]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "s1-01 FIVE NINE\n", done.stderr
