@@ -5,6 +5,7 @@
     nnet/            the network (final.pt, and network.onnx of the same), transition model, CMVN, priors and streams
     gmm/             models, transforms and tree of the first pass, where the network works on fMLLR features
     graph/           HCLG.fst, words.txt, phones.txt, phones/{silence.csl,word_boundary.int}
+    lang/            L.fst and disambig.int, to align texts
     segan/ encoder/  where they belong to it
 
 Whoever opens one trusts nothing in it: files are compared with their hashes, and what the scripts put on command lines
@@ -55,6 +56,7 @@ CONTENTS: dict[str, Callable[[str], object]] = {
     "mfcc.conf": lambda text: _are_options(COMMENT.sub("", text)),
     **{f"{folder}/{name}_opts": _are_options for folder in ("nnet", "gmm") for name in ("cmvn", "splice", "delta")},
     "graph/phones/silence.csl": re.compile(r"\d+(:\d+)*\s*", re.ASCII).fullmatch,
+    "lang/disambig.int": re.compile(r"(\d+\s+)*", re.ASCII).fullmatch,
     "graph/num_pdfs": re.compile(r"\d+\s*", re.ASCII).fullmatch,
     "nnet/streams": re.compile(r"(\d+ \d+ (-|[\w.-]+ [0-9a-f]+ encoder)\n)+", re.ASCII).fullmatch,
 }
@@ -152,7 +154,7 @@ def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[st
 
 def files_of(folder: Path) -> list[str]:
     """The files of a model, by their names in it; what else lies beside model.json is nobody's business."""
-    parts = (folder / name for name in ("nnet", "gmm", "graph", "segan", "encoder"))
+    parts = (folder / name for name in ("nnet", "gmm", "graph", "lang", "segan", "encoder"))
     found = [path for part in parts for path in part.rglob("*") if not path.is_dir()]
     found += [path for path in (folder / "mfcc.conf",) if path.exists()]
     return sorted(str(path.relative_to(folder)) for path in found)

@@ -4,6 +4,7 @@ set -euo pipefail
 
 gmm_dir=
 graph_dir=
+lang_dir=
 segan_dir=
 encoder=
 encoder_files=true
@@ -17,6 +18,7 @@ e.g.: $0 exp/ligru children
 The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
   --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
+  --lang-dir DIR        whose lexicon aligns texts (data/lang_test beside exp, if it has the graph's words)
   --segan-dir DIR       recordings are enhanced with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
   --encoder-files BOOL  pack the encoder too; otherwise its name and hash, and --encoder says where it is (true)
@@ -57,6 +59,15 @@ take conf . mfcc.conf
 take "$nnet_dir" nnet final.pt final.mdl ali_train_pdf.counts cmvn_opts streams
 take "$graph_dir" graph HCLG.fst words.txt phones/{silence.csl,word_boundary.int} '?num_pdfs'
 if [ -f "$graph_dir/phones.txt" ]; then take "$graph_dir" graph phones.txt; else take "$nnet_dir" graph phones.txt; fi
+if [ -z "$lang_dir" ] && cmp -s "$exp/../data/lang_test/words.txt" "$graph_dir/words.txt"; then
+  lang_dir=$exp/../data/lang_test
+elif [ -n "$lang_dir" ] && ! cmp -s "$lang_dir/words.txt" "$graph_dir/words.txt"; then
+  fail "$lang_dir has other words than $graph_dir"
+fi
+if [ -n "$lang_dir" ]; then
+  take "$lang_dir" lang L.fst
+  files+=("$lang_dir/phones/disambig.int" lang/disambig.int)
+fi
 models=("$nnet_dir/final.mdl")
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null)

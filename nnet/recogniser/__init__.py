@@ -3,6 +3,7 @@
 from kaldi.base.log import KaldiError
 from local.audio import AudioError
 from local.model_folder import ModelError
+from nnet.recogniser.alignment import TextError
 from nnet.recogniser.recogniser import Recogniser, Speaker
 from nnet.recogniser.result import Alternative, Phone, Piece, Transcription, Word
 
@@ -15,6 +16,7 @@ __all__ = [
     "Piece",
     "Recogniser",
     "Speaker",
+    "TextError",
     "Transcription",
     "Word",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.base.log import KaldiError
-from kaldi.decoder.decoding_graph import read_graph
+from kaldi.decoder.decoding_graph import DecodingGraph, read_graph
 from kaldi.decoder.lattice_decoder import check_loglikes, decode_utterance, determinized_by
 from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import TransitionModel
@@ -35,13 +35,24 @@ class Graph:
     ) -> Lattice | None:
         """Log-likelihoods [frames, pdfs] to a lattice, its acoustic costs not scaled; None where no path survives.
 
-        Raises KaldiError for what is not finite.
+        Where no path ends the graph, the lattice is of those that are under way. Raises KaldiError for what is not
+        finite.
         """
-        check_loglikes(loglikes)
-        raw, _ = decode_utterance(
-            self._graph, loglikes, np.ascontiguousarray(transitions.id2pdf, np.int32), acoustic_scale, options
-        )
-        if raw is None:
-            return None
-        lattice = determinized_by(options, raw, transitions)[0] if options.determinize_lattice else raw
-        return lattice.scaled(np.diag([1.0, 1.0 / acoustic_scale]))
+        return decode(self._graph, loglikes, transitions, acoustic_scale, options)[0]
+
+
+def decode(
+    graph: DecodingGraph,
+    loglikes: np.ndarray,
+    transitions: TransitionModel,
+    acoustic_scale: float,
+    options: DecoderOptions,
+) -> tuple[Lattice | None, bool]:
+    """As Graph.decode with another graph, and whether a path ends it."""
+    check_loglikes(loglikes)
+    pdf_of = np.ascontiguousarray(transitions.id2pdf, np.int32)
+    raw, ended = decode_utterance(graph, loglikes, pdf_of, acoustic_scale, options)
+    if raw is None:
+        return None, False
+    lattice = determinized_by(options, raw, transitions)[0] if options.determinize_lattice else raw
+    return lattice.scaled(np.diag([1.0, 1.0 / acoustic_scale])), ended

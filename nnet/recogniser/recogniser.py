@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,17 @@ from kaldi.lat.lattice import Lattice
 from local.audio import AudioError, check_samples, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
 from local.model_folder import ModelError, open_model
-from nnet.recogniser.decoding import Graph
+from nnet.recogniser.alignment import TextError, TextGraphs
+from nnet.recogniser.decoding import Graph, decode
 from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation
 from nnet.recogniser.network import load_network
 from nnet.recogniser.reading import Reader
 from nnet.recogniser.result import Piece, Transcription
 
-# As steps/nnet/decode.sh has it.
-ACOUSTIC_SCALE = 0.1
+ACOUSTIC_SCALE = 0.1  # as steps/nnet/decode.sh has it
+ALIGNMENT_BEAMS = (15.0, 100.0)  # the second where the first finds no end
+ALIGNMENT_LATTICE_BEAM = 1.0
+LONGEST_PART = 3000  # frames
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}  # of integer samples
 
 Recording = str | Path | np.ndarray
@@ -37,11 +41,17 @@ class Recogniser:
         Raises ModelError, which says all that is wrong with the folder; KaldiError, ValueError, OSError.
         """
         packed = open_model(Path(model))
-        others = [stream.encoder for stream in packed.streams if stream.encoder]
-        if others or len(packed.streams) != 1 or packed.has_segan:
-            needs = f"features of the encoder {others[0].name}" if others else "recordings that SEGAN has enhanced"
-            raise ModelError(f"{model} works on {needs}, which this recogniser does not make: use local/transcribe.sh")
-        folder = packed.folder
+        encoders = [f"features of the encoder {stream.encoder.name}" for stream in packed.streams if stream.encoder]
+        needs = [
+            *encoders,
+            *(["several streams of features"] if len(packed.streams) > 1 else []),
+            *(["recordings that SEGAN has enhanced"] if packed.has_segan else []),
+        ]
+        if needs:
+            raise ModelError(
+                f"{model} works on {needs[0]}, which this recogniser does not make: use local/transcribe.sh"
+            )
+        self._folder = folder = packed.folder
         self.description = packed.description
         self._transitions = read_transition_model(str(folder / "nnet/final.mdl"))
         self._graph = Graph(folder / "graph/HCLG.fst")
@@ -80,6 +90,35 @@ class Recogniser:
         speaker = self.speaker()
         speaker.add(recording, rate)
         return speaker.transcribe(alternatives=alternatives, lattice=lattice)[0]
+
+    def align(self, recording: Recording, text: str, rate: int | None = None) -> Transcription:
+        """The times of the words and phones of a text that is known; all confidences are 1, as nothing else is tried.
+
+        recording, rate: as of transcribe. text: words with blanks between them. Silences between them are found.
+        Raises AudioError; TextError where the text has words that are not in the lexicon or does not fit the recording;
+        ModelError for a model without a lexicon.
+        """
+        graph = self._text_graphs.of_text(text.split())
+        samples = np.concatenate(list(_blocks(recording, rate, self.rate)))
+        mfcc = self._mfcc.of_speaker()(samples)
+        if len(mfcc):
+            # The text is of the whole; only the first pass works on parts.
+            adapt = self._first_pass.of_speaker(np.array_split(mfcc, -(-len(mfcc) // LONGEST_PART)))
+            features = adapt(mfcc)
+            scores = self._network(self._normalise.of_speaker([features])(features))
+            for beam in ALIGNMENT_BEAMS:
+                search = DecoderOptions(beam, lattice_beam=ALIGNMENT_LATTICE_BEAM)
+                found, ended = decode(graph, scores, self._transitions, ACOUSTIC_SCALE, search)
+                if found is not None and ended:
+                    duration = len(samples) / self.rate
+                    return Transcription(duration, (self._reader.piece(found, 0.0, duration, 0, False),))
+        raise TextError(f"the text does not fit the recording, which is too short or says something else: {text}")
+
+    @cached_property
+    def _text_graphs(self) -> TextGraphs:
+        if not (self._folder / "lang/L.fst").exists():
+            raise ModelError(f"{self._folder} has no lexicon to align with: pack it again, with --lang-dir")
+        return TextGraphs(self._folder, self._first_pass.transitions)
 
     def speaker(self) -> Speaker:
         """For several recordings of one speaker, to whom the features are adapted with them all."""

@@ -35,7 +35,8 @@ from nnet.ligru.model import AcousticModel
 from nnet.ligru.onnx_graph import write_onnx
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.scorer import COUNTS, Scorer
-from nnet.recogniser import AudioError, Recogniser, Transcription, __main__
+from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__
+from nnet.recogniser import recogniser as recogniser_module
 from nnet.recogniser.first_pass import Normalisation
 
 NAMES = ("s1-00", "s1-01", "s1-02")
@@ -93,7 +94,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as local/pack_model.sh makes it."""
     folder = tmp_path_factory.mktemp("packed") / "model"
-    for part in ("nnet", "gmm", "graph/phones"):
+    for part in ("nnet", "gmm", "graph/phones", "lang"):
         (folder / part).mkdir(parents=True)
     for name in ("final.mdl", "final.mat", "tree"):
         (folder / "gmm" / name).write_bytes(golden(f"out/tri2b/{name}"))
@@ -101,6 +102,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "graph/HCLG.fst").write_bytes(golden("out/add-self-loops/HCLG.fst"))
     for name in ("words.txt", "phones.txt", "phones/silence.csl", "phones/word_boundary.int"):
         shutil.copy(GOLDEN / "lang" / name, folder / "graph" / name)
+    shutil.copy(GOLDEN / "lang/L.fst", folder / "lang")
+    shutil.copy(GOLDEN / "lang/phones/disambig.int", folder / "lang")
     shutil.copy(ROOT / "conf/mfcc.conf", folder)
     shutil.copy(folder / "gmm/final.mdl", folder / "nnet")
     work = tmp_path_factory.mktemp("training")
@@ -263,6 +266,46 @@ def test_models_that_need_more(model: Path, tmp_path: Path) -> None:
     pack(other)
     with pytest.raises(ModelError, match="features of the encoder base, .* use local/transcribe.sh"):
         Recogniser(other)
+
+
+def test_alignment(recogniser: Recogniser, recordings: list[Path]) -> None:
+    """Of what was said it gives the times of recognition; of other words, those."""
+    heard = recogniser.transcribe(recordings[0])
+    aligned = recogniser.align(recordings[0], heard.text.lower())
+    assert [word[:3] for word in aligned.words] == [word[:3] for word in heard.words]
+    assert aligned.phones == heard.phones and aligned.duration == heard.duration
+    assert recogniser.align(recordings[0], "TWO SIX NINE ZERO").text == "TWO SIX NINE ZERO"
+
+
+def test_alignment_of_a_long_recording(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
+    """It stays whole, whatever the first pass works on."""
+    monkeypatch.setattr(recogniser_module, "LONGEST_PART", 50)
+    aligned = recogniser.align(recordings[0], "TWO SIX OH ZERO")
+    assert aligned.text == "TWO SIX OH ZERO" and len(aligned.pieces) == 1
+
+
+def test_texts_that_cannot_be_aligned(recogniser: Recogniser, model: Path, recordings, tmp_path: Path) -> None:
+    for text, problem in (
+        ("TWO SICKS OH OUGHT", "words that the model's lexicon has not: OUGHT, SICKS"),
+        ("  ", "no words to align"),
+        (100 * "SEVEN ", "does not fit the recording"),
+    ):
+        with pytest.raises(TextError, match=problem):
+            recogniser.align(recordings[0], text)
+    other = shutil.copytree(model, tmp_path / "without")
+    shutil.rmtree(other / "lang")
+    pack(other)
+    with pytest.raises(ModelError, match="no lexicon to align with: pack it again, with --lang-dir"):
+        Recogniser(other).align(recordings[0], "TWO")
+
+
+def test_program_aligns(model: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
+    (tmp_path / "texts").write_text("s1-00 TWO SIX OH ZERO\ns1-01 FIVE OUGHT\n")
+    given = [str(recording) for recording in recordings]
+    assert __main__.main(["--align", str(tmp_path / "texts"), "--format", "ctm", str(model), *given]) == 0
+    told = capsys.readouterr()
+    assert [line.split()[4] for line in told.out.splitlines()] == ["TWO", "SIX", "OH", "ZERO"]
+    assert "s1-01: words that the model's lexicon has not: OUGHT" in told.err and "s1-02: no text in" in told.err
 
 
 def test_program(model: Path, heard, recordings: list[Path], tmp_path: Path, capsys) -> None:

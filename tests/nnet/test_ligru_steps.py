@@ -348,7 +348,11 @@ def test_transcribe(recipe, spoken):
 
 def test_transcribe_by_a_packed_model(recipe, spoken, tmp_path):
     """The folder has all that is needed: the words are the same where nothing else of the training is."""
-    recipe("local/pack_model.sh", "--gmm-dir", "gmm", "--graph-dir", "graph", "--corpus", "tiny", "ligru", "packed")
+    (recipe.directory / "lang/phones").mkdir(parents=True)
+    for file in ("L.fst", "words.txt", "phones/disambig.int"):
+        (recipe.directory / "lang" / file).write_bytes(golden(f"lang/{file}"))
+    options = ["--gmm-dir", "gmm", "--graph-dir", "graph", "--lang-dir", "lang", "--corpus", "tiny"]
+    recipe("local/pack_model.sh", *options, "ligru", "packed")
     model = shutil.move(recipe.directory / "packed", tmp_path / "a model")
     assert json.loads((model / "model.json").read_text())["corpus"] == "tiny"
     link_recipe(tmp_path)
@@ -360,7 +364,9 @@ def test_transcribe_by_a_packed_model(recipe, spoken, tmp_path):
         text=True,
     )
     assert done.stdout == spoken, done.stderr
-    speaker = Recogniser(model).speaker()
+    recogniser = Recogniser(model)
+    assert recogniser.align(recipe.directory / "s1-01.wav", "FIVE NINE").text == "FIVE NINE"
+    speaker = recogniser.speaker()
     for name in ("s1-00", "s1-01"):
         speaker.add(recipe.directory / f"{name}.wav")
     heard = "".join(map(ctm, ("s1-00", "s1-01"), speaker.transcribe()))
