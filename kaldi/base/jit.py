@@ -1,58 +1,86 @@
-"""numba's `njit`, and what cores share: they import it from here.
+"""`njit` of numba, which is not imported before it is needed, and what cores share: they import it from here.
 
-Much of what numba does at its start is of use only to its compiler: it lists all that the compiler knows of Python and
-NumPy before it loads a function that was compiled long ago, and it looks for SciPy's BLAS, for products of matrices in
-compiled code, of which no core has any. Programs that align or decode go without. (The compiler makes its lists itself
-when it is called.)
+A core with one signature is loaded from the file that its machine code was kept in when the recipe was installed
+(kaldi/compile.py). Where there is none, numba takes it from its own cache or compiles it, and the program starts later.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
+import numpy as np
 
-@contextmanager
-def hidden(module: str) -> Iterator[None]:
-    """Let imports of a module fail, unless it is imported already."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
+from kaldi.base import machine_code
+
+unkept: list[Any] | None = None  # kaldi/compile.py takes from it what was compiled here, and not loaded from a cache
 
 
-with hidden("scipy"):
-    from numba import njit
-    from numba.core.caching import FunctionCache
-    from numba.core.runtime import rtsys
+class Helper:
+    """A function that cores call, and Python by way of numba."""
 
-import numpy as np  # noqa: E402
+    def __init__(self, function: FunctionType, options: dict[str, Any]):
+        self.function, self.options, self.dispatcher = function, options, None
 
-__all__ = ["njit", "with_room"]
+    def compiled(self) -> Any:
+        """numba's dispatcher, which compiles the function for each kind of arguments."""
+        if self.dispatcher is None:
+            from numba import njit
+
+            self.dispatcher = njit(**self.options)(self.function)
+            resolve(self.function.__globals__)
+        return self.dispatcher
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled()(*arguments)
 
 
-def load_overload(cache: FunctionCache, signature: Any, target: Any) -> Any:
-    """numba's method, but of `target.refresh()` only the runtime that compiled code allocates arrays with."""
-    rtsys.initialize(target)
-    with hidden("scipy.linalg.cython_blas"), cache._guard_against_spurious_io_errors():
-        return cache._load_overload(signature, target)
+def resolve(names: dict[str, Any]) -> None:
+    """Put numba's dispatchers in place of the helpers among a module's names: numba looks for them there."""
+    for name, value in list(names.items()):
+        if isinstance(value, Helper):
+            names[name] = value.compiled()
 
 
-FunctionCache.load_overload = load_overload
+def compiled_by_numba(function: FunctionType, signatures: list[str], options: dict[str, Any]) -> Any:
+    """A core as numba's dispatcher. Signatures may name the structures, NumPy dtypes, of the core's module."""
+    import numba
+
+    names = function.__globals__
+    resolve(names)
+    structures = {name: numba.from_dtype(value) for name, value in names.items() if isinstance(value, np.dtype)}
+    types = {**vars(numba.types), **structures}
+    return numba.njit([eval(signature, types) for signature in signatures], **options)(function)
+
+
+def njit(signature: Any = None, **options: Any) -> Any:
+    """numba's decorator: of helpers without, of others with a signature or a list of them."""
+    if isinstance(signature, FunctionType):
+        return Helper(signature, {})
+
+    def decorate(function: FunctionType) -> Helper | Callable:
+        if signature is None:
+            return Helper(function, options)
+        if not isinstance(signature, str):
+            return compiled_by_numba(function, signature, options)
+        loaded = machine_code.load(function)
+        if loaded:
+            return loaded
+        if unkept is None:
+            return compiled_by_numba(function, [signature], options)
+        unkept.append(compiled_by_numba(function, [signature], {**options, "cache": False}))
+        return unkept[-1]
+
+    return decorate
 
 
 @njit
 def with_room(array, count, more):
     """The array, or a longer copy of its first `count` items, with room for `more` of them after those.
 
-    (A loop, as a slice assignment takes numba seconds to compile. numba's caches do not notice a change here: remove
-    the cores' `__pycache__` after one.)
+    (A loop, as a slice assignment takes numba seconds to compile. numba's own caches do not notice a change here:
+    remove the cores' `__pycache__` after one.)
     """
     if count + more <= len(array):
         return array

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, from_dtype, int32, int64, void
 
 from kaldi.base.jit import njit, with_room
 
@@ -25,7 +24,6 @@ TOKEN = np.dtype([("tot_cost", np.float32), ("extra_cost", np.float32), ("state"
 LINK = np.dtype([("next_tok", np.int32), ("arc", np.int32), ("graph_cost", np.float32), ("acoustic_cost", np.float32)])
 # Of a hash; state -1: it is empty. Tokens are numbered from the first of their frame.
 SLOT = np.dtype([("state", np.int32), ("token", np.int32)])
-ARCS = from_dtype(ARC)[::1]
 
 
 class Graph(NamedTuple):
@@ -49,7 +47,7 @@ class Options(NamedTuple):
     beam_delta: np.float32
 
 
-@njit(void(int32[:, ::1], ARCS, ARCS), cache=True, nogil=True)
+@njit("void(int32[:,::1], ARC[::1], ARC[::1])", cache=True, nogil=True)
 def epsilons_first(states, arcs, scratch):
     """Reorder the arcs of each state: input epsilons first. Fills states[s, 1], the first arc that is not one."""
     for s in range(len(states) - 1):
@@ -438,8 +436,9 @@ def raw_lattice(graph, order, first_of, offset_of, tokens, links, reached_final)
 
 
 @njit(
-    (int32[:, ::1], ARCS, float32[::1], int64, float32[:, ::1], int32[::1])
-    + (float32, int64, int64, float32, int64, float32),
+    "Tuple((boolean, int64[::1], int32[:,::1], float32[:,::1], float32[::1]))"
+    "(int32[:,::1], ARC[::1], float32[::1], int64, float32[:,::1], int32[::1],"
+    " float32, int64, int64, float32, int64, float32)",
     cache=True,
     nogil=True,
 )

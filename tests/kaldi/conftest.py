@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from embedded import BIN, GOLDEN, Run
+from embedded import BIN, Run, unpack_golden
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +29,5 @@ def kaldi() -> Run:
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden folder, unpacked."""
     target = tmp_path_factory.mktemp("golden")
-    for file in GOLDEN.rglob("*"):
-        if file.is_file():
-            copy = target / file.relative_to(GOLDEN)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            packed = file.suffix == ".xz"
-            (copy.with_suffix("") if packed else copy).write_bytes(
-                lzma.decompress(file.read_bytes()) if packed else file.read_bytes()
-            )
+    unpack_golden(target)
     return target

@@ -1,0 +1,120 @@
+"""The machine code that numba compiled a core to, kept in a file, and loaded without numba.
+
+To import numba takes longer than all else that a short program does. A core needs little of it: the wrapper that turns
+Python objects into arguments and results into Python objects, and what allocates and frees arrays, both of which are
+machine code as well, and the C functions of three extension modules of numba's, which do without its Python. LLVM's
+linker (llvmlite, which comes with numba) joins them.
+
+A file is good for the sources, the versions and the processor that its name has the hash of; others are not read.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import pickle
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec, module_from_spec, source_hash, spec_from_file_location
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from kaldi.base.whole_file import WholeFile
+
+NUMBA = Path(str(getattr(find_spec("numba"), "origin", ""))).parent
+HASH = 8  # bytes, of the content that follows them
+
+
+def file_of(function: FunctionType) -> Path:
+    """Where the machine code of a core is kept: beside its compiled module."""
+    import llvmlite
+    from llvmlite import binding as llvm
+
+    source = Path(function.__code__.co_filename)
+    sources = [source, Path(__file__).with_name("jit.py"), NUMBA / "_version.py"]
+    features = llvm.get_host_cpu_features().flatten()
+    target = [sys.version, np.__version__, llvmlite.__version__, llvm.get_host_cpu_name(), features]
+    key = source_hash(b"\0".join([*(path.read_bytes() for path in sources), *(word.encode() for word in target)]))
+    return source.parent / "__pycache__" / f"{source.stem}.{function.__name__}.{key.hex()}.core"
+
+
+@ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+def unpickle(data: int, size: int, digest: int) -> object:
+    """In place of numba's function, which imports numba: a constant of the code, such as the class of a result."""
+    return pickle.loads(ctypes.string_at(data, size))
+
+
+def extension(name: str) -> Any:
+    """One of numba's extension modules, loaded without the package."""
+    path = NUMBA.joinpath(*name.split(".")).with_suffix(EXTENSION_SUFFIXES[0])
+    spec = spec_from_file_location(f"numba.{name}", path)
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def linker() -> tuple[Any, Any]:
+    """(LLVM, numba's module that makes Python functions): LLVM knows then all that numba's code calls."""
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    helpers, functions, runtime = map(extension, ("_helperlib", "_dynfunc", "core.runtime._nrt_python"))
+    for name, address in {**helpers.c_helpers, **functions.c_helpers}.items():
+        llvm.add_symbol(f"numba_{name}", address)
+        if not llvm.address_of_symbol(name):  # functions of C's mathematics have their own names
+            llvm.add_symbol(name, address)
+    for name, address in runtime.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+    for thing in vars(builtins).values():
+        if isinstance(thing, type) and issubclass(thing, BaseException):
+            llvm.add_symbol(f"PyExc_{thing.__name__}", id(thing))
+    llvm.add_symbol("_Py_NoneStruct", id(None))
+    llvm.add_symbol("numba_unpickle", ctypes.cast(unpickle, ctypes.c_void_p).value)
+    return llvm, functions
+
+
+def load(function: FunctionType) -> Callable | None:
+    """A core's compiled function, or None where there is no file of it that is whole and fits."""
+    try:
+        content = file_of(function).read_bytes()
+    except (ImportError, OSError):
+        return None
+    if source_hash(content[HASH:]) != content[:HASH]:
+        return None
+    objects, wrapper, environment, constants = pickle.loads(content[HASH:])
+    llvm, functions = linker()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    held = functions.Environment(function.__globals__)
+    held.consts[:] = constants
+    ctypes.c_void_p.from_address(engine.get_global_value_address(environment)).value = id(held)
+    address = engine.get_function_address(wrapper)
+    module = sys.modules[function.__module__]
+    return functions.make_function(module, function.__name__, function.__doc__ or "", address, held, (engine,))
+
+
+def save(dispatcher: Any) -> Path:
+    """Keep the machine code of a core that numba compiled in this process (not from its cache); returns the file."""
+    from numba.core.runtime import rtsys
+
+    [compiled] = dispatcher.overloads.values()
+    libraries = [rtsys.library, compiled.library]
+    objects = [library.codegen._tm.emit_object(library._final_module) for library in libraries]
+    names = compiled.fndesc.llvm_cpython_wrapper_name, compiled.fndesc.env_name
+    content = pickle.dumps((objects, *names, list(compiled.environment.consts)))
+    path = file_of(dispatcher.py_func)
+    path.parent.mkdir(exist_ok=True)
+    with WholeFile(path) as temporary:
+        temporary.write_bytes(source_hash(content) + content)
+    return path
