@@ -42,8 +42,10 @@ done
 [ $# -eq 0 ] || fail "unexpected argument '$1' (see --help)"
 # What the corpus' prepare.sh is to know of corpus.conf and of the options that changed it.
 corpus_options=()
+needs_english=false # the packages of English words
 while IFS= read -r name; do
   corpus_options+=("--${name//_/-}" "${!name}")
+  if [[ $name = *_lexicon && ${!name} = cmudict || ${!name} = english ]]; then needs_english=true; fi
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
@@ -60,7 +62,7 @@ if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&
   requirements="requirements-gpu.txt"
 fi
 packages=("$requirements" ${encoder:+requirements-encoder.txt})
-if [ "$lm_background" = english ]; then packages+=(requirements-english.txt); fi
+if $needs_english; then packages+=(requirements-english.txt); fi
 local/install_packages.sh "${packages[@]}"
 . ./path.sh
 . ./cmd.sh

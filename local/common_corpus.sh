@@ -12,9 +12,15 @@ start_corpus() {
   data=$1
 }
 
-# prepare_dict_of_cmudict <lexicon>: the dictionary from a lexicon like CMUdict, of the words of the training set.
+# prepare_dict_of_cmudict <lexicon>: the dictionary of the words of the training set, from a lexicon like CMUdict, or from
+# CMUdict itself and guesses (cmudict).
 prepare_dict_of_cmudict() {
-  local/select_lexicon.sh "$1" "$data/train/text" "$data/local/lexicon.txt"
+  if [ "$1" = cmudict ]; then
+    mkdir -p "$data/local"
+    python3 local/make_lexicon.py --guessed "$data/local/guessed.txt" "$data/train/text" "$data/local/lexicon.txt"
+  else
+    local/select_lexicon.sh "$1" "$data/train/text" "$data/local/lexicon.txt"
+  fi
   local/prepare_dict.sh "$data/local/lexicon.txt" "$data/local/dict"
 }
 

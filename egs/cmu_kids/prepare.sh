@@ -8,12 +8,12 @@ set -euo pipefail
 # shellcheck source=egs/cmu_kids/corpus.conf
 . egs/cmu_kids/corpus.conf
 
-help_message="Usage: egs/cmu_kids/prepare.sh --corpus-dir <dir> --cmu-kids-lexicon <cmudict> [options] <data-dir>
- e.g.: egs/cmu_kids/prepare.sh --corpus-dir /corpora/cmu_kids --cmu-kids-lexicon cmudict.dict data
+help_message="Usage: egs/cmu_kids/prepare.sh --corpus-dir <dir> [options] <data-dir>
+ e.g.: egs/cmu_kids/prepare.sh --corpus-dir /corpora/cmu_kids data
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 Options:
   --corpus-dir <dir>         # folder with kids and tables
-  --cmu-kids-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none)
+  --cmu-kids-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none; default CMUdict itself)
   --nj <n>                   # processes (default $nj)
   and the other variables of egs/cmu_kids/corpus.conf"
 
@@ -27,7 +27,7 @@ start_corpus "$@"
 for file in kids tables/transcrp.tbl; do
   [ -e "$corpus_dir/$file" ] || fail "$corpus_dir is not CMU Kids, it has no $file"
 done
-[ -f "$cmu_kids_lexicon" ] || fail "no lexicon '$cmu_kids_lexicon': set cmu_kids_lexicon to a file like CMUdict"
+[ "$cmu_kids_lexicon" = cmudict ] || [ -f "$cmu_kids_lexicon" ] || fail "no lexicon '$cmu_kids_lexicon': set cmu_kids_lexicon to a file like CMUdict"
 
 egs/cmu_kids/prepare_data.py --dev-speakers "$cmu_kids_dev_speakers" --test-speakers "$cmu_kids_test_speakers" \
   "$corpus_dir" "$data"

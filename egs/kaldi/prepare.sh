@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes over a user's own corpus: Kaldi data directories train, dev and test, and a lexicon.
+# Takes over a user's own corpus: Kaldi data directories train, dev and test, and a lexicon if there is one.
 set -euo pipefail
 
 # shellcheck source=local/common_corpus.sh
@@ -17,7 +17,9 @@ Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the ro
                         # spk2age or spk2warp where there are such;
                         # recordings of any rate and channels, or commands that end in |
   dict/lexicon.txt      # lines 'WORD PHONE ...', phones without position or stress marks. Silence and <UNK> are added;
-                        # where silence_phones.txt lies beside it, the folder is taken as a complete Kaldi dictionary
+                        # where silence_phones.txt lies beside it, the folder is taken as a complete Kaldi dictionary.
+                        # English needs none: words that it lacks are pronounced (--kaldi-lexicon cmudict), and those
+                        # that were guessed are in <data-dir>/local/guessed.txt, to be corrected there
 Options:
   --nj <n>              # processes (default $nj)
   and the variables of egs/kaldi/corpus.conf"
@@ -29,8 +31,13 @@ Options:
 . utils/data_tables.sh
 start_corpus "$@"
 
-[ -n "$corpus_dir" ] || fail "the corpus 'kaldi' needs --corpus-dir, a folder with train, dev, test and dict"
-for file in {train,dev,test}/{wav.scp,text,utt2spk} dict/lexicon.txt; do
+[ -n "$corpus_dir" ] || fail "the corpus 'kaldi' needs --corpus-dir, a folder with train, dev and test"
+case $kaldi_lexicon in
+  cmudict) needed_lexicon=() ;;
+  none) needed_lexicon=(dict/lexicon.txt) ;;
+  *) fail "--kaldi-lexicon takes cmudict or none, not '$kaldi_lexicon'" ;;
+esac
+for file in {train,dev,test}/{wav.scp,text,utt2spk} ${needed_lexicon[@]+"${needed_lexicon[@]}"}; do
   [ -s "$corpus_dir/$file" ] || fail "$corpus_dir has no $file (see --help for what it must hold)"
 done
 
@@ -62,7 +69,15 @@ if [ -f "$corpus_dir/dict/silence_phones.txt" ]; then
   mkdir -p "$data/local"
   cp -r "$corpus_dir/dict" "$data/local/dict"
 else
-  local/prepare_dict.sh "$corpus_dir/dict/lexicon.txt" "$data/local/dict"
+  lexicon=$corpus_dir/dict/lexicon.txt
+  if [ "$kaldi_lexicon" = cmudict ]; then
+    own=()
+    if [ -s "$lexicon" ]; then own=(--own "$lexicon"); fi
+    lexicon=$data/local/lexicon.txt
+    mkdir -p "$data/local"
+    python3 local/make_lexicon.py --guessed "$data/local/guessed.txt" ${own[@]+"${own[@]}"} "$data/train.tmp/text" "$lexicon"
+  fi
+  local/prepare_dict.sh "$lexicon" "$data/local/dict"
 fi
 for set in train dev test; do
   local/count_oov.sh "$data/$set.tmp" "$data/local/dict/lexicon.txt"

@@ -8,12 +8,12 @@ set -euo pipefail
 # shellcheck source=egs/myst/corpus.conf
 . egs/myst/corpus.conf
 
-help_message="Usage: egs/myst/prepare.sh --corpus-dir <dir> --myst-lexicon <cmudict> [options] <data-dir>
- e.g.: egs/myst/prepare.sh --corpus-dir /corpora/myst_child_conv_speech --myst-lexicon cmudict.dict data
+help_message="Usage: egs/myst/prepare.sh --corpus-dir <dir> [options] <data-dir>
+ e.g.: egs/myst/prepare.sh --corpus-dir /corpora/myst_child_conv_speech data
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 Options:
   --corpus-dir <dir>     # folder with data/{train,development,test}
-  --myst-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none)
+  --myst-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none; default CMUdict itself)
   --nj <n>               # processes (default $nj)
   and the other variables of egs/myst/corpus.conf"
 
@@ -27,7 +27,7 @@ start_corpus "$@"
 for set in train development test; do
   [ -d "$corpus_dir/data/$set" ] || fail "$corpus_dir is not MyST, it has no data/$set"
 done
-[ -f "$myst_lexicon" ] || fail "no lexicon '$myst_lexicon': set myst_lexicon to a file like CMUdict"
+[ "$myst_lexicon" = cmudict ] || [ -f "$myst_lexicon" ] || fail "no lexicon '$myst_lexicon': set myst_lexicon to a file like CMUdict"
 
 egs/myst/prepare_data.py "$corpus_dir" "$data"
 prepare_dict_of_cmudict "$myst_lexicon"

@@ -92,7 +92,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def prepare_own(corpus: Path, data: Path, *options: str):
-    return run("egs/kaldi/prepare.sh", "--corpus-dir", corpus, *options, data)
+    return run("egs/kaldi/prepare.sh", "--corpus-dir", corpus, "--kaldi-lexicon", "none", *options, data)
 
 
 def test_own_corpus(own: Path, tmp_path: Path) -> None:
@@ -218,7 +218,8 @@ def test_cmu_kids_needs_its_folder_and_a_lexicon(cmu_kids: Path, tmp_path: Path)
     program = "egs/cmu_kids/prepare.sh"
     assert_fails_in_one_line(run(program, tmp_path / "data"), "--corpus-dir")
     assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids / "kids", tmp_path / "data"), "is not CMU Kids")
-    assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids, tmp_path / "data"), "lexicon")
+    lexicon = ("--cmu-kids-lexicon", tmp_path / "nosuch")
+    assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids, *lexicon, tmp_path / "data"), "no lexicon")
 
 
 @pytest.mark.slow
