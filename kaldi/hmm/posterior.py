@@ -53,6 +53,15 @@ class Posterior:
     def __iter__(self) -> Iterator[list[tuple[int, float]]]:
         return (self[frame] for frame in range(len(self)))
 
+    def of_entries(self, kept: np.ndarray) -> Posterior:
+        """With only the entries of a mask [N]."""
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return Posterior(offsets, self.ids[kept], self.weights[kept])
+
+    def frame_weights(self) -> np.ndarray:
+        """The sum of each frame's weights, float32[T]."""
+        return np.bincount(self.frames, self.weights, len(self)).astype(np.float32)
+
     @property
     def frames(self) -> np.ndarray:
         """The frame of each entry, int64[N]."""
@@ -73,11 +82,35 @@ class Posterior:
         offsets = np.searchsorted(merged, np.arange(len(self) + 1) * count)
         return Posterior(offsets, merged % count, np.bincount(index, self.weights))
 
-    def scaled(self, factors: np.ndarray) -> Posterior:
-        """The weight of each entry times its factor; entries with a factor of zero are dropped."""
-        kept = factors != 0
-        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
-        return Posterior(offsets, self.ids[kept], (self.weights * factors)[kept])
+    def scaled(self, factors: np.ndarray | float) -> Posterior:
+        """The weight of each entry times its factor [N], or one for all; entries with a factor of zero are dropped."""
+        factors = np.broadcast_to(np.float32(factors), self.weights.shape)
+        return Posterior(self.offsets, self.ids, self.weights * factors).of_entries(factors != 0)
+
+
+def summed(first: Posterior, second: Posterior, merge: bool, drop_frames: bool) -> Posterior:
+    """The sum of two posteriors of as many frames, sorted by id.
+
+    merge: add up the weights of a frame's equal ids, and leave out sums of zero; drop_frames: nothing for frames in
+    which the two have no id in common.
+    """
+    frames = np.concatenate([first.frames, second.frames])
+    ids, weights = np.concatenate([first.ids, second.ids]), np.concatenate([first.weights, second.weights])
+    count = int(ids.max(initial=0)) + 1
+    keys = frames * count + ids
+    if drop_frames:
+        common = np.intersect1d(keys[: len(first.ids)], keys[len(first.ids) :]) // count
+        kept = np.isin(frames, common)
+        keys, weights = keys[kept], weights[kept]
+    if merge:
+        keys, index = np.unique(keys, return_inverse=True)
+        weights = np.bincount(index, weights, len(keys)).astype(np.float32)
+        keys, weights = keys[weights != 0], weights[weights != 0]
+    else:
+        order = np.argsort(keys // count, kind="stable")
+        keys, weights = keys[order], weights[order]
+    offsets = np.searchsorted(keys // count, np.arange(len(first) + 1))
+    return Posterior(offsets, keys % count, weights)
 
 
 def prune_randomly(weights: np.ndarray, threshold: float, random: np.random.Generator) -> np.ndarray:

@@ -96,14 +96,46 @@ def frame_posteriors(lattice: Lattice) -> tuple[Posterior, float, float]:
     """Posteriors of the transition-ids of each frame, the log-likelihood of the lattice, and the acoustic
     log-likelihood expected under the posteriors."""
     arc_posteriors, final_posteriors, total = posteriors(lattice)
+    at = lattice.final_states
+    acoustic = arc_posteriors @ lattice.weights[:, 1] + final_posteriors[at] @ lattice.final_weights[at, 1]
+    return summed_by_frame(lattice, arc_posteriors, final_posteriors), total, -float(acoustic)
+
+
+def summed_by_frame(lattice: Lattice, arc_weights: np.ndarray, final_weights: np.ndarray) -> Posterior:
+    """For each frame, the sums of the weights of arcs [A] and final strings [N] by transition-id."""
     frames, ids, arcs = frame_spans(lattice)
     count = int(ids.max(initial=0)) + 1
     keys, inverse = np.unique(frames * count + ids, return_inverse=True)
-    sums = np.bincount(inverse, np.concatenate([arc_posteriors, final_posteriors])[arcs], len(keys))
+    sums = np.bincount(inverse, np.concatenate([arc_weights, final_weights])[arcs], len(keys))
     offsets = np.searchsorted(keys, np.arange(int(frames.max(initial=-1)) + 2) * count)
-    at = lattice.final_states
-    acoustic = arc_posteriors @ lattice.weights[:, 1] + final_posteriors[at] @ lattice.final_weights[at, 1]
-    return Posterior(offsets, keys % count, sums), total, -float(acoustic)
+    return Posterior(offsets, keys % count, sums)
+
+
+def expected_accuracies(
+    lattice: Lattice, accuracies: np.ndarray, final_accuracies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """How much more accurate than the average the paths through each arc [A] and final state [N] of a sorted,
+    connected lattice are, times their posteriors; and the average (Povey 2003, "Discriminative training for large
+    vocabulary speech recognition", 6.3).
+
+    accuracies: of arcs [A] and final strings [N].
+    """
+    arc_posteriors, final_posteriors, _ = posteriors(lattice)
+    final_posteriors = np.where(np.isfinite(final_posteriors), final_posteriors, 0.0)
+    at_state = final_posteriors + np.bincount(lattice.sources, arc_posteriors, lattice.num_states)
+    share = 1.0 / np.where(at_state > 0, at_state, 1.0)
+    before, after = np.zeros(lattice.num_states), final_posteriors * final_accuracies * share
+    targets, offsets = lattice.targets, lattice.offsets
+    for state in range(lattice.num_states):
+        arcs = slice(offsets[state], offsets[state + 1])
+        gain = arc_posteriors[arcs] * (before[state] + accuracies[arcs]) * share[targets[arcs]]
+        np.add.at(before, targets[arcs], gain)
+    for state in range(lattice.num_states - 1, -1, -1):
+        arcs = slice(offsets[state], offsets[state + 1])
+        after[state] += arc_posteriors[arcs] @ (accuracies[arcs] + after[targets[arcs]]) * share[state]
+    average = float(after[0])
+    through = before[lattice.sources] + accuracies + after[targets] - average
+    return arc_posteriors * through, final_posteriors * (before + final_accuracies - average), average
 
 
 def depth_per_frame(lattice: Lattice) -> np.ndarray:
@@ -112,13 +144,14 @@ def depth_per_frame(lattice: Lattice) -> np.ndarray:
     return np.bincount(frames).astype(np.int32)
 
 
-def with_acoustic_scores(lattice: Lattice, scores: np.ndarray) -> Lattice:
-    """The sorted lattice with -scores [frames and ids as in frame_spans] added to the acoustic costs."""
+def with_frame_costs(lattice: Lattice, costs: np.ndarray, column: int) -> Lattice:
+    """The sorted lattice with costs [frames and ids as in frame_spans] added to the graph (column 0) or acoustic costs
+    (column 1)."""
     _, _, arcs = frame_spans(lattice)
-    added = -np.bincount(arcs, scores, len(lattice.words) + lattice.num_states)
+    added = np.bincount(arcs, costs, len(lattice.words) + lattice.num_states)
     weights, final_weights = lattice.weights.copy(), lattice.final_weights.copy()
-    weights[:, 1] += added[: len(lattice.words)]
-    final_weights[:, 1] += added[len(lattice.words) :]
+    weights[:, column] += added[: len(lattice.words)]
+    final_weights[:, column] += added[len(lattice.words) :]
     return lattice.with_weights(weights, final_weights)
 
 

@@ -13,10 +13,12 @@ _PROGRAMS = {
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
     "scoring": "compute-wer compute-wer-bootci align-text",
     "gmm": """gmm-init-mono gmm-init-model gmm-info gmm-copy gmm-mixup gmm-est gmm-sum-accs gmm-boost-silence
-        gmm-transform-means gmm-acc-stats-ali gmm-acc-stats-twofeats gmm-compute-likes""",
+        gmm-transform-means gmm-acc-stats gmm-acc-stats-ali gmm-acc-stats2 gmm-acc-stats-twofeats gmm-compute-likes
+        gmm-ismooth-stats gmm-est-gaussians-ebw gmm-est-weights-ebw""",
+    "discriminative": "lattice-boost-ali lattice-to-mpe-post lattice-to-smbr-post",
     "trees": "acc-tree-stats sum-tree-stats cluster-phones compile-questions build-tree tree-info",
     "alignments": """am-info hmm-info copy-transition-model convert-ali ali-to-pdf ali-to-phones ali-to-post
-        weight-silence-post analyze-counts show-alignments""",
+        weight-silence-post copy-post sum-post post-to-weights analyze-counts show-alignments""",
     "graphs": """compile-train-graphs compile-train-graphs-fsts arpa2fst fsttablecompose fstdeterminizestar
         fstminimizeencoded fstpushspecial fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols
         fstrmepslocal add-self-loops fstaddselfloops""",

@@ -10,7 +10,7 @@ import numpy as np
 
 from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.hmm.phones import phone_list, read_phone_map
-from kaldi.hmm.posterior import POSTERIOR, Posterior
+from kaldi.hmm.posterior import POSTERIOR, Posterior, summed
 from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
 from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_VECTOR
 from kaldi.programs.loops import counted
@@ -232,6 +232,58 @@ def _expected(factors: np.ndarray, posterior: Posterior) -> np.ndarray:
     total = np.bincount(frames, posterior.weights, len(posterior))
     weighted = np.bincount(frames, posterior.weights * factors, len(posterior))
     return (weighted / np.where(total > 0, total, 1.0))[frames].astype(np.float32)
+
+
+@program(POSTERIOR)
+def copy_post(posteriors: str, out: str, *, scale: float = 1.0) -> Iterator[tuple[str, Posterior]]:
+    """Copy posteriors, scaled if asked.
+
+    Usage: copy-post [options] <posteriors-rspecifier> <posteriors-wspecifier>
+    """
+    for utterance, value in counted(read_table(posteriors, POSTERIOR), "posteriors"):
+        yield utterance, Posterior.of(value).scaled(scale)
+
+
+@program(FLOAT_VECTOR)
+def post_to_weights(posteriors: str, out: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The sum of each frame's posteriors.
+
+    Usage: post-to-weights <posteriors-rspecifier> <weights-wspecifier>
+    """
+    for utterance, value in counted(read_table(posteriors, POSTERIOR), "posteriors"):
+        yield utterance, Posterior.of(value).frame_weights()
+
+
+@program(POSTERIOR)
+def sum_post(
+    first: str,
+    second: str,
+    out: str,
+    *,
+    scale1: float = 1.0,
+    scale2: float = 1.0,
+    merge: bool = True,
+    drop_frames: bool = False,
+    zero_if_disjoint: bool = False,
+) -> Iterator[tuple[str, Posterior]]:
+    """Sum two sets of posteriors; with --drop-frames, nothing for frames in which they have no id in common.
+
+    (--zero-if-disjoint is the former name of --drop-frames.)
+
+    Usage: sum-post [options] <posteriors-rspecifier1> <posteriors-rspecifier2> <posteriors-wspecifier>
+    """
+    table = RandomAccess(second, POSTERIOR)
+    count = errors = 0
+    for utterance, value in read_table(first, POSTERIOR):
+        other = table.get(utterance)
+        if other is None or len(other) != len(value):
+            warn(f"{utterance} is left out: no posteriors in {second}, or of another length")
+            errors += 1
+            continue
+        parts = Posterior.of(value).scaled(scale1), Posterior.of(other).scaled(scale2)
+        yield utterance, summed(*parts, merge, drop_frames or zero_if_disjoint)
+        count += 1
+    done(count, "posteriors", errors)
 
 
 def analyze_counts(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, log, warn
-from kaldi.gmm.accs import GMM_ACCS, Accumulator
+from kaldi.gmm.accs import GMM_ACCS, Accumulator, GmmAccs
 from kaldi.gmm.am_diag_gmm import AmDiagGmm, read_model, write_model
 from kaldi.hmm.phones import phone_list, read_phone_sets
 from kaldi.hmm.posterior import POSTERIOR, Posterior
@@ -17,6 +17,9 @@ from kaldi.programs.loops import counted, labelled, sum_files
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.options import with_options_of
 from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
+
+if TYPE_CHECKING:
+    from kaldi.hmm.transition_model import TransitionModel
 
 
 def gmm_init_mono(
@@ -298,6 +301,69 @@ def finish_stats(accumulator: Accumulator, count: int, errors: int, stats_out: s
     write_file(stats_out, GMM_ACCS, accs, binary)
 
 
+def _add_posterior(
+    accumulator: Accumulator,
+    transitions: TransitionModel,
+    utterance: str,
+    posterior: Posterior,
+    feats: np.ndarray,
+    sum_feats: np.ndarray | None = None,
+) -> None:
+    """Add an utterance with posteriors of transition-ids to statistics, which may be of other features."""
+    transitions.check_alignment(posterior.ids, utterance)
+    accumulator.accs.transitions += np.bincount(posterior.ids, posterior.weights, transitions.num_tids + 1)
+    by_pdf = posterior.mapped(transitions.id2pdf)
+    others = None if sum_feats is None else sum_feats[by_pdf.frames]
+    accumulator.add(by_pdf.ids, feats[by_pdf.frames], by_pdf.weights, others)
+
+
+def gmm_acc_stats(model_in: str, feats_in: str, posteriors: str, stats_out: str, *, binary: bool = True) -> None:
+    """Accumulate training statistics from posteriors.
+
+    Usage: gmm-acc-stats [options] <model-in> <feature-rspecifier> <posteriors-rspecifier> <stats-out>
+    """
+    transitions, model = read_model(model_in)
+    accumulator = Accumulator(model, transitions.num_tids)
+    count = errors = 0
+    for utterance, feats, posterior in labelled(
+        read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
+    ):
+        if posterior is None:
+            errors += 1
+            continue
+        model.check_dim(feats, utterance)
+        _add_posterior(accumulator, transitions, utterance, Posterior.of(posterior), feats)
+        count += 1
+    finish_stats(accumulator, count, errors, stats_out, binary)
+
+
+def gmm_acc_stats2(
+    model_in: str, feats_in: str, posteriors: str, num_stats_out: str, den_stats_out: str, *, binary: bool = True
+) -> None:
+    """Accumulate statistics from posteriors, those above zero and, with the opposite sign, those below apart.
+
+    Usage: gmm-acc-stats2 [options] <model-in> <feature-rspecifier> <posteriors-rspecifier> <num-stats-out>
+        <den-stats-out>
+    """
+    transitions, model = read_model(model_in)
+    numerator, denominator = (Accumulator(model, transitions.num_tids) for _ in range(2))
+    count = errors = 0
+    for utterance, feats, value in labelled(
+        read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
+    ):
+        if value is None:
+            errors += 1
+            continue
+        model.check_dim(feats, utterance)
+        posterior = Posterior.of(value)
+        above = posterior.weights > 0
+        _add_posterior(numerator, transitions, utterance, posterior.of_entries(above), feats)
+        _add_posterior(denominator, transitions, utterance, posterior.of_entries(~above).scaled(-1.0), feats)
+        count += 1
+    finish_stats(numerator, count, errors, num_stats_out, binary)
+    finish_stats(denominator, count, errors, den_stats_out, binary)
+
+
 def gmm_acc_stats_twofeats(
     model_in: str, feats1: str, feats2: str, posteriors: str, stats_out: str, *, binary: bool = True
 ) -> None:
@@ -319,11 +385,7 @@ def gmm_acc_stats_twofeats(
         model.check_dim(feats, utterance)
         if accumulator is None:
             accumulator = Accumulator(model, transitions.num_tids, other.shape[1])
-        posterior = Posterior.of(posterior)
-        transitions.check_alignment(posterior.ids, utterance)
-        accumulator.accs.transitions += np.bincount(posterior.ids, posterior.weights, transitions.num_tids + 1)
-        by_pdf = posterior.mapped(transitions.id2pdf)
-        accumulator.add(by_pdf.ids, feats[by_pdf.frames], by_pdf.weights, other[by_pdf.frames])
+        _add_posterior(accumulator, transitions, utterance, Posterior.of(posterior), feats, other)
         count += 1
     if accumulator is None:
         done(0, "files", errors)
@@ -341,3 +403,91 @@ def gmm_compute_likes(model_in: str, feats_in: str, likes_out: str) -> Iterator[
     for utterance, feats in counted(read_table(feats_in, FLOAT_MATRIX), "utterances"):
         model.check_dim(feats, utterance)
         yield utterance, model.log_likelihoods(feats)
+
+
+def gmm_ismooth_stats(
+    source: str,
+    stats_in: str,
+    stats_out: str,
+    *,
+    binary: bool = False,
+    tau: float = 100.0,
+    smooth_from_model: bool = False,
+) -> None:
+    """Add tau frames to the statistics of each Gaussian, as they are on average in other statistics, or in a model.
+
+    Usage: gmm-ismooth-stats [options] <source-stats-in>|<model-in> <stats-in> <stats-out>
+    """
+    from kaldi.gmm.ebw import averages_of_model, averages_of_stats
+
+    accs = read_file(stats_in, GMM_ACCS)
+    if smooth_from_model:
+        _, model = read_model(source)
+        averages, offsets = averages_of_model(model), model.offsets
+    else:
+        other = read_file(source, GMM_ACCS)
+        averages, offsets = averages_of_stats(other), other.offsets
+    if not np.array_equal(offsets, accs.offsets) or averages.shape != accs.stats.shape:
+        raise KaldiError(f"{source} and {stats_in}: not of one model, the numbers of pdfs or Gaussians differ")
+    accs.stats += tau * averages
+    write_file(stats_out, GMM_ACCS, accs, binary)
+
+
+def _read_two_stats(model: AmDiagGmm, num_stats: str, den_stats: str) -> tuple[GmmAccs, GmmAccs]:
+    """Statistics of numerator and denominator. Raises KaldiError unless both are of the model."""
+    both = read_file(num_stats, GMM_ACCS), read_file(den_stats, GMM_ACCS)
+    for name, accs in zip((num_stats, den_stats), both, strict=True):
+        if not np.array_equal(accs.offsets, model.offsets) or accs.dim != model.dim:
+            raise KaldiError(f"{name}: statistics of another model: the numbers of pdfs or Gaussians differ")
+    return both
+
+
+def gmm_est_gaussians_ebw(
+    model_in: str,
+    num_stats: str,
+    den_stats: str,
+    model_out: str,
+    *,
+    binary: bool = False,
+    e: float = 2.0,
+    tau: float = 0.0,
+    update_flags: str = "mv",
+) -> None:
+    """Extended Baum-Welch update of means and variances, for discriminative training.
+
+    Usage: gmm-est-gaussians-ebw [options] <model-in> <num-stats-in> <den-stats-in> <model-out>
+    """
+    from kaldi.gmm.ebw import update_gaussians
+    from kaldi.gmm.update import parse_flags
+
+    flags = parse_flags(update_flags)
+    transitions, model = read_model(model_in)
+    updated = update_gaussians(model, *_read_two_stats(model, num_stats, den_stats), flags, e, tau)
+    write_model(model_out, transitions, updated, binary)
+
+
+def gmm_est_weights_ebw(
+    model_in: str,
+    num_stats: str,
+    den_stats: str,
+    model_out: str,
+    *,
+    binary: bool = False,
+    update_flags: str = "w",
+    min_gaussian_weight: float = 1e-5,
+    min_num_count_weight_update: float = 10.0,
+    weight_tau: float = 0.0,
+) -> None:
+    """Extended Baum-Welch update of mixture weights, for discriminative training.
+
+    Usage: gmm-est-weights-ebw [options] <model-in> <num-stats-in> <den-stats-in> <model-out>
+    """
+    from kaldi.gmm.ebw import update_weights
+    from kaldi.gmm.update import parse_flags
+
+    flags = parse_flags(update_flags)
+    transitions, model = read_model(model_in)
+    both = _read_two_stats(model, num_stats, den_stats)
+    if "w" in flags:
+        model = update_weights(model, *both, min_gaussian_weight, min_num_count_weight_update, weight_tau)
+    write_model(model_out, transitions, model, binary)

@@ -375,7 +375,7 @@ def gmm_rescore_lattice(
     Usage: gmm-rescore-lattice [options] <model> <lattice-rspecifier> <features-rspecifier> <lattice-wspecifier>
     """
     from kaldi.gmm.am_diag_gmm import read_model
-    from kaldi.lat.paths import frame_spans, with_acoustic_scores
+    from kaldi.lat.paths import frame_spans, with_frame_costs
 
     transitions, mixtures = read_model(model)
     table = RandomAccess(feats, FLOAT_MATRIX)
@@ -400,7 +400,7 @@ def gmm_rescore_lattice(
         scores = mixtures.log_likelihoods(matrix, pdfs)[at, column]
         count += 1
         frames += len(matrix)
-        yield key, with_acoustic_scores(lattice, scores)
+        yield key, with_frame_costs(lattice, -scores, column=1)
     log(f"Rescored {frames} frames")
     done(count, "lattices", failed)
 
