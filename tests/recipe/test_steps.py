@@ -326,6 +326,26 @@ def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
     assert tri3b("feat-to-dim scp:data-fmllr/dev/feats.scp -").stdout.strip() == "20"
 
 
+def test_transcripts_that_do_not_fit(tri3b: Recipe) -> None:
+    tri3b("utils/copy_data_dir.sh data/dev data/dev_wrong")
+    text = tri3b.lines("data/dev_wrong/text")
+    words = [line.split() for line in text]
+    donor = next(other for other in words[1:] if not set(other[1:]) & set(words[0][1:]))
+    text[0] = " ".join([words[0][0], *donor[1:], "UNHEARDOF"])
+    (tri3b.directory / "data/dev_wrong/text").write_text("".join(line + "\n" for line in text))
+    tri3b("steps/align_fmllr.sh --nj 2 data/dev data/lang exp/tri3b exp/tri3b_ali_check")
+    done = tri3b("local/check_transcripts.sh --nj 1 data/dev_wrong data/lang exp/tri3b_ali_check exp/check")
+    rows = [line.split("\t") for line in tri3b.lines("exp/check/transcripts.tsv")]
+    assert len(rows) == len(text)
+    assert rows[0][3] == words[0][0]
+    assert float(rows[0][0]) >= 0.5
+    assert "UNHEARDOF-]" in rows[0][5]
+    assert sum(float(row[0]) < 0.3 for row in rows) > len(rows) / 2
+    assert f"of {len(rows)} transcripts have 0.3 or more errors per word" in done.stdout
+    missing = tri3b("local/check_transcripts.sh data/dev_wrong data/lang exp/none exp/check2", fails=True)
+    assert missing.stderr == "local/check_transcripts.sh: exp/none/final.mdl is missing or empty\n"
+
+
 def test_lattices_of_the_transcripts(tri3b: Recipe) -> None:
     tri3b("steps/align_fmllr_lats.sh --nj 1 --generate-ali-from-lats true data/dev data/lang exp/tri3b exp/tri3b_lats")
     assert {"lat.1.gz", "ali.1.gz", "trans.1", "tree", "final.mdl"} <= tri3b.files("exp/tri3b_lats")
