@@ -24,6 +24,13 @@ class GaussianPosterior:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def without_last_frame(self) -> GaussianPosterior:
+        """Without the entries of the last frame that has some."""
+        last = int(np.flatnonzero(np.diff(self.offsets))[-1]) if len(self.pdfs) else 0
+        end = self.offsets[last]
+        starts = self.starts[: end + 1]
+        return GaussianPosterior(np.minimum(self.offsets, end), self.pdfs[:end], starts, self.weights[: starts[-1]])
+
     def of_entries(self, entries: np.ndarray) -> np.ndarray:
         """The weights [len(entries), n] of entries that have the same pdf."""
         first = entries[0]

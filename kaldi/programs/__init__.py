@@ -8,9 +8,10 @@ from importlib import import_module
 _PROGRAMS = {
     "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
         feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats add-deltas
-        transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats""",
+        transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
     "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
+    "vtln": "gmm-init-lvtln gmm-train-lvtln-special gmm-est-lvtln-trans",
     "scoring": "compute-wer compute-wer-bootci align-text",
     "gmm": """gmm-init-mono gmm-init-model gmm-info gmm-copy gmm-mixup gmm-est gmm-sum-accs gmm-boost-silence
         gmm-transform-means gmm-acc-stats gmm-acc-stats-ali gmm-acc-stats2 gmm-acc-stats-twofeats gmm-compute-likes

@@ -589,3 +589,31 @@ def modify_cmvn_stats(first: str, second: str, third: str = "", *, convert_to_me
         yield key, np.stack([mean, stats[1, :-1] / frames - mean**2]) if convert_to_mean_and_var else stats
         count += 1
     done(count, "sets of statistics")
+
+
+def compare_feats(first: str, second: str, *, threshold: float = 0.99) -> int:
+    """Log how alike two sets of features are in each dimension, 1 for the same: twice the sum of their products by the
+    sum of their squares. Fails when the mean is below --threshold.
+
+    Usage: compare-feats [options] <in-rspecifier1> <in-rspecifier2>
+    """
+    table = RandomAccess(second, DOUBLE_MATRIX)
+    products = squares = np.zeros(0)
+    count = errors = 0
+    for utterance, feats in read_table(first, DOUBLE_MATRIX):
+        other = table.get(utterance)
+        if other is None or other.shape != feats.shape:
+            warn(f"{utterance}: no features in {second}, or of another size")
+            errors += 1
+            continue
+        if not count:
+            products, squares = np.zeros(feats.shape[1]), np.zeros(feats.shape[1])
+        products = products + (feats * other).sum(axis=0)
+        squares = squares + (feats**2 + other**2).sum(axis=0)
+        count += 1
+    done(count, "feature files", errors)
+    similarity = 2 * products / np.where(squares > 0, squares, 1.0)
+    overall = float(similarity.mean())
+    log(f"Similarity metric for each dimension  [ {' '.join(f'{value:.6g}' for value in similarity)} ]")
+    log(f"Overall similarity for the two feats is:{overall:.6g} (1.0 means identical, the smaller the more different)")
+    return int(not overall >= threshold)

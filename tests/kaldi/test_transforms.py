@@ -16,6 +16,7 @@ from kaldi.main import main
 from kaldi.programs.tables import compose
 from kaldi.transform.fmllr import FmllrStats
 from kaldi.transform.lda import LdaStats
+from kaldi.transform.lvtln import LinearVtln, WarpedPairs, choose
 from kaldi.transform.mllt import MlltStats, replace_row
 from kaldi.util.table import TableWriter, read_table
 
@@ -111,6 +112,37 @@ def test_fmllr_from_one_frame_is_an_error() -> None:
     stats.accumulate(model, np.ones((1, 3), np.float32), one)
     with pytest.raises(KaldiError, match="too little data"):
         stats.estimate("full", 40)
+
+
+@pytest.mark.parametrize("norm_type", ["offset", "diag"])
+def test_the_warp_that_undoes_a_distortion_is_chosen(norm_type: str) -> None:
+    model = random_model(5, 2, 3)
+    features, posterior = sample(model, 4000)
+    matrices = np.stack([np.eye(3) + 0.3 * RANDOM.standard_normal((3, 3)) for _ in range(4)])
+    lvtln = LinearVtln(matrices.astype(np.float32), np.array([0.8, 0.9, 1.0, 1.1], np.float32), 2)
+    shift = np.array([1.0, -2.0, 0.5])
+    distorted = ((features - shift) @ np.linalg.inv(matrices[1]).T).astype(np.float32)
+    stats = FmllrStats(3)
+    stats.accumulate(model, distorted, gaussian_posterior(model, features, posterior)[0])
+    choice = choose(lvtln, stats, norm_type, 1.0)
+    assert (choice.number, lvtln.warps[choice.number]) == (1, np.float32(0.9))
+    np.testing.assert_allclose(choice.transform, np.hstack([matrices[1], shift[:, None]]), atol=0.1)
+    assert choice.improvement > 0
+    nobody = choose(lvtln, FmllrStats(3), norm_type, 1.0)
+    np.testing.assert_allclose(nobody.transform, np.hstack([matrices[2], np.zeros((3, 1))]), rtol=1e-6)
+
+
+def test_a_warp_is_the_least_squares_map_of_features() -> None:
+    wanted = np.eye(3) + 0.2 * RANDOM.standard_normal((3, 3))
+    plain = RANDOM.normal(2, [1, 2, 3], (500, 3))
+    pairs = WarpedPairs(3)
+    pairs.accumulate(plain, plain @ wanted.T + [1, 2, 3], np.ones(500))
+    pairs.accumulate(plain, RANDOM.standard_normal((500, 3)), np.zeros(500))  # frames of no weight
+    np.testing.assert_allclose(pairs.transform(""), wanted, atol=1e-6)
+    np.testing.assert_allclose((plain @ pairs.transform("var").T).var(axis=0), plain.var(axis=0))
+    np.testing.assert_allclose(np.cov(plain @ pairs.transform("covar").T, rowvar=False), np.cov(plain, rowvar=False))
+    with pytest.raises(KaldiError, match="too few frames"):
+        WarpedPairs(3).transform("")
 
 
 def test_mllt_makes_correlated_features_independent() -> None:
