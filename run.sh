@@ -281,6 +281,17 @@ if begin 10 "fMLLR features"; then
         "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition"
     done
   done
+  # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
+  if [ -n "$chain_model" ]; then
+    for set in train dev; do
+      steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" data/lang exp/tri3b "exp/tri3b_lats_$set"
+      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_noisy" "exp/tri3b_lats_$set" \
+        "data-fmllr/${set}_clean_noisy" "exp/tri3b_lats_${set}_clean_noisy"
+    done
+    rm -rf data/lang_chain
+    cp -r data/lang data/lang_chain
+    steps/nnet3/chain/gen_topo.py "$(<data/lang/phones/nonsilence.csl)" "$(<data/lang/phones/silence.csl)" > data/lang_chain/topo
+  fi
   if [ -n "$encoder" ]; then
     for set in train dev test; do
       for condition in "${conditions[@]}"; do
@@ -297,10 +308,11 @@ if begin 10 "fMLLR features"; then
 fi
 
 networks=(ligru ligru_segan ${encoder:+ligru_encoder})
+chain_networks=(${chain_model:+ligru_chain ${encoder:+ligru_chain_encoder}})
 # streams NETWORK SET: the data directories of its features, with a comma between.
 streams() {
   case $1 in
-    ligru_encoder) echo "data-encoder/$2" ;;
+    *_encoder) echo "data-encoder/$2" ;;
     *) echo "data-fmllr/$2" ;;
   esac
 }
@@ -314,10 +326,25 @@ if begin 11 "Li-GRU training"; then
       "$(streams "$network" "train_$sets")" "$(streams "$network" "dev_$sets")" \
       "exp/tri3b_ali_train_$sets" "exp/tri3b_ali_dev_$sets" "exp/$network"
   }
+  # The tree of a chain model is of its frame rate.
+  train_chain() {
+    local network=$1 model=$chain_model${1#ligru_chain}
+    steps/nnet3/chain/build_tree.sh --cmd "$train_cmd" --context-opts "--context-width=2 --central-position=1" \
+      --frame-subsampling-factor "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" subsampling)" \
+      "$chain_leaves" data/train data/lang_chain exp/tri3b_ali_train "exp/${network}_tree"
+    OMP_NUM_THREADS=$((($(nproc) + 1) / 2)) \
+      steps/nnet/train_ligru_chain.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$model" --epochs "$chain_epochs" \
+      "$(streams "$network" train_clean_noisy)" "$(streams "$network" dev_clean_noisy)" "exp/${network}_tree" \
+      exp/tri3b_lats_train_clean_noisy exp/tri3b_lats_dev_clean_noisy "exp/$network"
+  }
   # All at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
   trainings=()
   for network in "${networks[@]}"; do
     train_ligru "$network" &
+    trainings+=($!)
+  done
+  for network in ${chain_networks[@]+"${chain_networks[@]}"}; do
+    train_chain "$network" &
     trainings+=($!)
   done
   wait_for "the training of a Li-GRU failed, see exp/ligru*/log" "${trainings[@]}"
@@ -325,11 +352,17 @@ if begin 11 "Li-GRU training"; then
 fi
 
 if begin 12 "Li-GRU decoding"; then
-  for network in "${networks[@]}"; do
+  for network in ${chain_networks[@]+"${chain_networks[@]}"}; do
+    utils/mkgraph.sh --self-loop-scale 1.0 data/lang_test "exp/$network" "exp/$network/graph" > "exp/$network/mkgraph.log" 2>&1 ||
+      fail "utils/mkgraph.sh failed, see exp/$network/mkgraph.log"
+  done
+  for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
+    graph=exp/$network/graph
+    [ -d "$graph" ] || graph=exp/tri3b/graph
     for set in dev test; do
       for condition in "${conditions[@]}"; do
         steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
-          exp/tri3b/graph "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
+          "$graph" "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
       done
     done
     score "$network" "$nnet_lmwt" "" "${conditions[@]}"

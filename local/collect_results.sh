@@ -8,7 +8,8 @@ case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 
 printf 'system\ttest_set\tcondition\tmetric\tvalue\n'
 # What a large language model rescored is a row of its own.
-for system in mono tri1 tri2b tri3b{,_large} ligru{,_large} ligru_segan{,_large} ligru_encoder{,_large}; do
+for system in mono tri1 tri2b tri3b{,_large} ligru{,_large} ligru_segan{,_large} ligru_encoder{,_large} \
+  ligru_chain{,_large} ligru_chain_encoder{,_large}; do
   large=${system#"${system%_large}"}
   for set in dev test; do
     for condition in clean noisy enhanced; do

@@ -27,7 +27,7 @@ Long recordings are cut at pauses. A recording that cannot be used is named with
   --nj N                number of jobs (the number of cores)
   --use-gpu X           auto, true or false (auto)
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
-  --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
+  --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
   --segan-dir DIR       enhance the recordings with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
   --one-speaker BOOL    all recordings are of one speaker; otherwise each is of its own (false)
@@ -79,28 +79,44 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   word_ins_penalty=${word_ins_penalty:-$packed_penalty}
 fi
 gmm_dir=$([ -n "$gmm_dir" ] && as_meant "$gmm_dir" || echo "$(dirname "$nnet_dir")/tri3b")
-graph_dir=$([ -n "$graph_dir" ] && as_meant "$graph_dir" || echo "$gmm_dir/graph")
+if [ -n "$graph_dir" ]; then graph_dir=$(as_meant "$graph_dir"); fi
+# A chain model has a tree, a graph and a frame rate of its own.
+if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
+  factor=$(<"$nnet_dir/frame_subsampling_factor")
+  graph_dir=${graph_dir:-$nnet_dir/graph}
+  first_graph=$gmm_dir/graph
+  first_pass=("$first_graph")
+else
+  factor=1
+  graph_dir=${graph_dir:-$gmm_dir/graph}
+  first_graph=$graph_dir
+  first_pass=("$nnet_dir/final.mdl")
+fi
 if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
 if [ -d "$encoder" ]; then encoder=$(as_meant "$encoder"); fi
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null || echo "- 1 -")
-models=("$nnet_dir/final.mdl")
+files=("$nnet_dir"/final.{pt,mdl} "$graph_dir"/{HCLG.fst,words.txt})
+uses_gmm=false
 for stream in "${streams[@]}"; do
   read -r _ _ name _ folder <<<"$stream"
   if [ "$name" = - ]; then
-    models+=("$gmm_dir/final.mdl")
+    uses_gmm=true
+    files+=("$gmm_dir/final.mdl")
+    if [ "$first_graph" != "$graph_dir" ]; then files+=("$first_graph"/{HCLG.fst,words.txt}); fi
   elif [ -z "$encoder" ] && [ ! -d "$folder" ]; then
     fail "the encoder $name of $nnet_dir does not lie in $folder any more: say where it is, by --encoder DIR"
   fi
 done
 missing=()
-for file in "$nnet_dir/final.pt" "${models[@]}" "$graph_dir"/{HCLG.fst,words.txt}; do
+for file in "${files[@]}"; do
   [ -s "$file" ] || missing+=("$file")
 done
 if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
-require_one_tree "$graph_dir" "${models[@]}"
+require_one_tree "$graph_dir" "$nnet_dir/final.mdl"
+if $uses_gmm; then require_one_tree "${first_pass[@]}" "$gmm_dir/final.mdl"; fi
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
@@ -144,7 +160,7 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
       steps/make_mfcc.sh --cmd "$cmd" --nj "$nj" --mfcc-config "$mfcc_config" "$data" "$dir/log" "$dir/mfcc"
       steps/compute_cmvn_stats.sh "$data" "$dir/log" "$dir/mfcc"
       steps/decode_fmllr.sh --cmd "$cmd" --nj "$nj" "${gmm_settings[@]}" --skip-scoring true \
-        "$graph_dir" "$data" "$dir/gmm/decode_transcribe"
+        "$first_graph" "$data" "$dir/gmm/decode_transcribe"
       steps/make_fmllr_feats.sh --cmd "$cmd" --nj "$nj" --transform-dir "$dir/gmm/decode_transcribe" \
         "$features" "$data" "$dir/gmm" "$dir/log" "$dir/fmllr"
     else
@@ -166,7 +182,7 @@ pieces=$dir/data/pieces
     lattice-add-penalty --word-ins-penalty="$word_ins_penalty" ark:- ark:- |
     lattice-1best --lm-scale="$lmwt" ark:- ark:- |
     lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- "ark:$dir/best.lat" &&
-    nbest-to-ctm "ark:$dir/best.lat" - | utils/int2sym.pl -f 5 "$graph_dir/words.txt" >"$dir/ctm.pieces" &&
+    nbest-to-ctm --frame-shift="$(printf '0.%02d' "$factor")" "ark:$dir/best.lat" - | utils/int2sym.pl -f 5 "$graph_dir/words.txt" >"$dir/ctm.pieces" &&
     nbest-to-linear "ark:$dir/best.lat" "ark,t:$dir/decoded"
 } 2>"$dir/log/ctm.log" || { kept=true; fail "no words from the lattices, see $dir/log/ctm.log"; }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gradients_task import check_two_processes
 from ligru_task import make_task, read_matrices, write_table
 
 from kaldi.chain.supervision import SUPERVISION, Supervision
@@ -22,11 +23,12 @@ from nnet.ligru import checkpoint, forward, scorer, train
 from nnet.ligru.chain_data import ChainCorpus
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import DataError, Segment, load_batch
-from nnet.ligru.lfmmi import Normalization
+from nnet.ligru.lfmmi import Normalization, denominator_graph
 from nnet.ligru.model import AcousticModel
+from nnet.ligru.objectives import LatticeFreeMMI
 from nnet.ligru.packing import pack, subsample
 from nnet.ligru.tables import read_graph
-from nnet.ligru.trainer import run_training
+from nnet.ligru.trainer import Training, run_training
 
 ROOT = Path(__file__).parents[2]
 PDFS = 12
@@ -89,10 +91,11 @@ def run(task: Path, directory: Path, config: Config, **changes) -> list[dict[str
 
 
 def corpus(task: Path, **changes) -> ChainCorpus:
-    given = {"sup": "dev_sup.scp", "pdfs": PDFS} | changes
+    given = {"name": "dev", "pdfs": PDFS} | changes
+    supervisions = given.get("sup", f"{given['name']}_sup.scp")
     normalization = Normalization(read_graph(f"{task}/normalization.fst"), PDFS)
     options = {"cmvn": "mean-variance", "context": (0, 0), "tolerance": 5, "num_pdfs": given["pdfs"]}
-    return ChainCorpus([task / "data-dev"], task / given["sup"], normalization, FACTOR, **options)
+    return ChainCorpus([task / f"data-{given['name']}"], task / supervisions, normalization, FACTOR, **options)
 
 
 @pytest.mark.parametrize("lengths", [[7, 6, 4, 1], [3], [9, 9]])
@@ -137,6 +140,18 @@ def test_goes_on_with_the_same_numbers(task, tmp_path):
     run(task, tmp_path / "broken", dataclasses.replace(config, epochs=1))
     for row, other in zip(run(task, tmp_path / "broken", config), whole, strict=True):
         assert {**row, "frames_per_second": 0} == {**other, "frames_per_second": 0}
+
+
+def _for_gradients(task: Path, directory: Path, batch_frames: int) -> Training:
+    config = small(dropout=0.0, batch_frames=batch_frames, max_gradient=1e9)
+    train = corpus(task, name="train")
+    objective = LatticeFreeMMI(config, denominator_graph(read_graph(f"{task}/den.fst"), PDFS, np.float64))
+    return Training(config, objective, train, corpus(task), directory, torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_gradients_of_one(task, tmp_path):
+    check_two_processes(_for_gradients, task, tmp_path)
 
 
 def test_unusable_utterances_are_named(task, tmp_path, caplog):

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
+from gradients_task import check_two_processes
 from ligru_task import make_task
 
 from nnet.ligru import checkpoint, products, train, trainer
 from nnet.ligru.config import Config, read_config
-from nnet.ligru.data import Corpus, DataError, load_batch
+from nnet.ligru.data import Corpus, DataError
 from nnet.ligru.objectives import CrossEntropy
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.trainer import Training
@@ -582,43 +582,13 @@ def test_training_does_not_import_the_compiler(task, tmp_path):
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def _one_of_two(rank: int, task: Path, directory: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{directory}/meeting", rank=rank, world_size=2)
-    torch.set_num_threads(1)
-    _gradients(task, directory / f"gradients{rank}.pt")
-    dist.barrier()  # neither takes its connections down while the other still uses them
-    dist.destroy_process_group()
-    # a thread of gloo that outlives its group may still want the interpreter's lock at exit, and abort the process
-    threads = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
-    assert threads and not [name for name in threads if "gloo" in name]
-
-
-def _gradients(task: Path, path: Path) -> None:
-    """Gradients of the first batch, in float64."""
-    processes = dist.get_world_size() if dist.is_initialized() else 1
-    config = small(dropout=0.0, batch_frames=400 // processes, max_gradient=1e9, layers=2)
-    path.parent.mkdir(exist_ok=True)
-    torch.set_default_dtype(torch.float64)
-    run = training(task, path.parent, config)
-    torch.set_default_dtype(torch.float32)
-    batch = load_batch(run.train, run._plan()[0][run.rank :: processes], set())
-    run.optimizer.step = lambda learning_rate: None
-    assert run._step(0, dataclasses.replace(batch, feats=batch.feats.double()))
-    checkpoint.save(
-        path,
-        {name: parameter.grad for name, parameter in run.model.named_parameters()}
-        | {"statistics": run.model.layers[0].norm.running_variance, "loss": torch.tensor(run.totals.loss)},
-    )
+def _for_gradients(task: Path, directory: Path, batch_frames: int) -> Training:
+    return training(task, directory, small(dropout=0.0, batch_frames=batch_frames, max_gradient=1e9, layers=2))
 
 
 @pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(task, tmp_path):
-    torch.multiprocessing.spawn(_one_of_two, (task, tmp_path), nprocs=2)
-    _gradients(task, tmp_path / "gradients.pt")
-    one = checkpoint.load(tmp_path / "gradients.pt")
-    for rank in (0, 1):
-        for name, value in checkpoint.load(tmp_path / f"gradients{rank}.pt").items():
-            torch.testing.assert_close(value, one[name], rtol=1e-9, atol=1e-12)
+    check_two_processes(_for_gradients, task, tmp_path)
 
 
 @pytest.mark.slow

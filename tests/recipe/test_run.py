@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import soundfile
 from encoder_task import tiny_encoder
 from recipe_copy import link_recipe
 
@@ -14,7 +15,8 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --mini-test-speakers 2 --mini-test-minutes 0.3
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
-    --segan-epochs 1 --ligru-epochs 2 --gmm-lmwt 13:14 --nnet-lmwt 5:6 --word-ins-penalty 0.0""".split()
+    --segan-epochs 1 --ligru-epochs 2 --chain-epochs 2 --chain-leaves 60
+    --gmm-lmwt 13:14 --nnet-lmwt 5:6 --word-ins-penalty 0.0""".split()
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,12 @@ def test_no_such_encoder_is_said_at_once(recipe: Path) -> None:
 
 @pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
-    systems, encoder = ["tri3b", "ligru", "ligru_segan"], []
+    systems, encoder = ["tri3b", "ligru", "ligru_segan", "ligru_chain"], []
     if find_spec("ctranslate2"):
-        systems, encoder = [*systems, "ligru_encoder"], ["--encoder", str(tiny_encoder(recipe / "models/tiny"))]
+        systems, encoder = (
+            [*systems, "ligru_encoder", "ligru_chain_encoder"],
+            ["--encoder", str(tiny_encoder(recipe / "models/tiny"))],
+        )
     done = run(recipe, *TINY, *encoder)
     assert done.returncode == 0, done.stderr[-3000:]
     with (recipe / "exp/results.tsv").open() as stream:
@@ -77,6 +82,22 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     assert "Word error rate" in done.stdout
     page = (recipe / "exp/report/index.html").read_text()
     assert "mono" in page and page.count("<audio") == 3 * len(list((recipe / "exp/segan/examples").glob("*.png"))) > 0
+
+    # Words and their times by a chain model, whose frames are three of the others.
+    recording = (recipe / "data/test/wav.scp").read_text().split()[1]
+    heard = subprocess.run(
+        ["local/transcribe.sh", "--use-gpu", "false", "--dir", "heard", "exp/ligru_chain", recording],
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+    )
+    assert heard.returncode == 0, heard.stderr[-3000:]
+    ends = [
+        float(start) + float(length)
+        for _, _, start, length, _ in csv.reader((recipe / "heard/ctm").open(), delimiter=" ")
+    ]
+    seconds = soundfile.info(recording).duration
+    assert ends == sorted(ends) and 0.5 * seconds < ends[-1] <= seconds
 
     model = recipe / "exp/mono/final.mdl"
     before = model.stat().st_mtime_ns
