@@ -100,9 +100,11 @@ class BitTable:
 
 
 def of_vocabulary(trie: Trie, vocabulary: Vocabulary) -> NgramModel:
-    """The model of the words of a vocabulary, in whatever case."""
+    """The model of the words of a vocabulary, in whatever case. Raises ValueError where there are none."""
     numbers = {word.lower(): number for word, number in vocabulary.numbers.items() if number != vocabulary.unknown}
     mapped = np.array([numbers.get(word, -1) for word in trie.words])
+    if not (set(mapped.tolist()) - {-1, vocabulary.bos, vocabulary.eos}):
+        raise ValueError("the English model has none of the words of the vocabulary (another language?)")
     rows, log_probs = [], []
     for of_order, values in zip(trie.rows, trie.log_probs, strict=True):
         known = mapped[of_order]

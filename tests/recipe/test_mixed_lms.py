@@ -194,6 +194,9 @@ def test_pocketsphinx_trie(tmp_path: Path) -> None:
     assert [rows.tolist() for rows in trie.rows] == [[[0], [1], [2]], [[0, 1], [2, 1], [1, 2]], [[0, 1, 2]]]
     decoded = [(values / LOG_BASE).round().tolist() for values in trie.log_probs]
     assert decoded == [[-1000, -2000, -3000], [-8000, -9000, -7000], [-5000]]
+    assert of_vocabulary(trie, Vocabulary(["A", "C", "X"])).counts() == [3]
+    with pytest.raises(ValueError, match="another language"):
+        of_vocabulary(trie, Vocabulary(["OUVRE"]))
     (tmp_path / "lm.bin").write_bytes(data[5:])
     with pytest.raises(ValueError, match="not a trigram model"):
         read_trie(tmp_path / "lm.bin")
