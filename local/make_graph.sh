@@ -50,6 +50,8 @@ if [ -n "$words" ]; then
   awk 'NF > 1 { $1 = $1; print }' "$words" | cat "$dict/lexicon.txt" - | LC_ALL=C sort -u >"$graph/own.txt"
   awk 'NF { print NR, $1 }' "$words" >"$graph/words.text"
   python3 local/make_lexicon.py --own "$graph/own.txt" --guessed "$graph/guessed.txt" "$graph/words.text" "$lexicon"
+  silent=$(awk 'NR == FNR { known[$1] = 1; next } !($2 in known) { printf " %s", $2 }' "$lexicon" "$graph/words.text")
+  [ -z "$silent" ] || fail "nothing pronounces these words of $words, give their phones after them:$silent"
 fi
 positions=false
 if [ -f "$lang/phones/word_boundary.txt" ]; then positions=true; fi

