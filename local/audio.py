@@ -21,7 +21,6 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from kaldi.base.whole_file import WholeFile
 from local.whole_file import read_lines, write_file
@@ -95,6 +94,8 @@ def read_blocks(file: soundfile.SoundFile, source: str | Path, frames: int = -1)
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """Samples [samples], or [samples, channels], at a rate, as float32 at the wanted one."""
     if rate != wanted:
+        from scipy.signal import resample_poly  # takes longer to import than all else here
+
         divisor = math.gcd(rate, wanted)
         samples = resample_poly(samples, wanted // divisor, rate // divisor)
     return samples.astype(np.float32)

@@ -21,8 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from local.audio import RATE, write_audio
 from local.synthetic_child import draw_speaker, open_voice, speak
 
-BABBLE_TALKERS = 8
-CLASSROOM_TALKERS = 4
 # What the talkers say: nursery rhymes, in no order.
 RHYMES = [
     "twinkle twinkle little star how i wonder what you are",
@@ -107,7 +105,7 @@ def babble(rng: np.random.Generator, talkers: list[np.ndarray]) -> np.ndarray:
 
 def classroom(rng: np.random.Generator, talkers: list[np.ndarray]) -> np.ndarray:
     samples = len(talkers[0])
-    sounds = mix(talkers[:CLASSROOM_TALKERS], rng) + 4 * scatter(slam, (1, 6), samples, rng)
+    sounds = mix(talkers, rng) + 4 * scatter(slam, (1, 6), samples, rng)
     return reverberate(sounds, rng) + 0.1 * coloured(rng, samples, 1)
 
 
@@ -134,7 +132,7 @@ def colour(rng: np.random.Generator, samples: int) -> np.ndarray:
     return coloured(rng, samples, rng.uniform(0, 2))
 
 
-TALKING = {"babble": babble, "classroom": classroom}
+TALKING = {"babble": (babble, 8), "classroom": (classroom, 4)}  # with the number of talkers
 SOUNDING = {"colour": colour, "door": door, "hum": hum, "toys": toys}
 
 
@@ -163,8 +161,8 @@ def main() -> None:
     samples = round(arguments.seconds * RATE)
     with multiprocessing.Pool(arguments.nj, maxtasksperchild=1) as pool:
         for number in range(1, arguments.files + 1):
-            for index, (kind, make) in enumerate(TALKING.items()):
-                seeds = [[arguments.seed, 1, index, number, talker] for talker in range(BABBLE_TALKERS)]
+            for index, (kind, (make, count)) in enumerate(TALKING.items()):
+                seeds = [[arguments.seed, 1, index, number, talker] for talker in range(count)]
                 talkers = pool.map(monologue, [(seed, arguments.seconds) for seed in seeds], chunksize=1)
                 rng = np.random.default_rng([arguments.seed, 2, index, number])
                 write_noise(arguments.noise_dir / f"{kind}{number:02d}.wav", make(rng, talkers))

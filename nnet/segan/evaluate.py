@@ -65,6 +65,8 @@ def main() -> None:
     snrs = {name: float(snr) for name, snr in read_scp(arguments.utt2snr).items()} if arguments.utt2snr else {}
     if not has_pesq():
         log.warning("PESQ is not measured: the package pesq is missing (pip install pesq, which needs a C compiler)")
+    import pystoi  # noqa: F401 (once, here: in each worker it would take a second)
+
     jobs = [(*pairs[name], arguments.rate) for name in names]
     with Pool(arguments.nj) as pool:
         rows = dict(zip(names, pool.map(measure_pair, jobs, chunksize=8), strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 
 def preemphasise(x: np.ndarray, coefficient: float) -> np.ndarray:
@@ -94,6 +93,8 @@ class Deemphasis:
     def __call__(self, block: np.ndarray) -> np.ndarray:
         if not len(block):  # lfilter's state after no samples is any
             return block
+        from scipy.signal import lfilter  # takes a second to import, which cutting windows does without
+
         coefficients = [1.0], [1.0, -self._coefficient]
         samples, self._state = lfilter(*coefficients, block.astype(np.float64), axis=0, zi=self._state)
         return samples.astype(np.float32)

@@ -1,12 +1,14 @@
 """local/audio.py and local/prepare_recordings.py: recordings of any kind become 16 kHz mono, bad ones are named."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
+from data_dirs import ROOT, assert_fails_in_one_line, run, speech_like, write_data_dir
 
 from local.audio import AudioError, Resampler, Segment, WavWriter, list_utterances, read_audio, resample, write_audio
 
@@ -172,3 +174,9 @@ def test_prepare_recordings_stops_or_skips(tmp_path: Path) -> None:
     assert (data / "wav.scp").read_text() == before
     assert run("local/prepare_recordings.py", "--skip-bad", "true", data, tmp_path / "wav").returncode == 0
     assert (data / "wav.scp").read_text() == before.splitlines(keepends=True)[0]
+
+
+def test_reading_audio_does_not_wait_for_what_resamples() -> None:
+    """SciPy's signal processing takes a second to import, and most recordings are at 16 kHz already."""
+    script = "import sys, local.audio, nnet.segan.signal; sys.exit('scipy.signal' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
