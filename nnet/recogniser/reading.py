@@ -55,7 +55,8 @@ class Reader:
                 self._at(start, begin + length),
                 min(1.0, float(confidence)),
             )
-            for (word, begin, length), confidence in zip(times, risk.confidences, strict=True)
+            # words at an end that was not reached may have no frames, and are left out
+            for (word, begin, length), confidence in zip(times, risk.confidences, strict=False)
         )
         return Piece(
             start,

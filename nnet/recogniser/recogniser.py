@@ -16,6 +16,7 @@ from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
 from local.model_folder import ModelError, open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.decoding import Graph, decode
+from nnet.recogniser.enhancement import load_enhancement
 from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation
 from nnet.recogniser.network import load_network
 from nnet.recogniser.reading import Reader
@@ -42,11 +43,7 @@ class Recogniser:
         """
         packed = open_model(Path(model))
         encoders = [f"features of the encoder {stream.encoder.name}" for stream in packed.streams if stream.encoder]
-        needs = [
-            *encoders,
-            *(["several streams of features"] if len(packed.streams) > 1 else []),
-            *(["recordings that SEGAN has enhanced"] if packed.has_segan else []),
-        ]
+        needs = [*encoders, *(["several streams of features"] if len(packed.streams) > 1 else [])]
         if needs:
             raise ModelError(
                 f"{model} works on {needs[0]}, which this recogniser does not make: use local/transcribe.sh"
@@ -57,6 +54,7 @@ class Recogniser:
         self._graph = Graph(folder / "graph/HCLG.fst")
         self._graph.check(self._transitions, folder / "nnet/final.mdl")
         self._mfcc = Mfcc(folder / "mfcc.conf")
+        self._enhance = load_enhancement(folder / "segan", self._mfcc.rate) if packed.has_segan else None
         silence = (folder / "graph/phones/silence.csl").read_text().strip()
         self._first_pass = FirstPass(folder / "gmm", self._graph, silence, packed.settings("gmm"))
         settings = packed.settings("network")
@@ -73,6 +71,9 @@ class Recogniser:
     def rate(self) -> int:
         """Samples a second of the model; other recordings are brought to it."""
         return self._mfcc.rate
+
+    def _enhanced(self, samples: np.ndarray) -> np.ndarray:
+        return self._enhance(samples) if self._enhance and len(samples) else samples
 
     def _decode(self, features: np.ndarray) -> Lattice | None:
         return self._graph.decode(self._network(features), self._transitions, ACOUSTIC_SCALE, self._search)
@@ -100,7 +101,7 @@ class Recogniser:
         """
         graph = self._text_graphs.of_text(text.split())
         samples = np.concatenate(list(_blocks(recording, rate, self.rate)))
-        mfcc = self._mfcc.of_speaker()(samples)
+        mfcc = self._mfcc.of_speaker()(self._enhanced(samples))
         if len(mfcc):
             # The text is of the whole; only the first pass works on parts.
             adapt = self._first_pass.of_speaker(np.array_split(mfcc, -(-len(mfcc) // LONGEST_PART)))
@@ -140,7 +141,7 @@ class Speaker:
         for samples in cut(_blocks(recording, rate, self._recogniser.rate)):
             end = position + len(samples)
             span = position / self._recogniser.rate, end / self._recogniser.rate
-            pieces.append((*span, self._compute_mfcc(samples)))
+            pieces.append((*span, self._compute_mfcc(self._recogniser._enhanced(samples))))
             position = end
         if position < SHORTEST_RECORDING * self._recogniser.rate:
             name = "samples" if isinstance(recording, np.ndarray) else recording

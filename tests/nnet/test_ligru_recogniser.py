@@ -35,7 +35,7 @@ from nnet.ligru.model import AcousticModel
 from nnet.ligru.onnx_graph import write_onnx
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.scorer import COUNTS, Scorer
-from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__
+from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement
 from nnet.recogniser import recogniser as recogniser_module
 from nnet.recogniser.first_pass import Normalisation
 
@@ -254,17 +254,20 @@ def test_recordings_that_cannot_be_used(recogniser: Recogniser, recordings: list
     assert [found.text for found in speaker.transcribe()] == ["FIVE NINE"]
 
 
-def test_models_that_need_more(model: Path, tmp_path: Path) -> None:
+def test_models_that_need_more(model: Path, tmp_path: Path, monkeypatch) -> None:
     other = shutil.copytree(model, tmp_path / "segan")
     (other / "segan").mkdir()
     (other / "segan/config.json").write_text("{}")
     pack(other)
-    with pytest.raises(ModelError, match="SEGAN has enhanced, .* use local/transcribe.sh"):
+    monkeypatch.setattr(enhancement, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="segan enhances recordings, for which tensorflow is to be installed"):
         Recogniser(other)
     other = shutil.copytree(model, tmp_path / "encoder")
     (other / "nnet/streams").write_text("40 1 -\n512 2 base 0a1b encoder\n")
     pack(other)
-    with pytest.raises(ModelError, match="features of the encoder base, .* use local/transcribe.sh"):
+    with pytest.raises(
+        ModelError, match="features of the encoder base|several streams of features, .* use local/transcribe.sh"
+    ):
         Recogniser(other)
 
 

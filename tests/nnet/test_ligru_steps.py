@@ -305,6 +305,9 @@ def test_transcribe_by_an_encoder(recipe, encoder):
     told = recipe(*command, "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
     assert "the encoder tiny of" in told and "models/tiny any more: say where it is, by --encoder DIR" in told
     assert recipe(*command, "--encoder", "moved", "--gmm-dir", "none", "enc", "s1-00.wav").split()[0] == "s1-00"
+    recipe("local/pack_model.sh", "--graph-dir", "graph", "--encoder", "moved", "enc", "packed_enc")
+    assert (recipe.directory / "packed_enc/nnet/streams").read_text().split()[-1] == "encoder"
+    assert recipe("local/transcribe.sh", "--use-gpu", "false", "packed_enc", "s1-00.wav").split()[0] == "s1-00"
     tiny_encoder(recipe.directory / "another", seed=2)
     told = recipe(*command, "--encoder", "another", "--gmm-dir", "none", "enc", "s1-00.wav", fails=True)
     assert "has features of the encoder another" in told
@@ -410,6 +413,13 @@ def test_transcribe_enhanced(recipe, spoken):
     )
     assert transcribe(recipe, "--segan-dir", "segan", "--dir", "enhanced_work") == spoken
     assert (recipe.directory / "enhanced_work/enhanced/wav/s1-00.wav").stat().st_size > 0
+    options = ["--gmm-dir", "gmm", "--graph-dir", "graph", "--segan-dir", "segan"]
+    recipe("local/pack_model.sh", *options, "ligru", "packed_segan")
+    options = ["--use-gpu", "false", "--one-speaker", "true", "--dir", "packed_work"]
+    assert recipe("local/transcribe.sh", *options, "packed_segan", "s1-00.wav", "s1-01.wav") == spoken
+    assert (recipe.directory / "packed_work/enhanced/wav/s1-00.wav").stat().st_size > 0
+    recogniser = ["python3", "-m", "nnet.recogniser", "--one-speaker", "packed_segan", "s1-00.wav", "s1-01.wav"]
+    assert set(spoken.splitlines()) <= set(recipe(*recogniser).splitlines())  # TensorFlow has words of its own
 
 
 def test_transcribe_bad_recordings(recipe, spoken):
