@@ -40,6 +40,12 @@ GRAPH = tuple(
 )
 NEEDED = ("mfcc.conf", *NETWORK, ONNX, *GRAPH)
 FIRST_PASS = ("gmm/final.mdl", "gmm/tree")  # of a network on fMLLR features
+OPTIONAL = (
+    *(f"gmm/{name}" for name in ("final.alimdl", "final.mat", "cmvn_opts", "splice_opts", "delta_opts")),
+    *("graph/num_pdfs", "lang/L.fst", "lang/disambig.int"),
+)
+KNOWN = {*NEEDED, *FIRST_PASS, *OPTIONAL}
+OTHERS = ("segan/", "encoder/")  # whose programs know what is in there
 SEARCH = ("max_active", "beam", "lattice_beam")  # settings of decoding
 SETTINGS = {"gmm": SEARCH, "network": (*SEARCH, "prior_scale")}
 PACKAGES = ("numpy", "torch", "onnxruntime", "kaldifst")
@@ -131,6 +137,8 @@ def _wrong_description(description: Any) -> Iterator[str]:
         yield "no hashes of files"
     elif any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
         yield "names of files outside of the folder"
+    elif unknown := [name for name in files if name not in KNOWN and not name.startswith(OTHERS)]:
+        yield f"files that no model has: {', '.join(unknown)}"
 
 
 def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[str]:

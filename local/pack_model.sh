@@ -43,7 +43,7 @@ lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
 word_ins_penalty=${word_ins_penalty:-$(cat "$tuned/wip" 2>/dev/null || echo 0.0)}
 if [ -e "$model" ] && [ ! -f "$model/model.json" ]; then fail "$model is there already, and is no packed model"; fi
 if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
-  fail "$nnet_dir is a chain model, which local/transcribe.sh does not know yet"
+  fail "$nnet_dir is a chain model, which cannot be packed yet"
 fi
 
 # What is copied: pairs of a file and its name in the folder. What may be left out comes after a "?".

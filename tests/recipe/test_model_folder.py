@@ -113,6 +113,9 @@ def test_other_descriptions(packed: Path, tmp_path: Path) -> None:
     assert "names of files outside of the folder" in problem_of(
         good | {"files": good["files"] | {"../x": {"bytes": 1, "sha256": "0"}}}
     )
+    assert "files that no model has: nnet/path.sh" in problem_of(
+        good | {"files": good["files"] | {"nnet/path.sh": {"bytes": 1, "sha256": "0"}}}
+    )
     files = {name: entry for name, entry in good["files"].items() if name != "nnet/streams"}
     assert "does not name nnet/streams" in problem_of(good | {"files": files})
     (model / DESCRIPTION).unlink()
