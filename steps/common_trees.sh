@@ -13,21 +13,21 @@ num_pdfs() {
 }
 
 # require_one_tree <file> ...: one line and an exit unless all have the same number of pdfs. A graph or an alignment of
-# another tree is no error to the programs: the words would merely be wrong.
+# another tree is no error to the programs: the words would merely be wrong. The number is left in $pdfs.
 require_one_tree() {
-  local file pdfs first='' pdfs_of_first
+  local file first='' pdfs_of_file
   for file in "$@"; do
-    pdfs=$(num_pdfs "$file") || true
-    if [ -z "$pdfs" ]; then
+    pdfs_of_file=$(num_pdfs "$file") || true
+    if [ -z "$pdfs_of_file" ]; then
       if [ -d "$file" ]; then continue; fi
       echo "$0: $file is neither a model nor a tree, or is damaged" >&2
       exit 1
     fi
     if [ -z "$first" ]; then
       first=$file
-      pdfs_of_first=$pdfs
-    elif [ "$pdfs" -ne "$pdfs_of_first" ]; then
-      echo "$0: $first has $pdfs_of_first pdfs, $file has $pdfs: they are of different trees; take those that belong together" >&2
+      pdfs=$pdfs_of_file
+    elif [ "$pdfs_of_file" -ne "$pdfs" ]; then
+      echo "$0: $first has $pdfs pdfs, $file has $pdfs_of_file: they are of different trees; take those that belong together" >&2
       exit 1
     fi
   done

@@ -111,6 +111,6 @@ for list in word_boundary align_lexicon optional_silence silence disambig; do
     if [ -f "$file" ]; then cp "$file" "$graph/phones"; fi
   done
 done
-num_pdfs "$model" >"$graph/num_pdfs"
+echo "$pdfs" >"$graph/num_pdfs"
 mv "$graph/HCLG.fst.$$" "$graph/HCLG.fst"
 echo "$0: $graph/HCLG.fst is made"

@@ -33,7 +33,6 @@ if ! cmp -s "$train_ali/tree" "$dev_ali/tree"; then
   exit 1
 fi
 require_one_tree "$train_ali"/{tree,final.mdl} "$dev_ali/final.mdl"
-num_pdfs=$(num_pdfs "$train_ali/tree")
 start_training
 
 if [ "$stage" -le 0 ]; then
@@ -45,13 +44,13 @@ if [ "$stage" -le 0 ]; then
     $cmd "$dir/log/${set}_phone.log" ali-to-phones --per-frame=true "${!ali}/final.mdl" \
       "ark:gunzip -c ${!ali}/ali.*.gz |" "ark,scp:$targets/${set}_phone.ark,$targets/${set}_phone.scp"
   done
-  $cmd "$dir/log/counts.log" analyze-counts --binary=false --counts-dim="$num_pdfs" "ark:$targets/train_pdf.ark" \
+  $cmd "$dir/log/counts.log" analyze-counts --binary=false --counts-dim="$pdfs" "ark:$targets/train_pdf.ark" \
     "$dir/ali_train_pdf.counts"
 fi
 
 if [ "$stage" -le 1 ]; then
   num_phones=$(awk '$2 >= n && $1 !~ /^#/ { n = $2 } END { print n + 1 }' "$dir/phones.txt")
-  train_network "$train_ali/ali.1.gz" --num-pdfs "$num_pdfs" --num-phones "$num_phones" \
+  train_network "$train_ali/ali.1.gz" --num-pdfs "$pdfs" --num-phones "$num_phones" \
     --train-phones "$targets/train_phone.scp" --dev-phones "$targets/dev_phone.scp" \
     "$train_data" "$targets/train_pdf.scp" "$dev_data" "$targets/dev_pdf.scp" "$dir"
 fi
