@@ -326,6 +326,18 @@ def test_fmllr_decoding_alignment_and_features(tri3b: Recipe) -> None:
     assert tri3b("feat-to-dim scp:data-fmllr/dev/feats.scp -").stdout.strip() == "20"
 
 
+def test_pronunciations_of_alignments_and_lattices(tri3b: Recipe) -> None:
+    tri3b("steps/align_fmllr.sh --nj 2 data/dev data/lang exp/tri3b exp/tri3b_ali_prons")
+    tri3b("steps/get_prons.sh data/dev data/lang exp/tri3b_ali_prons")
+    counted = tri3b.lines("exp/tri3b_ali_prons/pron_counts_nowb.txt")
+    words = [word for line in tri3b.lines("data/dev/text") for word in line.split()[1:]]
+    assert sum(int(line.split()[0]) for line in counted if line.split()[1] != "<eps>") == len(words)
+    tri3b("cp -r data/lang data/lang_without_positions")
+    tri3b("rm data/lang_without_positions/phones/word_boundary.int")
+    tri3b("steps/get_prons.sh --stage 1 data/dev data/lang_without_positions exp/tri3b_ali_prons")
+    assert tri3b.lines("exp/tri3b_ali_prons/pron_counts_nowb.txt") == counted  # by the lexicon, the same
+
+
 def test_transcripts_that_do_not_fit(tri3b: Recipe) -> None:
     tri3b("utils/copy_data_dir.sh data/dev data/dev_wrong")
     text = tri3b.lines("data/dev_wrong/text")
