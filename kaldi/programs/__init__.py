@@ -9,6 +9,7 @@ _PROGRAMS = {
     "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
         feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats add-deltas
         transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
+    "frames": "shift-feats concat-feats compute-vad select-voiced-frames",
     "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
     "vtln": "gmm-init-lvtln gmm-train-lvtln-special gmm-est-lvtln-trans",
@@ -19,7 +20,8 @@ _PROGRAMS = {
     "discriminative": "lattice-boost-ali lattice-to-mpe-post lattice-to-smbr-post",
     "trees": "acc-tree-stats sum-tree-stats cluster-phones compile-questions build-tree tree-info",
     "alignments": """am-info hmm-info copy-transition-model convert-ali ali-to-pdf ali-to-phones ali-to-post
-        weight-silence-post copy-post sum-post post-to-weights analyze-counts show-alignments""",
+        weight-silence-post copy-post sum-post post-to-weights analyze-counts show-alignments
+        compare-int-vector show-transitions""",
     "graphs": """compile-train-graphs compile-train-graphs-fsts arpa2fst fsttablecompose fstdeterminizestar
         fstminimizeencoded fstpushspecial fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols
         fstrmepslocal add-self-loops fstaddselfloops""",

@@ -12,12 +12,12 @@ from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.hmm.phones import phone_list, read_phone_map
 from kaldi.hmm.posterior import POSTERIOR, Posterior, summed
 from kaldi.hmm.transition_model import TRANSITION_MODEL, TransitionModel, read_transition_model
-from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_VECTOR
+from kaldi.matrix.io import DOUBLE_VECTOR, FLOAT_MATRIX, FLOAT_VECTOR
 from kaldi.programs.loops import counted
 from kaldi.util.io import Output
 from kaldi.util.kinds import FLOAT, INT_PAIRS, INT_VECTOR, Kind
 from kaldi.util.symbols import read_names
-from kaldi.util.table import RandomAccess, program, read_table, write_file
+from kaldi.util.table import RandomAccess, program, read_file, read_table, write_file
 
 Vectors = Iterator[tuple[str, np.ndarray]]
 BATCH = 200  # alignments that convert-ali converts at once
@@ -284,6 +284,72 @@ def sum_post(
         yield utterance, summed(*parts, merge, drop_frames or zero_if_disjoint)
         count += 1
     done(count, "posteriors", errors)
+
+
+def compare_int_vector(
+    first: str,
+    second: str,
+    *,
+    binary: bool = True,
+    write_confusion_matrix: str = "",
+    write_tot_counts: str = "",
+    write_diff_counts: str = "",
+) -> None:
+    """Print for each utterance in how many places two sequences of integers differ: `utterance length differences`.
+
+    --write-confusion-matrix: how often each pair occurs; --write-tot-counts: how often each integer occurs in the first
+    table; --write-diff-counts: half of how often it stands opposite another.
+
+    Usage: compare-int-vector [options] <vector1-rspecifier> <vector2-rspecifier>
+    """
+    table = RandomAccess(second, INT_VECTOR)
+    confusion: np.ndarray = np.zeros((0, 0))
+    count = errors = 0
+    for key, vector in read_table(first, INT_VECTOR):
+        other = table.get(key)
+        if other is None:
+            warn(f"{key} is left out: it is not in {second}")
+            errors += 1
+            continue
+        if len(other) != len(vector):
+            warn(f"{key}: lengths of {len(vector)} and {len(other)}; what is longer is cut")
+        length = min(len(vector), len(other))
+        one, two = vector[:length], other[:length]
+        if min(one.min(initial=0), two.min(initial=0)) < 0:
+            raise KaldiError(f"{key}: a number below 0 cannot be counted")
+        print(key, length, int(np.count_nonzero(one != two)))
+        size = max(len(confusion), 1 + int(max(one.max(initial=0), two.max(initial=0))))
+        confusion = np.pad(confusion, (0, size - len(confusion)))
+        np.add.at(confusion, (one, two), 1)
+        count += 1
+    done(count, "vectors", errors)
+    different = confusion - np.diag(np.diag(confusion))
+    if write_confusion_matrix:
+        write_file(write_confusion_matrix, FLOAT_MATRIX, confusion, binary)
+    if write_tot_counts:
+        write_file(write_tot_counts, FLOAT_VECTOR, confusion.sum(axis=1), binary)
+    if write_diff_counts:
+        write_file(write_diff_counts, FLOAT_VECTOR, (different.sum(axis=0) + different.sum(axis=1)) / 2, binary)
+
+
+def show_transitions(phones: str, model: str, occs: str = "") -> None:
+    """Print the transitions of a model, with their probabilities and, from a file of counts of pdfs, those.
+
+    Usage: show-transitions <phones-symbol-table> <model> [<occs-file>]
+    """
+    names, transitions = read_names(phones), read_transition_model(model)
+    counts = read_file(occs, DOUBLE_VECTOR) if occs else None
+    one_pdf = bool((transitions.tuples[:, 2] == transitions.tuples[:, 3]).all())
+    for number, (phone, hmm_state, forward, loop) in enumerate(transitions.tuples.tolist(), 1):
+        pdfs = f"pdf = {forward}" if one_pdf else f"forward-pdf = {forward} self-loop-pdf = {loop}"
+        print(f"Transition-state {number}: phone = {names[phone]} hmm-state = {hmm_state} {pdfs}")
+        targets = transitions.topology.states(phone)[hmm_state].transitions
+        for index, (target, _) in enumerate(targets):
+            identity = int(transitions.state2id[number]) + index
+            line = f" Transition-id = {identity} p = {np.exp(transitions.log_probs[identity]):.6g}"
+            if counts is not None:
+                line += f" count of pdf = {sum(counts[pdf] for pdf in {forward, loop}):.6g}"
+            print(f"{line} [self-loop]" if target == hmm_state else f"{line} [{hmm_state} -> {target}]")
 
 
 def analyze_counts(
