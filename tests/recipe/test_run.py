@@ -15,7 +15,8 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --mini-test-speakers 2 --mini-test-minutes 0.3
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
-    --segan-epochs 1 --ligru-epochs 2 --chain-epochs 2 --chain-leaves 60
+    --segan-epochs 1 --ligru-epochs 2 --chain-model small_chain --chain-epochs 2
+    --chain-leaves 60
     --gmm-lmwt 13:14 --nnet-lmwt 5:6 --word-ins-penalty 0.0""".split()
 
 
