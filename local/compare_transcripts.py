@@ -42,12 +42,13 @@ def table(
     heard: dict[str, list[str]],
     recordings: dict[str, list[str]],
 ) -> list[str]:
-    """The lines of the table for the utterances that were heard, most errors per word first. known: the transcripts
-    with the words that can be heard."""
+    """The lines of the table, most errors per word first. known: the transcripts with the words that can be heard.
+
+    Of an utterance that was not recognised at all, no word was heard."""
     rows = []
-    for utterance, words in heard.items():
-        pairs = align(known[utterance], words, NOTHING)
-        errors, count = sum(a != b for a, b in pairs), len(known[utterance])
+    for utterance, words in known.items():
+        pairs = align(words, heard.get(utterance, []), NOTHING)
+        errors, count = sum(a != b for a, b in pairs), len(words)
         line = marked(pairs, transcripts[utterance])
         recording = " ".join(recordings.get(utterance, []))
         rows.append((errors / max(count, 1), errors, count, utterance, recording, line))

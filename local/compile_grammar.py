@@ -23,7 +23,7 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 HEADER = re.compile(r"\s*#JSGF[^;]*;")
 NAME = re.compile(r"\s*grammar\s+[^;]*;")
 RULE = re.compile(r"\s*(public\s+)?<([^<>\s]+)>\s*=([^;]*);")
-TOKEN = re.compile(r"<[^<>\s]+>|[()\[\]|*+]|[^\s<>()\[\]|*+]+")
+TOKEN = re.compile(r"<[^<>\s]+>|[()\[\]|*+<>]|[^\s<>()\[\]|*+]+")
 
 Arc = tuple[int, int, str]  # from, to, word (empty: none)
 
@@ -51,6 +51,8 @@ class Grammar:
             odd = next((token for token in self.rules[name] if token[0] in '/{"' or "}" in token), None)
             if odd:
                 raise ValueError(f"weights, tags and quotes are not understood: {odd!r} in <{name}>")
+            if not {"<", ">"}.isdisjoint(self.rules[name]):
+                raise ValueError(f"'<' or '>' without a rule's name in <{name}>")
             if is_public:
                 public.append(name)
         if not public:
@@ -128,7 +130,8 @@ class Grammar:
 
 def acceptor(grammar: Grammar, numbers: dict[str, int]) -> str:
     """The acceptor in OpenFst's text form. Raises ValueError naming the words that have no number."""
-    case = case_of(numbers.keys() - NOT_SPOKEN)
+    numbers = {word: number for word, number in numbers.items() if word not in NOT_SPOKEN and word[0] != "#"}
+    case = case_of(numbers)
     spoken = {word: word if word in numbers else case(word) for *_, word in grammar.arcs if word}
     outside = sorted(word for word in spoken if spoken[word] not in numbers)
     if outside:

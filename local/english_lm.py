@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.ngram_model import NgramModel, Vocabulary
+from local.pronounce import MISSING
 from local.train_lm import read_vocabulary
 
 MAGIC = b"Trie Language Model"
@@ -43,7 +44,7 @@ def model_file() -> Path:
     """The model in the installed package. Raises OSError where there is none."""
     package = find_spec("pocketsphinx")
     if package is None or not package.submodule_search_locations:
-        raise OSError("the package pocketsphinx is not installed: local/install_packages.sh requirements-english.txt")
+        raise OSError(MISSING.format("pocketsphinx"))
     return Path(package.submodule_search_locations[0]) / "model/en-us/en-us.lm.bin"
 
 

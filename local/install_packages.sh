@@ -50,7 +50,12 @@ mkdir -p exp
 log=exp/install_packages.log
 # The packages of the CPU and of the GPU build fill the same folders (tensorflow, nvidia/cudnn), which pip does not notice: an
 # environment of the other build is made anew.
-if grep -q '^tensorflow\[' "$@"; then other=tensorflow_cpu; else other=tensorflow; fi
+other=none
+if grep -q '^tensorflow\[' "$@"; then
+  other=tensorflow_cpu
+elif grep -q '^tensorflow-cpu' "$@"; then
+  other=tensorflow
+fi
 if { [ ! -x .venv/bin/pip ] || compgen -G ".venv/lib/python3*/site-packages/$other-*.dist-info" >/dev/null; } &&
   ! "$python" -m venv --clear .venv >"$log" 2>&1; then
   echo "$0: '$python -m venv .venv' failed (on Debian: apt install python3-venv):" >&2

@@ -33,7 +33,7 @@ graph=${2%/}
 fail() { echo "$0: $1" >&2; exit 1; }
 
 for file in "$model"/{final.mdl,tree} "$lang"/{phones.txt,words.txt,oov.txt} "$dict/lexicon.txt" ${words:+"$words"} \
-  ${grammar:+"$grammar"}; do
+  ${grammar:+"$grammar"} ${lm_text//,/ } ${lm_arpa//,/ }; do
   [ -s "$file" ] || fail "$file is missing or empty"
 done
 utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$model/phones.txt"
@@ -45,7 +45,10 @@ rm -rf "$graph/dict"
 cp -r "$dict" "$graph/dict"
 lexicon=$graph/dict/lexicon.txt
 if [ -n "$words" ]; then
-  [ ! -f "$dict/lexiconp_silprob.txt" ] || fail "$dict has probabilities of silence, which new words lack: --words needs a plain lexicon"
+  # Kaldi's prepare_lang.sh leaves a lexiconp.txt in which all probabilities are 1.
+  if [ -f "$dict/lexiconp_silprob.txt" ] || awk '$2 != 1 { found = 1 } END { exit !found }' "$dict/lexiconp.txt" 2>/dev/null; then
+    fail "$dict has probabilities of pronunciations or of silence, which new words lack: --words needs a plain lexicon"
+  fi
   rm -f "$graph/dict/lexiconp.txt"
   awk 'NF > 1 { $1 = $1; print }' "$words" | cat "$dict/lexicon.txt" - | LC_ALL=C sort -u >"$graph/own.txt"
   awk 'NF { print NR, $1 }' "$words" >"$graph/words.text"

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Write a lexicon, lines "WORD PHONE ...", of the words of texts: from one's own lexicon, else CMUdict, else a guess.
+"""Write a lexicon, lines "WORD PHONE ...", of the words of texts: from one's own lexicon, else the list of guesses,
+else CMUdict, else a new guess.
 
 Guessed pronunciations are written to a list of the same form for a person to check. What is corrected there stays: a
 list that exists is read before anything is guessed, and words are only added to it. A word that is not of letters has

@@ -55,12 +55,12 @@ class Text:
         return [f"{perplexity(log_probs[known]):.1f}", f"{100 * unknown / max(self.words, 1):.2f}"]
 
 
-def table(models: dict[str, tuple[str, NgramModel]], texts: Sequence[Text]) -> list[list[str]]:
-    """Rows of name, weight, n-grams, then perplexity and share of unknown words on each text."""
+def table(models: Sequence[tuple[str, str, NgramModel]], texts: Sequence[Text]) -> list[list[str]]:
+    """Of each model its name, weight and number of n-grams, then perplexity and share of unknown words on each text."""
     header = ["model", "weight", "n-grams", "dev", "unknown %", "test", "unknown %"]
     rows = [
         [name, weight, str(sum(model.counts())), *(figure for text in texts for figure in text.figures(model))]
-        for name, (weight, model) in models.items()
+        for name, weight, model in models
     ]
     return [header, *rows]
 
@@ -96,15 +96,16 @@ def main() -> None:
     predicted = np.isfinite(log_probs).any(axis=1)
     weights = best_weights(log_probs[predicted])
     whole = mixture(parts, weights)
-    models = {
-        part_name(path): (f"{weight:.3f}", model)
+    models = [
+        (part_name(path), f"{weight:.3f}", model)
         for path, weight, model in zip(arguments.parts, weights, parts, strict=True)
-    }
-    models["all"] = ("1", whole)
+    ]
+    models.append(("all", "1", whole))
     whole.write(arguments.arpa)
     if arguments.pruned:
-        models["all, pruned"] = ("1", whole.pruned(arguments.prune))
-        models["all, pruned"][1].write(arguments.pruned)
+        pruned = whole.pruned(arguments.prune)
+        pruned.write(arguments.pruned)
+        models.append(("all, pruned", "1", pruned))
     text = as_text(table(models, (dev, test)))
     write_file(arguments.report, text)
     log.info("perplexities:\n%s", text)
@@ -116,6 +117,4 @@ if __name__ == "__main__":
     except (OSError, ValueError, KaldiError) as failure:
         sys.exit(f"mix_lms.py: {failure}")
     except MemoryError:
-        sys.exit(
-            "mix_lms.py: the language models do not fit into memory; prune the largest or use fewer words (lm_words)"
-        )
+        sys.exit("mix_lms.py: the language models do not fit into memory; prune the largest or use fewer words")

@@ -161,7 +161,7 @@ def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[st
 
 
 def files_of(folder: Path) -> list[str]:
-    """The files of a model, by their names in it; what else lies beside model.json is nobody's business."""
+    """The files of a model, by their names in it; what else lies beside model.json is left alone."""
     parts = (folder / name for name in ("nnet", "gmm", "graph", "lang", "segan", "encoder"))
     found = [path for part in parts for path in part.rglob("*") if not path.is_dir()]
     found += [path for path in (folder / "mfcc.conf",) if path.exists()]
@@ -190,10 +190,11 @@ def describe(folder: Path, **facts: Any) -> None:
 def versions() -> dict[str, str]:
     """What the model was packed with."""
     root = Path(__file__).resolve().parents[1]
-    git = subprocess.run(
-        ["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    found = {"recipe": git.stdout.strip() or "unknown", "python": platform.python_version()}
+    try:
+        git = subprocess.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout
+    except OSError:  # there is no git
+        git = ""
+    found = {"recipe": git.strip() or "unknown", "python": platform.python_version()}
     found["kaldi"] = "Kaldi" if os.environ.get("KALDI_ROOT") else "embedded"
     for package in PACKAGES:
         try:
@@ -204,12 +205,13 @@ def versions() -> dict[str, str]:
 
 
 def word_error_rates(nnet_dir: Path) -> dict[str, float]:
-    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}."""
+    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}. What a large language
+    model rescored is left out: it is no part of the folder."""
     rates = {}
     for path in sorted(nnet_dir.glob("decode_*/scoring_kaldi/best_wer")):
-        words = path.read_text().split()
-        if words[:1] == ["%WER"]:
-            rates[path.parts[-3].removeprefix("decode_")] = float(words[1])
+        name, words = path.parts[-3].removeprefix("decode_"), path.read_text().split()
+        if words[:1] == ["%WER"] and not name.endswith("_large"):
+            rates[name] = float(words[1])
     return rates
 
 

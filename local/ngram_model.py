@@ -212,6 +212,8 @@ def mixture(models: Sequence[NgramModel], weights: Sequence[float] | np.ndarray)
     """The linear interpolation of models of one vocabulary with weights that sum to one, as a back-off model with the
     n-grams of all (SRILM's ngram -mix-lm)."""
     vocabulary = models[0].vocabulary
+    of_weight = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
+    models, weights = zip(*of_weight, strict=True)
     rows: list[np.ndarray] = []
     for order in range(max(len(model.orders) for model in models), 0, -1):
         parts = [model.rows(order) for model in models if len(model.orders) >= order]

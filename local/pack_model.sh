@@ -110,7 +110,7 @@ for ((i = 0; i < ${#files[@]}; i += 2)); do
   cp -L "${files[i]}" "$unfinished/${files[i + 1]}"
 done
 # The network is decoded with the transition model alone.
-copy-transition-model "$nnet_dir/final.mdl" "$unfinished/nnet/final.mdl" 2>/dev/null
+copy-transition-model "$nnet_dir/final.mdl" "$unfinished/nnet/final.mdl" 2>/dev/null || fail "$nnet_dir/final.mdl is damaged"
 # The encoder lies in the folder, not where it lay in the training.
 awk '$3 != "-" { $0 = $1 " " $2 " " $3 " " $4 " encoder" } 1' "$nnet_dir/streams" >"$unfinished/nnet/streams"
 read -r _ _ _ prior_scale <<<"$network"
@@ -118,6 +118,12 @@ python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$u
 python3 -m local.model_folder describe --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
   --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
-rm -rf "$model"
-mv "$unfinished" "$model"
+if [ -d "$model" ]; then # what else lies there stays
+  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,segan,encoder}
+  for part in mfcc.conf nnet gmm graph segan encoder model.json; do
+    [ ! -e "$unfinished/$part" ] || mv "$unfinished/$part" "$model/"
+  done
+else
+  mv "$unfinished" "$model"
+fi
 echo "$0: $model: $(du -shL "$model" | cut -f 1), $nnet_dir with all that it needs"

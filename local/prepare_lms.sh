@@ -24,12 +24,22 @@ data=$1
 words=$2/words.txt
 dir=$3
 
+case $background in none | english) ;; *) echo "$0: --background takes none or english, not '$background'" >&2; exit 1 ;; esac
 for file in "$data"/{train,dev,test}/text "$words" ${text//,/ } ${arpa//,/ }; do
   [ -s "$file" ] || { echo "$0: $file is missing or empty" >&2; exit 1; }
 done
 
-rm -rf "$dir"
 mkdir -p "$dir"
+made=("$dir"/{transcripts,english,small,large}.arpa.gz "$dir"/text.*)
+for file in ${arpa//,/ }; do
+  for other in "${made[@]}"; do
+    if [ "$file" -ef "$other" ]; then
+      echo "$0: $file is one of the files that are written here: move it" >&2
+      exit 1
+    fi
+  done
+done
+rm -f "${made[@]}" "$dir/perplexity.txt"
 python3 local/train_lm.py --order "$order" "$data/train/text" "$words" "$dir/transcripts.arpa.gz"
 parts=("$dir/transcripts.arpa.gz")
 for file in ${text//,/ }; do

@@ -16,7 +16,10 @@ STRESS = re.compile(r"[0-2]$")
 PHONES = set(
     "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
 )
-MISSING = "the package {} is not installed: local/install_packages.sh requirements.txt requirements-english.txt"
+MISSING = (
+    "the package {} is not installed: local/install_packages.sh requirements.txt requirements-english.txt "
+    "(on a GPU requirements-gpu.txt in place of the first)"
+)
 
 Pronunciation = tuple[str, ...]
 

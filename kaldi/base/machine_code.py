@@ -85,7 +85,7 @@ def load(function: FunctionType) -> Callable | None:
     """A core's compiled function, or None where there is no file of it that is whole and fits."""
     try:
         content = file_of(function).read_bytes()
-    except (ImportError, OSError):
+    except (ImportError, OSError, RuntimeError):  # RuntimeError: of a processor that LLVM does not know
         return None
     if source_hash(content[HASH:]) != content[:HASH]:
         return None

@@ -237,7 +237,7 @@ def lattice_to_ctm_conf(
         for key, lattice in connected(lattices, scale):
             given = words.get(key) if words else None
             if lattice is None or (words and given is None):
-                if lattice:
+                if lattice is not None:
                     warn(f"{key} is left out: no words in {rest[0]}")
                 failed += 1
                 continue

@@ -51,7 +51,7 @@ class TextGraphs:
             next((self._words[w] for w in (word, word.upper(), word.lower()) if w in self._words), 0) for word in words
         ]
         if unknown := sorted({word for word, number in zip(words, numbers, strict=True) if not number}):
-            raise TextError(f"words that the model's lexicon has not: {', '.join(unknown)}")
+            raise TextError(f"words that the model's lexicon lacks: {', '.join(unknown)}")
         with self._lock:
             (graph,) = self._compiler.compile([np.array(numbers, np.int32)])
         if graph is None or graph.start < 0:

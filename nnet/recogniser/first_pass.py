@@ -1,4 +1,4 @@
-"""Features of a speaker adapted to him: a first pass with the GMM, and fMLLR from its lattices.
+"""Features adapted to a speaker: a first pass with the GMM, and fMLLR from its lattices.
 
 The same as steps/make_mfcc.sh, steps/compute_cmvn_stats.sh, steps/decode_fmllr.sh up to its second transform, and
 steps/make_fmllr_feats.sh, without the files between them.
@@ -105,7 +105,7 @@ class Normalisation:
             raise KaldiError(f"{options}: not known here: {', '.join(chosen)}")
 
     def of_speaker(self, matrices: Iterable[np.ndarray]) -> Features:
-        """What normalises his features, from all of them."""
+        """What normalises a speaker's features, from all of them."""
         if not self._means:
             return lambda matrix: matrix
         stats: np.ndarray = sum((cmvn.statistics(matrix) for matrix in matrices), np.zeros(()))
@@ -143,7 +143,7 @@ class FirstPass:
             gmm.log_likelihoods(np.zeros((1, gmm.dim), np.float32))  # what it keeps is computed before threads come
 
     def of_speaker(self, mfccs: Sequence[np.ndarray]) -> Features:
-        """What makes a speaker's MFCCs features with fMLLR, from the MFCCs of all his pieces, none without frames.
+        """What makes a speaker's MFCCs features with fMLLR, from those of all pieces, none of which is without frames.
 
         The features are computed as often as they are needed: an hour's would take 60 MB. Raises KaldiError.
         """

@@ -11,7 +11,7 @@ import numpy as np
 from kaldi.base.log import KaldiError
 
 Network = Callable[[np.ndarray], np.ndarray]  # features [frames, dim] to log-likelihoods float32 [frames, pdfs]
-BACKENDS = ("onnxruntime", "pytorch")
+BACKENDS = {"onnxruntime": "onnxruntime", "pytorch": "torch"}  # and the packages that they are
 
 
 def load_network(folder: Path, prior_scale: float, backend: str | None = None, threads: int = 1) -> Network:
@@ -19,12 +19,12 @@ def load_network(folder: Path, prior_scale: float, backend: str | None = None, t
 
     Raises ValueError for an unknown backend or one that is not installed; KaldiError for a damaged file.
     """
-    modules = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
+    if backend is not None and backend not in BACKENDS:
+        raise ValueError(f"backend {backend}: there are {' and '.join(BACKENDS)}")
+    asked = [backend] if backend else list(BACKENDS)
+    backend = next((name for name in asked if find_spec(BACKENDS[name])), None)
     if backend is None:
-        backend = next((name for name in BACKENDS if find_spec(modules[name])), "")
-    if backend not in BACKENDS or not find_spec(modules[backend]):
-        asked = f"not {backend}" if backend and backend not in BACKENDS else "and is not installed"
-        raise ValueError(f"the network needs one of {' and '.join(BACKENDS)}, {asked}: see requirements-recognise.txt")
+        raise ValueError(f"{' and '.join(asked)}: not installed, see requirements-recognise.txt")
     if backend == "onnxruntime":
         return _by_onnxruntime(folder / "network.onnx", prior_scale, threads)
     return _by_pytorch(folder, prior_scale)
@@ -57,7 +57,9 @@ def _by_pytorch(folder: Path, prior_scale: float) -> Network:
     scorer = Scorer([folder], "false", prior_scale)
 
     def loglikes(features: np.ndarray) -> np.ndarray:
-        ((_, scores),) = scorer([("the piece", np.ascontiguousarray(features, np.float32))])
-        return scores
+        found = list(scorer([("the piece", np.ascontiguousarray(features, np.float32))]))
+        if not found:
+            raise KaldiError("the features are not finite")
+        return found[0][1]
 
     return loglikes

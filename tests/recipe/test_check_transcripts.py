@@ -38,6 +38,7 @@ def test_the_table_shows_what_differs_worst_first() -> None:
     heard = {"a": ["THE", "BIG", "BAT", "SAT"], "b": ["A", "<UNK>"], "c": ["OH", "NO", "NO"]}
     assert table(written, known, heard, {"a": ["a.wav"]}) == [
         "2.00\t2\t1\tc\t\t{+OH NO+} NO",
+        "1.00\t2\t2\td\t\t[-NOT HEARD-]",
         "0.67\t2\t3\ta\ta.wav\tTHE [-CAT-] {+BIG BAT+} SAT",
         "0.00\t0\t2\tb\t\tA ZEBRA",
     ]

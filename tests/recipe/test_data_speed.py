@@ -47,6 +47,14 @@ def test_segments_become_recordings(data: Path, tmp_path: Path) -> None:
     assert [soundfile.info(path).frames for path in recordings] == [16000, 16000]
 
 
+def test_three_ways_of_segments(data: Path, tmp_path: Path) -> None:
+    (data / "segments").write_text("s1-a s1-a 0 0.5\ns1-b s1-a 0.5 -1\n")
+    wanted = tmp_path / "three"
+    assert run("utils/data/perturb_data_dir_speed_3way.sh", data, wanted).returncode == 0
+    segments = (wanted / "segments").read_text().splitlines()
+    assert segments[0] == "s1-a s1-a 0 0.5" and "sp1.1-s1-b sp1.1-s1-b 0 -1" in segments and len(segments) == 6
+
+
 def test_bad_input_is_one_line(data: Path, tmp_path: Path) -> None:
     script = "utils/data/perturb_data_dir_speed.sh"
     assert_fails_in_one_line(run(script, "9", data, tmp_path / "x"), "9 is not between 0.5 and 2")

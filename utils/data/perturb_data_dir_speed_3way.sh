@@ -17,6 +17,9 @@ dest=$2
 parts=()
 for factor in 0.9 1.1; do
   utils/data/perturb_data_dir_speed.sh --nj "$nj" "$factor" "$source" "$dest/speed$factor"
+  if [ -f "$source/segments" ]; then # all or none have them: here they are whole recordings
+    awk '{ print $1, $1, 0, -1 }' "$dest/speed$factor/utt2spk" >"$dest/speed$factor/segments"
+  fi
   parts+=("$dest/speed$factor")
 done
 utils/combine_data.sh "$dest" "$source" "${parts[@]}"
