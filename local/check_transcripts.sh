@@ -29,7 +29,7 @@ in the transcript only and {+Y+} was heard only; and shows the first of them.
   --stage N         0 recognition, 1 comparison
   --num-words N     how many of the most frequent words of the data may be heard instead ($num_words)
   --worst F         errors per word from which on a transcript is counted as one that does not fit ($worst)
-  --acwt --beam --lattice-beam --max-active"
+  --acwt F  --beam F  --lattice-beam F  --max-active N   of the recognition ($acwt, $beam, $lattice_beam, $max_active)"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh

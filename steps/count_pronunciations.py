@@ -17,6 +17,10 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from local.whole_file import write_file
+
 SILENCE, START, END = "<eps>", "<s>", "</s>"
 POSITION = re.compile(r"_[BEIS]$")
 
@@ -55,7 +59,7 @@ def main() -> None:
                 around.setdefault(second, [0] * 4)[0 if is_silence(first) else 1] += 1
 
     def write(name: str, lines: Iterable[str]) -> None:
-        (args.dir / name).write_text("".join(line + "\n" for line in lines))
+        write_file(args.dir / name, "".join(line + "\n" for line in lines))
 
     for name, counts in (("pron_counts.txt", marked), ("pron_counts_nowb.txt", plain)):
         write(name, (f"{count} {word}" for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))))

@@ -55,6 +55,7 @@ if [ "$stage" -le 2 ]; then
   gunzip -c $(files_of_jobs "$dir/prons.JOB.gz" "$nj") | utils/int2sym.pl -f 4 "$lang/words.txt" |
     utils/int2sym.pl -f 5- "$lang/phones.txt" | steps/count_pronunciations.py "$dir"
   utils/sym2int.pl -f 2 "$lang/words.txt" <"$dir/pron_counts.txt" |
-    utils/sym2int.pl -f 3- "$lang/phones.txt" >"$dir/pron_counts.int"
+    utils/sym2int.pl -f 3- "$lang/phones.txt" >"$dir/pron_counts.int.tmp"
+  mv "$dir/pron_counts.int.tmp" "$dir/pron_counts.int"
 fi
 echo "$0: counts of pronunciations and silence are in $dir/{pron,sil,pron_bigram}_counts_nowb.txt"

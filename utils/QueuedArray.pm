@@ -31,7 +31,7 @@ sub run_queued {
   my $base = "$folder/" . basename(job_log(\%array, 'ALL'), '.log');
   unlink glob("$base.done.*");
   my $task = defined $array{name} ? "\${$queue->{task_variable}}" : 1;
-  write_file("$base.sh", "#!/usr/bin/env bash\ncd '" . getcwd() . "'\n" . job_script(\%array, $task)
+  write_file("$base.sh", "#!/usr/bin/env bash\ncd '" . getcwd() . "' || exit 1\n" . job_script(\%array, $task)
       . "echo \$code >'$base.done.'$task.tmp && mv '$base.done.'$task.tmp '$base.done.'$task\nexit \$code\n");
 
   my $flags = defined $array{name} ? $queue->{array_flags}->(\%array) : '';

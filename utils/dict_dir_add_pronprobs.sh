@@ -36,7 +36,8 @@ if [ -f "$dict/lexicon.txt" ]; then
   awk '{ $1 = $1; print }' "$dict/lexicon.txt"
 else
   awk '{ $2 = ""; $0 = $0; $1 = $1; print }' "$dict/lexiconp.txt"
-fi | sort -u >"$dir/lexicon.txt"
+fi | sort -u >"$dir/lexicon.txt.tmp"
+mv "$dir/lexicon.txt.tmp" "$dir/lexicon.txt"
 normalisation=()
 if ! $max_normalize; then normalisation=(--sum-normalize); fi
 utils/lang/add_pronunciation_probabilities.py "${normalisation[@]}" "$dir" "${counts[@]}"

@@ -12,7 +12,11 @@ import argparse
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from local.whole_file import write_file
 
 SMOOTHING = 2.0  # counts that the probability of silence after a word, and the factors before it, start from
 LEAST, MOST = 0.01, 0.99  # of a probability of silence
@@ -35,7 +39,7 @@ def bounded(probability: float) -> float:
     return round(min(max(probability, LEAST), MOST), 2)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 
 
@@ -104,7 +108,7 @@ def main() -> None:
     counts = {tuple(words): numbers[0] for numbers, words in read_counts(args.pron_counts, 1)}
     probabilities = pronunciation_probabilities(lexicon, counts, not args.sum_normalize)
     lines = [f"{word} {probabilities[(word, *phones)]:.6g} {' '.join(phones)}" for word, *phones in lexicon]
-    (args.dict_dir / "lexiconp.txt").write_text("".join(line + "\n" for line in lines))
+    write_file(args.dict_dir / "lexiconp.txt", "".join(line + "\n" for line in lines))
     if not args.sil_counts:
         return
     silences = {tuple(words): Silence(*numbers) for numbers, words in read_counts(args.sil_counts, 4)}
@@ -119,12 +123,13 @@ def main() -> None:
         silence, none = factors.get(entry, (1.0, 1.0))
         after = probability.get(entry, overall)
         lines.append(f"{word} {probabilities[entry]:.6g} {after:.2f} {silence:.2f} {none:.2f} {' '.join(phones)}")
-    (args.dict_dir / "lexiconp_silprob.txt").write_text("".join(line + "\n" for line in lines))
+    write_file(args.dict_dir / "lexiconp_silprob.txt", "".join(line + "\n" for line in lines))
     ends = factors.get(END, (1.0, 1.0))
-    (args.dict_dir / "silprob.txt").write_text(
+    write_file(
+        args.dict_dir / "silprob.txt",
         f"<s> {probability.get(START, overall):.2f}\n"
         f"</s>_s {ends[0]:.15g}\n</s>_n {ends[1]:.15g}\n"
-        f"overall {overall:.2f}\n"
+        f"overall {overall:.2f}\n",
     )
 
 
