@@ -279,23 +279,25 @@ if begin 10 "fMLLR features"; then
       steps/compute_cmvn_stats.sh "data-fmllr/$set$condition" exp/make_fmllr data-fmllr/ark
     done
   done
-  for condition in noisy enhanced; do
-    for set in train dev; do
-      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_$condition" "exp/tri3b_ali_$set" \
-        "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition"
-    done
-  done
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
     for set in train dev; do
       steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" data/lang exp/tri3b "exp/tri3b_lats_$set"
-      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_noisy" "exp/tri3b_lats_$set" \
-        "data-fmllr/${set}_clean_noisy" "exp/tri3b_lats_${set}_clean_noisy"
     done
     rm -rf data/lang_chain
     cp -r data/lang data/lang_chain
     steps/nnet3/chain/gen_topo.py "$(<data/lang/phones/nonsilence.csl)" "$(<data/lang/phones/silence.csl)" > data/lang_chain/topo
   fi
+  for condition in noisy enhanced; do
+    for set in train dev; do
+      lattices=()
+      if [ -n "$chain_model" ] && [ $condition = noisy ]; then
+        lattices=("exp/tri3b_lats_$set" "exp/tri3b_lats_${set}_clean_noisy")
+      fi
+      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_$condition" "exp/tri3b_ali_$set" \
+        "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition" ${lattices[@]+"${lattices[@]}"}
+    done
+  done
   if [ -n "$encoder" ]; then
     for set in train dev test; do
       for condition in "${conditions[@]}"; do
@@ -318,6 +320,13 @@ streams() {
   case $1 in
     *_encoder) echo "data-encoder/$2" ;;
     *) echo "data-fmllr/$2" ;;
+  esac
+}
+# graph NETWORK: the directory of the graph that decodes it; chain models have trees of their own.
+graph() {
+  case $1 in
+    ligru_chain*) echo "exp/$1/graph" ;;
+    *) echo exp/tri3b/graph ;;
   esac
 }
 
@@ -357,16 +366,14 @@ fi
 
 if begin 12 "Li-GRU decoding"; then
   for network in ${chain_networks[@]+"${chain_networks[@]}"}; do
-    utils/mkgraph.sh --self-loop-scale 1.0 data/lang_test "exp/$network" "exp/$network/graph" > "exp/$network/mkgraph.log" 2>&1 ||
+    utils/mkgraph.sh --self-loop-scale 1.0 data/lang_test "exp/$network" "$(graph "$network")" > "exp/$network/mkgraph.log" 2>&1 ||
       fail "utils/mkgraph.sh failed, see exp/$network/mkgraph.log"
   done
   for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
-    graph=exp/$network/graph
-    [ -d "$graph" ] || graph=exp/tri3b/graph
     for set in dev test; do
       for condition in "${conditions[@]}"; do
         steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
-          "$graph" "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
+          "$(graph "$network")" "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
       done
     done
     score "$network" "$nnet_lmwt" "" "${conditions[@]}"

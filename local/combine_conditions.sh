@@ -2,16 +2,17 @@
 # Join two conditions of one set, which share utterance-ids, into one data directory and one alignment directory.
 set -euo pipefail
 
-usage="Usage: local/combine_conditions.sh <clean-data> <other-data> [<clean-ali-dir>] <dst-data> [<dst-ali-dir>]
+usage="Usage: local/combine_conditions.sh <clean-data> <other-data> [<clean-ali-dir>] <dst-data> [<dst-ali-dir>
+         [<clean-lats-dir> <dst-lats-dir>]]
  e.g.: local/combine_conditions.sh data-fmllr/train data-fmllr/train_noisy exp/tri3b_ali_train \\
          data-fmllr/train_clean_noisy exp/tri3b_ali_train_clean_noisy
-Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording, or its lattice
-where the directory is one of steps/align_fmllr_lats.sh. Without the alignments, only the data directories are joined:
-other features of the same utterances."
+Utterances and speakers get the prefix clean- or other-; both take the alignment of the clean recording, and where
+lattices of steps/align_fmllr_lats.sh are given its lattice. Without the alignments, only the data directories are
+joined: other features of the same utterances."
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 case $# in
-  3) clean=$1 other=$2 ali='' data=$3 dst_ali='' ;;
-  5) clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5 ;;
+  3) clean=$1 other=$2 ali='' data=$3 dst_ali='' lats='' dst_lats='' ;;
+  5 | 7) clean=$1 other=$2 ali=$3 data=$4 dst_ali=$5 lats=${6:-} dst_lats=${7:-} ;;
   *) echo "$usage" >&2; exit 1 ;;
 esac
 . ./path.sh
@@ -19,13 +20,8 @@ esac
 . utils/data_tables.sh
 
 files=("$clean/feats.scp" "$other/feats.scp")
-kind=ali
-copy="copy-int-vector"
-if [ -f "$ali/lat.1.gz" ]; then
-  kind=lat
-  copy=lattice-copy
-fi
-if [ -n "$ali" ]; then files+=("$ali"/{final.mdl,tree,num_jobs,$kind.1.gz}); fi
+if [ -n "$ali" ]; then files+=("$ali"/{final.mdl,tree,num_jobs,ali.1.gz}); fi
+if [ -n "$lats" ]; then files+=("$lats"/{final.mdl,tree,num_jobs,lat.1.gz}); fi
 for file in "${files[@]}"; do
   [ -f "$file" ] || { echo "$0: no file $file" >&2; exit 1; }
 done
@@ -37,16 +33,20 @@ for name in clean other; do
 done
 utils/combine_data.sh "$data" "$data.clean" "$data.other"
 rm -r "$data.clean" "$data.other"
-[ -n "$ali" ] || exit 0
 
-mkdir -p "$dst_ali"
-cp "$ali/final.mdl" "$ali/tree" "$ali/phones.txt" "$dst_ali/"
-clean_table=$dst_ali/clean
-for ((job = 1; job <= $(<"$ali/num_jobs"); job++)); do
-  gunzip -c "$ali/$kind.$job.gz"
-done | $copy ark:- "ark,scp:$clean_table.ark,$clean_table.scp" 2> "$dst_ali/combine.log"
-for name in clean other; do sed "s/^/$name-/" "$clean_table.scp"; done |
-  $copy scp:- "ark:|gzip -c > $dst_ali/$kind.1.gz.tmp" 2>> "$dst_ali/combine.log"
-mv "$dst_ali/$kind.1.gz.tmp" "$dst_ali/$kind.1.gz"
-rm "$clean_table".{ark,scp}
-echo 1 > "$dst_ali/num_jobs"
+# combine <copy-program> <kind> <dir> <dst-dir>: the archives <kind>.JOB.gz of alignments or lattices, for both conditions.
+combine() {
+  local copy=$1 kind=$2 dir=$3 dst=$4 job name
+  mkdir -p "$dst"
+  cp "$dir/final.mdl" "$dir/tree" "$dir/phones.txt" "$dst/"
+  for ((job = 1; job <= $(<"$dir/num_jobs"); job++)); do
+    gunzip -c "$dir/$kind.$job.gz"
+  done | $copy ark:- "ark,scp:$dst/clean.ark,$dst/clean.scp" 2> "$dst/combine.log"
+  for name in clean other; do sed "s/^/$name-/" "$dst/clean.scp"; done |
+    $copy scp:- "ark:|gzip -c > $dst/$kind.1.gz.tmp" 2>> "$dst/combine.log"
+  mv "$dst/$kind.1.gz.tmp" "$dst/$kind.1.gz"
+  rm "$dst"/clean.{ark,scp}
+  echo 1 > "$dst/num_jobs"
+}
+if [ -n "$ali" ]; then combine copy-int-vector ali "$ali" "$dst_ali"; fi
+if [ -n "$lats" ]; then combine lattice-copy lat "$lats" "$dst_lats"; fi

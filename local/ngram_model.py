@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.lm.arpa import LN10, read_ngrams
+from local.train_lm import UNKNOWN
 from local.whole_file import stream_lines, write_file
 
-BOS, EOS, UNKNOWN = "<s>", "</s>", "<UNK>"
+BOS, EOS = "<s>", "</s>"
 LEAST = 1e-12  # of a probability: what is below is rounding
 
 

@@ -10,7 +10,6 @@ after, none after, word, phones.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kaldi.hmm.phones import without_position
 from local.whole_file import write_file
 
 SILENCE, START, END = "<eps>", "<s>", "</s>"
-POSITION = re.compile(r"_[BEIS]$")
 
 
 def sentences(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -34,7 +33,7 @@ def sentences(lines: Iterable[str]) -> Iterator[list[str]]:
 
 def without_positions(words: list[str]) -> list[str]:
     """Words whose phones have no marks for their place in the word."""
-    return [" ".join([word, *(POSITION.sub("", phone) for phone in phones)]) for word, *phones in map(str.split, words)]
+    return [" ".join([word, *map(without_position, phones)]) for word, *phones in map(str.split, words)]
 
 
 def is_silence(entry: str) -> bool:

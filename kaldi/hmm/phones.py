@@ -1,9 +1,18 @@
-"""Phone-ids in options and text files."""
+"""Phones in options and text files."""
 
 from __future__ import annotations
 
+import re
+
 from kaldi.base.log import KaldiError
 from kaldi.util.io import read_lines
+
+POSITION = re.compile(r"_[BEIS]$")
+
+
+def without_position(phone: str) -> str:
+    """The name of a phone without the mark of its place in the word (begin, end, internal, singleton)."""
+    return POSITION.sub("", phone)
 
 
 def phone_list(text: str, name: str) -> list[int]:

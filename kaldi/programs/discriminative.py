@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from kaldi.lat.lattice import Lattice
 from kaldi.lat.paths import expected_accuracies, frame_spans, summed_by_frame, with_frame_costs
 from kaldi.programs.lattice_common import Lattices, check_ids, invertible
 from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.options import with_options_of
 from kaldi.util.table import RandomAccess, program, read_table
 
 
@@ -72,77 +74,16 @@ def lattice_boost_ali(
     done(count, "lattices", failed)
 
 
-@program(POSTERIOR)
-def lattice_to_mpe_post(
-    model: str,
-    alignments: str,
-    lattices: str,
-    out: str,
-    *,
-    acoustic_scale: float = 1.0,
-    lm_scale: float = 1.0,
-    silence_phones: str = "",
-    one_silence_class: bool = False,
-) -> Iterator[tuple[str, Posterior]]:
-    """Derivatives of the expected number of frames with the alignment's phone, as posteriors of transition-ids.
-
-    Frames of silence are never right or, with --one-silence-class, where the alignment has any silence.
-
-    Usage: lattice-to-mpe-post [options] <model> <alignments-rspecifier> <lattice-rspecifier> <posteriors-wspecifier>
-    """
-    transitions = read_transition_model(model)
-    yield from _accuracy_posteriors(
-        transitions,
-        transitions.id2phone,
-        lattices,
-        alignments,
-        acoustic_scale,
-        lm_scale,
-        silence_phones,
-        one_silence_class,
-    )
-
-
-@program(POSTERIOR)
-def lattice_to_smbr_post(
-    model: str,
-    alignments: str,
-    lattices: str,
-    out: str,
-    *,
-    acoustic_scale: float = 1.0,
-    lm_scale: float = 1.0,
-    silence_phones: str = "",
-    one_silence_class: bool = False,
-) -> Iterator[tuple[str, Posterior]]:
-    """Derivatives of the expected number of frames with the alignment's pdf, as posteriors of transition-ids.
-
-    Frames of silence are never right or, with --one-silence-class, where the alignment has any silence.
-
-    Usage: lattice-to-smbr-post [options] <model> <alignments-rspecifier> <lattice-rspecifier> <posteriors-wspecifier>
-    """
-    transitions = read_transition_model(model)
-    yield from _accuracy_posteriors(
-        transitions,
-        transitions.id2pdf,
-        lattices,
-        alignments,
-        acoustic_scale,
-        lm_scale,
-        silence_phones,
-        one_silence_class,
-    )
-
-
 def _accuracy_posteriors(
     transitions: TransitionModel,
     class_of: np.ndarray,
-    lattices: str,
     alignments: str,
-    acoustic_scale: float,
-    lm_scale: float,
-    silence_phones: str,
-    one_silence_class: bool,
+    lattices: str,
+    *,
+    acoustic_scale: float = 1.0,
+    lm_scale: float = 1.0,
+    silence_phones: str = "",
+    one_silence_class: bool = False,
 ) -> Iterator[tuple[str, Posterior]]:
     """A frame is right where the transition-ids of lattice and alignment have the same class."""
     scale = invertible(acoustic_scale, lm_scale)
@@ -167,3 +108,33 @@ def _accuracy_posteriors(
         total += average
     log(f"Overall average frame-accuracy is {total / max(frames, 1):.6g} over {frames} frames.")
     done(count, "lattices", failed)
+
+
+@program(POSTERIOR)
+@with_options_of(_accuracy_posteriors)
+def lattice_to_mpe_post(
+    model: str, alignments: str, lattices: str, out: str, **options: Any
+) -> Iterator[tuple[str, Posterior]]:
+    """Derivatives of the expected number of frames with the alignment's phone, as posteriors of transition-ids.
+
+    Frames of silence are never right or, with --one-silence-class, where the alignment has any silence.
+
+    Usage: lattice-to-mpe-post [options] <model> <alignments-rspecifier> <lattice-rspecifier> <posteriors-wspecifier>
+    """
+    transitions = read_transition_model(model)
+    yield from _accuracy_posteriors(transitions, transitions.id2phone, alignments, lattices, **options)
+
+
+@program(POSTERIOR)
+@with_options_of(_accuracy_posteriors)
+def lattice_to_smbr_post(
+    model: str, alignments: str, lattices: str, out: str, **options: Any
+) -> Iterator[tuple[str, Posterior]]:
+    """Derivatives of the expected number of frames with the alignment's pdf, as posteriors of transition-ids.
+
+    Frames of silence are never right or, with --one-silence-class, where the alignment has any silence.
+
+    Usage: lattice-to-smbr-post [options] <model> <alignments-rspecifier> <lattice-rspecifier> <posteriors-wspecifier>
+    """
+    transitions = read_transition_model(model)
+    yield from _accuracy_posteriors(transitions, transitions.id2pdf, alignments, lattices, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -317,24 +317,38 @@ def _add_posterior(
     accumulator.add(by_pdf.ids, feats[by_pdf.frames], by_pdf.weights, others)
 
 
+def _accumulate_posteriors(
+    model_in: str,
+    feats_in: str,
+    posteriors: str,
+    binary: bool,
+    outputs: Sequence[tuple[str, Callable[[Posterior], Posterior]]],
+) -> None:
+    """Write statistics to each of the outputs: those of what its function takes of an utterance's posteriors."""
+    transitions, model = read_model(model_in)
+    accumulators = [Accumulator(model, transitions.num_tids) for _ in outputs]
+    count = errors = 0
+    for utterance, feats, value in labelled(
+        read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
+    ):
+        if value is None:
+            errors += 1
+            continue
+        model.check_dim(feats, utterance)
+        posterior = Posterior.of(value)
+        for accumulator, (_, taken) in zip(accumulators, outputs, strict=True):
+            _add_posterior(accumulator, transitions, utterance, taken(posterior), feats)
+        count += 1
+    for accumulator, (stats_out, _) in zip(accumulators, outputs, strict=True):
+        finish_stats(accumulator, count, errors, stats_out, binary)
+
+
 def gmm_acc_stats(model_in: str, feats_in: str, posteriors: str, stats_out: str, *, binary: bool = True) -> None:
     """Accumulate training statistics from posteriors.
 
     Usage: gmm-acc-stats [options] <model-in> <feature-rspecifier> <posteriors-rspecifier> <stats-out>
     """
-    transitions, model = read_model(model_in)
-    accumulator = Accumulator(model, transitions.num_tids)
-    count = errors = 0
-    for utterance, feats, posterior in labelled(
-        read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
-    ):
-        if posterior is None:
-            errors += 1
-            continue
-        model.check_dim(feats, utterance)
-        _add_posterior(accumulator, transitions, utterance, Posterior.of(posterior), feats)
-        count += 1
-    finish_stats(accumulator, count, errors, stats_out, binary)
+    _accumulate_posteriors(model_in, feats_in, posteriors, binary, [(stats_out, lambda posterior: posterior)])
 
 
 def gmm_acc_stats2(
@@ -345,23 +359,11 @@ def gmm_acc_stats2(
     Usage: gmm-acc-stats2 [options] <model-in> <feature-rspecifier> <posteriors-rspecifier> <num-stats-out>
         <den-stats-out>
     """
-    transitions, model = read_model(model_in)
-    numerator, denominator = (Accumulator(model, transitions.num_tids) for _ in range(2))
-    count = errors = 0
-    for utterance, feats, value in labelled(
-        read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
-    ):
-        if value is None:
-            errors += 1
-            continue
-        model.check_dim(feats, utterance)
-        posterior = Posterior.of(value)
-        above = posterior.weights > 0
-        _add_posterior(numerator, transitions, utterance, posterior.of_entries(above), feats)
-        _add_posterior(denominator, transitions, utterance, posterior.of_entries(~above).scaled(-1.0), feats)
-        count += 1
-    finish_stats(numerator, count, errors, num_stats_out, binary)
-    finish_stats(denominator, count, errors, den_stats_out, binary)
+    outputs = [
+        (num_stats_out, lambda posterior: posterior.of_entries(posterior.weights > 0)),
+        (den_stats_out, lambda posterior: posterior.of_entries(~(posterior.weights > 0)).scaled(-1.0)),
+    ]
+    _accumulate_posteriors(model_in, feats_in, posteriors, binary, outputs)
 
 
 def gmm_acc_stats_twofeats(

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, log, warn
 from kaldi.fstext import ops
-from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import FST, read_fst, write_fst
 from kaldi.fstext.native import from_native, to_native
 from kaldi.util.io import Output, open_input
 from kaldi.util.kinds import INT_VECTOR, Kind
+from kaldi.util.options import with_options_of
 from kaldi.util.symbols import read_symbols
 from kaldi.util.table import TableWriter, read_table
-
-if TYPE_CHECKING:
-    from kaldi.decoder.training_graphs import TrainGraphCompiler
 
 
 def _read_labels(rxfilename: str) -> np.ndarray:
@@ -282,11 +278,12 @@ def _check_reorder(reorder: bool) -> None:
         raise KaldiError("--reorder=false is not supported: all Kaldi scripts make graphs with --reorder=true")
 
 
-def compile_train_graphs(
+def _compile_graphs(
     tree: str,
     model: str,
     lexicon: str,
-    transcripts: str,
+    source: str,
+    kind: Kind,
     graphs: str,
     *,
     read_disambig_syms: str = "",
@@ -296,57 +293,14 @@ def compile_train_graphs(
     reorder: bool = True,
     rm_eps: bool = False,
 ) -> None:
-    """Make a graph over transition-ids from each transcript, for alignment.
-
-    Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
-    """
-    compiler = _graph_compiler(
-        tree, model, lexicon, read_disambig_syms, transition_scale, self_loop_scale, reorder, rm_eps
-    )
-    _write_graphs(compiler.compile, transcripts, INT_VECTOR, graphs, batch_size)
-
-
-def compile_train_graphs_fsts(
-    tree: str,
-    model: str,
-    lexicon: str,
-    grammars: str,
-    graphs: str,
-    *,
-    read_disambig_syms: str = "",
-    batch_size: int = 250,
-    transition_scale: float = 0.0,
-    self_loop_scale: float = 0.0,
-    reorder: bool = True,
-    rm_eps: bool = False,
-) -> None:
-    """Make a graph over transition-ids from each grammar, an FST whose input is words.
-
-    Usage: compile-train-graphs-fsts [options] <tree> <model> <lexicon-fst> <fsts-rspecifier> <graphs-wspecifier>
-    """
-    compiler = _graph_compiler(
-        tree, model, lexicon, read_disambig_syms, transition_scale, self_loop_scale, reorder, rm_eps
-    )
-    _write_graphs(compiler.compile_grammars, grammars, FST, graphs, batch_size)
-
-
-def _graph_compiler(
-    tree: str,
-    model: str,
-    lexicon: str,
-    read_disambig_syms: str,
-    transition_scale: float,
-    self_loop_scale: float,
-    reorder: bool,
-    rm_eps: bool,
-) -> TrainGraphCompiler:
+    """Write the graph of each transcript (INT_VECTOR) or grammar (FST) of a table."""
     from kaldi.decoder.training_graphs import TrainGraphCompiler
     from kaldi.hmm.transition_model import read_transition_model
     from kaldi.tree.context_dependency import read_tree
 
     _check_reorder(reorder)
     symbols = _read_labels(read_disambig_syms) if read_disambig_syms else np.zeros(0, np.int32)
-    return TrainGraphCompiler(
+    compiler = TrainGraphCompiler(
         read_tree(tree),
         read_transition_model(model),
         read_fst(lexicon),
@@ -355,12 +309,7 @@ def _graph_compiler(
         self_loop_scale,
         rm_eps,
     )
-
-
-def _write_graphs(
-    compile_batch: Callable[[list], list[Fst | None]], source: str, kind: Kind, graphs: str, batch_size: int
-) -> None:
-    """Write the graph of each transcript or grammar of a table."""
+    compile_batch = compiler.compile if kind is INT_VECTOR else compiler.compile_grammars
     succeeded = failed = 0
     table = read_table(source, kind)
     with TableWriter(graphs, FST) as writer:
@@ -376,3 +325,21 @@ def _write_graphs(
     log(f"succeeded for {succeeded} graphs, failed for {failed}")
     if not succeeded:
         raise KaldiError(f"{source}: no graph was made")
+
+
+@with_options_of(_compile_graphs)
+def compile_train_graphs(tree: str, model: str, lexicon: str, transcripts: str, graphs: str, **options: Any) -> None:
+    """Make a graph over transition-ids from each transcript, for alignment.
+
+    Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
+    """
+    _compile_graphs(tree, model, lexicon, transcripts, INT_VECTOR, graphs, **options)
+
+
+@with_options_of(_compile_graphs)
+def compile_train_graphs_fsts(tree: str, model: str, lexicon: str, grammars: str, graphs: str, **options: Any) -> None:
+    """Make a graph over transition-ids from each grammar, an FST whose input is words.
+
+    Usage: compile-train-graphs-fsts [options] <tree> <model> <lexicon-fst> <fsts-rspecifier> <graphs-wspecifier>
+    """
+    _compile_graphs(tree, model, lexicon, grammars, FST, graphs, **options)

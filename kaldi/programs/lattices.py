@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,9 +30,6 @@ from kaldi.util.io import read_list
 from kaldi.util.kinds import FLOAT, INT, INT_VECTOR
 from kaldi.util.symbols import print_words, read_names
 from kaldi.util.table import RandomAccess, program, read_table
-
-if TYPE_CHECKING:
-    pass
 
 
 @program(lattice_form)

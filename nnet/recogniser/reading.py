@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from kaldi.hmm.alignment import phone_starts
+from kaldi.hmm.phones import without_position
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.lat.align import Aligner, WordBoundaries, read_word_boundaries
 from kaldi.lat.lattice import Lattice
@@ -16,8 +16,6 @@ from kaldi.lat.paths import best_paths, posteriors
 from kaldi.programs.lattice_common import with_penalty
 from kaldi.util.symbols import read_names
 from nnet.recogniser.result import Alternative, Phone, Piece, Word
-
-POSITION = re.compile(r"_[BEIS]$")  # of a phone in its word
 
 
 class Reader:
@@ -28,7 +26,7 @@ class Reader:
     ) -> None:
         """frame_shift: seconds. Raises KaldiError."""
         self._words = read_names(str(graph / "words.txt"))
-        self._phones = {i: POSITION.sub("", name) for i, name in read_names(str(graph / "phones.txt")).items()}
+        self._phones = {i: without_position(name) for i, name in read_names(str(graph / "phones.txt")).items()}
         self._transitions = transitions
         self._boundaries = WordBoundaries(transitions, read_word_boundaries(str(graph / "phones/word_boundary.int")))
         self._lmwt, self._penalty, self._shift = lmwt, word_ins_penalty, frame_shift

@@ -1,5 +1,6 @@
 """Copies of data directories at other speeds."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,8 +77,14 @@ def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
         write = f'. ./path.sh; lattice-copy "{ark.format(name)}" "ark:|gzip -c > {lattices}/lat.{job}.gz"'
         assert run("bash", "-c", write).returncode == 0
     (data / "feats.scp").write_text("s1-a a.ark:1\ns1-b a.ark:2\n")
+    alignments = tmp_path / "ali"
+    shutil.copytree(lattices, alignments)
+    (alignments / "num_jobs").write_text("1\n")
+    write = f'. ./path.sh; echo s1-a 1 2 | copy-int-vector ark,t:- "ark:|gzip -c > {alignments}/ali.1.gz"'
+    assert run("bash", "-c", write).returncode == 0
     out = tmp_path / "both_lats"
-    assert run("local/combine_conditions.sh", data, data, lattices, tmp_path / "both", out).returncode == 0
+    pairs = [alignments, tmp_path / "both", tmp_path / "both_ali", lattices, out]
+    assert run("local/combine_conditions.sh", data, data, *pairs).returncode == 0
     read = run("bash", "-c", f'. ./path.sh; lattice-copy "ark:gunzip -c {out}/lat.1.gz |" ark,t:-')
     ids = [line for line in read.stdout.splitlines() if "-s1-" in line]
     assert [one.strip() for one in ids] == ["clean-s1-a", "clean-s1-b", "other-s1-a", "other-s1-b"]
