@@ -385,6 +385,7 @@ fi
 if begin 13 report; then
   local/collect_results.sh > exp/results.tsv.tmp
   mv exp/results.tsv.tmp exp/results.tsv
+  python3 local/wer_statistics.py exp/results.tsv exp/wer
   python3 -m nnet.segan.examples data/test_noisy data/test_enhanced data/test exp/segan/examples
   python3 local/report.py exp/results.tsv exp/report
   end 13

@@ -51,9 +51,11 @@ from bench.denoisers import DENOISERS, Denoiser, is_installed, package_folder, r
 from kaldi.util.edit_distance import count_errors  # noqa: E402
 from local.add_noise import copy_tables  # noqa: E402
 from local.audio import RATE, AudioError, Segment, read_scp, write_audio  # noqa: E402
+from local.bootstrap import draw_speakers, interval, resampled_ratios  # noqa: E402
 from local.data_dir import remove_tables, write_table  # noqa: E402
-from local.levels import ACTIVE_RANGE_DB, FRAME  # noqa: E402
-from nnet.segan.evaluate import choose, snr_band  # noqa: E402
+from local.decodings import read_scored  # noqa: E402
+from local.levels import ACTIVE_RANGE_DB, FRAME, snr_band  # noqa: E402
+from nnet.segan.evaluate import choose  # noqa: E402
 from nnet.segan.metrics import has_pesq, measure  # noqa: E402
 from nnet.segan.recordings import is_data_dir, pair_recordings  # noqa: E402
 
@@ -132,21 +134,12 @@ def measure_one(clean: np.ndarray, noisy: np.ndarray, signal: np.ndarray) -> dic
 
 def word_errors(decode_dir: Path) -> dict[str, Value]:
     """Word error rates in % by utterance, from what local/score.sh left of its best weight. Raises OSError."""
-    scoring = decode_dir / "scoring_kaldi"
-    weight, penalty = ((scoring / "wer_details" / name).read_text().strip() for name in ("lmwt", "wip"))
-    hypotheses = read_text(scoring / f"penalty_{penalty}" / f"{weight}.txt")
+    transcripts, heard = read_scored(decode_dir)
     found = {}
-    for utterance, words in read_text(scoring / "test_filt.txt").items():
-        if utterance in hypotheses and words:
-            errors = count_errors(words, hypotheses[utterance]).total
-            found[utterance] = Value(100 * errors / len(words), len(words))
+    for utterance, words in transcripts.items():
+        if words:
+            found[utterance] = Value(100 * count_errors(words, heard[utterance]).total / len(words), len(words))
     return found
-
-
-def read_text(path: Path) -> dict[str, list[str]]:
-    """Words by utterance; a hypothesis may have none."""
-    fields = (line.split() for line in path.read_text().splitlines())
-    return {utterance: words for utterance, *words in fields}
 
 
 def mean_and_interval(values: list[Value], speakers: list[str]) -> tuple[float, float]:
@@ -160,11 +153,9 @@ def mean_and_interval(values: list[Value], speakers: list[str]) -> tuple[float, 
     mean = float(sums.sum() / weights.sum())
     if len(names) < 2:
         return mean, float("nan")
-    # The same draws for every system.
-    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
-    means = (drawn @ np.bincount(of_speaker, sums)) / (drawn @ np.bincount(of_speaker, weights))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return mean, float(high - low) / 2
+    drawn = draw_speakers(len(names), RESAMPLES)
+    low, high = interval(resampled_ratios(drawn, np.bincount(of_speaker, sums), np.bincount(of_speaker, weights)))
+    return mean, (high - low) / 2
 
 
 def table_lines(rows: list[Row], speakers: list[str]) -> Iterator[str]:

@@ -3,20 +3,31 @@
 set -euo pipefail
 
 usage="Usage: local/collect_results.sh > exp/results.tsv
-Reads the word error rates of exp/<system>/decode_*, those of decode_*_large as of the system <system>_large, and the audio figures of exp/segan/audio_*.tsv."
+Reads the word error rates of exp/<system>/decode_{dev,test}[_<condition>] (clean where there is no condition), those of
+decode_*_large as of the system <system>_large, and the audio figures of exp/segan/audio_*.tsv."
 case ${1:-} in --help | -h) echo "$usage"; exit 0 ;; esac
 
+# What run.sh makes comes first, in its order; then other systems and conditions that were decoded and scored.
+systems() { { printf '%s\n' mono tri1 tri2b tri3b ligru{,_segan,_encoder,_chain,_chain_encoder}; ls exp; } | awk '!seen[$0]++'; }
+# conditions SYSTEM SET
+conditions() {
+  {
+    printf '%s\n' clean noisy enhanced
+    find "exp/$1" -maxdepth 1 -name "decode_$2_*" 2>/dev/null | sed "s#.*/decode_$2##; s/_large\$//; s/^_//" | sort -t_ -k1,1 -k2,2n
+  } | awk 'NF && !seen[$0]++'
+}
+
 printf 'system\ttest_set\tcondition\tmetric\tvalue\n'
-# What a large language model rescored is a row of its own.
-for system in mono tri1 tri2b tri3b{,_large} ligru{,_large} ligru_segan{,_large} ligru_encoder{,_large} \
-  ligru_chain{,_large} ligru_chain_encoder{,_large}; do
-  large=${system#"${system%_large}"}
-  for set in dev test; do
-    for condition in clean noisy enhanced; do
-      suffix=_$condition
-      best=exp/${system%_large}/decode_$set${suffix#_clean}$large/scoring_kaldi/best_wer
-      [ ! -f "$best" ] || awk -v OFS='\t' -v id="$system $set $condition" \
-        '/^%WER/ {split(id, name, " "); print name[1], name[2], name[3], "WER", $2; exit}' "$best"
+for system in $(systems); do
+  # What a large language model rescored is a row of its own.
+  for large in "" _large; do
+    for set in dev test; do
+      for condition in $(conditions "$system" "$set"); do
+        suffix=_$condition
+        best=exp/$system/decode_$set${suffix#_clean}$large/scoring_kaldi/best_wer
+        [ ! -f "$best" ] || awk -v OFS='\t' -v id="$system$large $set $condition" \
+          '/^%WER/ {split(id, name, " "); print name[1], name[2], name[3], "WER", $2; exit}' "$best"
+      done
     done
   done
 done

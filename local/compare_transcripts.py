@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kaldi.util.edit_distance import align
+from local.decodings import read_words
 from local.whole_file import write_file
 
 NOTHING = ""  # opposite a word that only one side has
@@ -56,10 +57,6 @@ def table(
     return ["\t".join([f"{row[0]:.2f}", *map(str, row[1:])]) for row in rows]
 
 
-def read_text(path: Path) -> dict[str, list[str]]:
-    return {fields[0]: fields[1:] for line in path.read_text().splitlines() if (fields := line.split())}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("transcripts", type=Path)
@@ -68,7 +65,7 @@ def main() -> None:
     parser.add_argument("recordings", type=Path, help="wav.scp or segments: `<utterance> <what it was cut from>`")
     parser.add_argument("table", type=Path)
     args = parser.parse_args()
-    tables = [read_text(path) for path in (args.transcripts, args.known, args.heard, args.recordings)]
+    tables = [read_words(path) for path in (args.transcripts, args.known, args.heard, args.recordings)]
     write_file(args.table, "".join(line + "\n" for line in table(*tables)))
 
 

@@ -28,9 +28,12 @@ def remove_tables(folder: Path) -> None:
     subprocess.run(["bash", "-c", '. "$0" && remove_tables "$1"', DATA_TABLES, folder], check=True)
 
 
-def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[str, str] | None = None) -> None:
-    """Write wav.scp, text, utt2spk, spk2utt and, where genders (m or f) are known, spk2gender, sorted in C order.
+def write_data_dir(
+    folder: Path, utterances: Iterable[Utterance], of_speakers: dict[str, dict[str, str]] | None = None
+) -> None:
+    """Write wav.scp, text, utt2spk, spk2utt and what is known of the speakers, sorted in C order.
 
+    of_speakers: tables by their names, such as spk2gender (m or f) and spk2age (years).
     wav.scp comes last: a data directory without it is not finished. Raises ValueError where there are no utterances.
     """
     ordered = sorted(utterances)
@@ -46,8 +49,8 @@ def write_data_dir(folder: Path, utterances: Iterable[Utterance], genders: dict[
         "wav.scp": [f"{utterance.name} {utterance.recording.resolve()}" for utterance in ordered],
     }
     remove_tables(folder)
-    if genders is not None:
-        write_table(folder / "spk2gender", [f"{speaker} {genders[speaker]}" for speaker in sorted(speakers)])
+    for name, values in (of_speakers or {}).items():
+        write_table(folder / name, [f"{speaker} {values[speaker]}" for speaker in sorted(speakers)])
     for name, lines in tables.items():
         write_table(folder / name, lines)
 

@@ -1,4 +1,4 @@
-"""How loud speech is."""
+"""How loud speech is, and how much louder than noise."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def active_power(samples: np.ndarray) -> float:
         return float(np.mean(samples**2))
     powers = np.mean(samples[:whole].reshape(-1, FRAME) ** 2, axis=1)
     return float(powers[powers >= powers.max() * 10 ** (-ACTIVE_RANGE_DB / 10)].mean())
+
+
+def snr_band(snr: float, step: float) -> str:
+    """The multiple of a step that a ratio is nearest to, all in dB, as in "-5dB"."""
+    return f"{round(snr / step) * step:g}dB"

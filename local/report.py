@@ -7,7 +7,6 @@ The question of the table: what does enhancement buy a recogniser of children?
 from __future__ import annotations
 
 import argparse
-import csv
 import html
 import shutil
 import sys
@@ -15,51 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from local.results import Figures, as_text, read_results, show, tables
 from local.whole_file import write_file
 
-CONDITIONS = ["clean", "noisy", "enhanced"]
 EXAMPLE_CONDITIONS = ["noisy", "enhanced", "clean"]
 STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #444 }
 td.best { font-weight: bold } .bar { display: inline-block; height: .6rem; background: #4a7ab5; margin-left: .5rem }
 figure { display: inline-block; margin: 1rem 1rem 0 0 } img { max-width: 28rem }"""
-
-Figures = dict[tuple[str, str, str, str], float]
-
-
-def read_results(path: Path) -> Figures:
-    """The figures by (system, test set, condition, metric). Raises ValueError naming the line that does not fit."""
-    figures: Figures = {}
-    with path.open(newline="") as stream:
-        for number, row in enumerate(csv.DictReader(stream, delimiter="\t"), 2):
-            try:
-                key = (row["system"], row["test_set"], row["condition"], row["metric"])
-                figures[key] = float(row["value"])
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(f"{path}: line {number} is not 'system test_set condition metric value'") from None
-    if not figures:
-        raise ValueError(f"{path} holds no figures: run the recipe first")
-    return figures
-
-
-def tables(figures: Figures) -> list[tuple[str, list[str], list[tuple[str, list[float | None]]]]]:
-    """(title, column names, rows) of the word error rates and the audio figures of each test set."""
-    ordered = list(dict.fromkeys(figures))
-    conditions = CONDITIONS + [c for c in dict.fromkeys(k[2] for k in ordered) if c not in CONDITIONS]
-    out = []
-    for test_set in dict.fromkeys(k[1] for k in ordered):
-        systems = list(dict.fromkeys(k[0] for k in ordered if k[1] == test_set and k[3] == "WER"))
-        used = [c for c in conditions if any((s, test_set, c, "WER") in figures for s in systems)]
-        rows = [(s, [figures.get((s, test_set, c, "WER")) for c in used]) for s in systems]
-        if rows:
-            out.append((f"Word error rate (%), {test_set}", used, rows))
-        metrics = list(dict.fromkeys(k[3] for k in ordered if k[1] == test_set and k[0] == "-"))
-        heard = [c for c in conditions if any(("-", test_set, c, m) in figures for m in metrics)]
-        if metrics:
-            rows = [(c, [figures.get(("-", test_set, c, m)) for m in metrics]) for c in heard]
-            out.append((f"The audio itself, {test_set}", metrics, rows))
-    return out
 
 
 def copy_examples(source: Path, page: Path) -> dict[str, dict[str, Path]]:
@@ -70,19 +33,6 @@ def copy_examples(source: Path, page: Path) -> dict[str, dict[str, Path]]:
         files |= {condition: picture.with_suffix(f".{condition}.wav") for condition in EXAMPLE_CONDITIONS}
         examples[picture.stem] = {kind: Path(shutil.copy(file, page)) for kind, file in files.items()}
     return examples
-
-
-def show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def as_text(figures: Figures) -> str:
-    lines = []
-    for title, columns, rows in tables(figures):
-        width = max(len(name) for name, _ in rows) + 2
-        lines += ["", title, " " * width + "".join(f"{c:>12}" for c in columns)]
-        lines += [f"{name:<{width}}" + "".join(f"{show(v):>12}" for v in values) for name, values in rows]
-    return "\n".join(lines).lstrip("\n")
 
 
 def as_page(figures: Figures, pictures: list[Path], examples: dict[str, dict[str, Path]]) -> str:

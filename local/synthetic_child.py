@@ -35,8 +35,9 @@ CHILD_FORMS = {
 
 @dataclass(frozen=True)
 class Speaker:
-    """A synthetic child: formants are `stretch` times an adult man's, rate in words a minute, levels in dB."""
+    """A synthetic child: age in years, formants `stretch` times an adult man's, rate in words a minute, levels dB."""
 
+    age: float
     accent: str
     variant: str
     stretch: float
@@ -64,6 +65,7 @@ def draw_speaker(rng: np.random.Generator) -> Speaker:
         f"voicing {rng.integers(70, 111)}\nconsonants {rng.integers(70, 131)} {rng.integers(70, 131)}\n"
     )
     return Speaker(
+        age=age,
         accent=ACCENTS[rng.integers(len(ACCENTS))],
         variant=variant,
         stretch=stretch,

@@ -58,7 +58,7 @@ def main() -> None:
     sets = {"train": set(speakers) - test - dev, "dev": dev, "test": test}
     for name, chosen in sets.items():
         of_set = [utterance for utterance in utterances if utterance.speaker in chosen]
-        write_data_dir(arguments.data_dir / name, of_set, genders)
+        write_data_dir(arguments.data_dir / name, of_set, {"spk2gender": genders})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.audio import RATE, write_audio
 from local.data_dir import Utterance, write_data_dir, write_table
-from local.synthetic_child import draw_speaker, open_voice, speak
+from local.synthetic_child import Speaker, draw_speaker, open_voice, speak
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # A small grammar: words in capitals that are keys are expanded, one alternative at random; the others are spoken.
@@ -66,6 +66,12 @@ def draw_sentence(rng: np.random.Generator, symbol: str = "<SENTENCE>") -> list[
     return [word for part in parts for word in draw_sentence(rng, part)]
 
 
+def speaker_of(seed: int, number: int) -> tuple[Speaker, np.random.Generator]:
+    """A speaker, and what draws his words."""
+    rng = np.random.default_rng([seed, number])
+    return draw_speaker(rng), rng
+
+
 def record_speaker(task: tuple[Path, int, int, float]) -> str:
     """Record one speaker: <folder>/<utterance>.wav and, last, the transcripts in <folder>/text. Done ones are kept.
 
@@ -76,8 +82,7 @@ def record_speaker(task: tuple[Path, int, int, float]) -> str:
     if transcripts.exists():
         return folder.name
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([seed, number])
-    speaker = draw_speaker(rng)
+    speaker, rng = speaker_of(seed, number)
     lines: list[str] = []
     with open_voice(speaker) as voice:
         spoken = 0.0
@@ -154,9 +159,11 @@ def main() -> None:
         for count, _ in enumerate(pool.imap(record_speaker, [task for _, task in plan], chunksize=1), 1):
             if count % 10 == 0 or count == len(plan):
                 log.info("recorded %d of %d speakers", count, len(plan))
+    ages = {folder.name: str(int(speaker_of(seed, number)[0].age)) for _, (folder, seed, number, _) in plan}
     for name in sets:
         folders = [task[0] for of, task in plan if of == name]
-        write_data_dir(arguments.data_dir / name, [one for folder in folders for one in read_speaker(folder)])
+        utterances = [one for folder in folders for one in read_speaker(folder)]
+        write_data_dir(arguments.data_dir / name, utterances, {"spk2age": ages})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from local.audio import read_scp
 from local.data_dir import Utterance, spread, write_data_dir
 
-TABLES = ("text", "utt2spk", "wav.scp", "spk2age", "spk2gender")
+SPEAKER_TABLES = ("spk2age", "spk2gender")
+TABLES = ("text", "utt2spk", "wav.scp", *SPEAKER_TABLES)
 
 
 def read_set(corpus_dir: Path, name: str) -> dict[str, dict[str, str]]:
@@ -58,10 +59,14 @@ def main() -> None:
     if not tested or len(young) <= arguments.dev_speakers:
         raise ValueError(f"{corpus_dir}: {len(young)} children in train and {len(tested)} in test are too few")
     dev = set(spread(young, arguments.dev_speakers))
-    train_speakers = set(train["utt2spk"].values()) - dev
-    for name, tables, speakers in (("train", train, train_speakers), ("dev", train, dev), ("test", test, set(tested))):
+    rest = set(train["utt2spk"].values()) - dev
+    for data_set, tables, speakers in (
+        ("train", train, rest),
+        ("dev", train, dev),
+        ("test", test, set(tested)),
+    ):
         chosen = utterances_of(corpus_dir, tables, speakers)
-        write_data_dir(arguments.data_dir / name, chosen, tables["spk2gender"])
+        write_data_dir(arguments.data_dir / data_set, chosen, {name: tables[name] for name in SPEAKER_TABLES})
 
 
 if __name__ == "__main__":

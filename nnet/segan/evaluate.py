@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from local.audio import AudioError, Segment, read_scp
+from local.levels import snr_band
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.metrics import has_pesq, measure
 from nnet.segan.recordings import pair_recordings
@@ -51,10 +52,6 @@ def result_lines(rows: list[dict[str, float]], test_set: str, condition: str) ->
         if values:
             lines.append("\t".join(["-", test_set, condition, metric, f"{np.mean(values):.3f}"]))
     return lines
-
-
-def snr_band(snr: float, step: float) -> str:
-    return f"{round(snr / step) * step:g}dB"
 
 
 @stop_on_errors(ValueError, AudioError, OSError)

@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from local.audio import AudioError, Segment
+from local.levels import snr_band
 from nnet.segan.config import load_config, read_config
-from nnet.segan.evaluate import choose, result_lines, snr_band
+from nnet.segan.evaluate import choose, result_lines
 from nnet.segan.make_tfrecords import read_sets
 from nnet.segan.metrics import measure, si_sdr, stoi
 from nnet.segan.pictures import smooth

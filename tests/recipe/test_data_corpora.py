@@ -47,6 +47,7 @@ def test_speechocean_sets(speechocean: Path, tmp_path: Path) -> None:
         for name in ("train", "dev", "test")
     }
     assert speakers == {"train": ["0002", "0003", "0004"], "dev": ["0001"], "test": ["0101"]}
+    assert (tmp_path / "data/train/spk2age").read_text() == "0002 8\n0003 30\n0004 10\n"
     assert (tmp_path / "data/dev/text").read_text().startswith("0001-000010001 I SEE A BEAR\n")
     lexicon = (tmp_path / "data/local/dict/lexicon.txt").read_text().splitlines()
     assert lexicon == ["!SIL SIL", "<UNK> SPN", "A AH", "A EY", "I AY", "SEE S IY"]

@@ -32,6 +32,9 @@ def test_sizes_and_disjoint_speakers(data: Path) -> None:
     for name, (count, minutes) in SIZES.items():
         lines = (data / name / "spk2utt").read_text().splitlines()
         assert len(lines) == count
+        ages = [line.split() for line in (data / name / "spk2age").read_text().splitlines()]
+        assert [speaker for speaker, _ in ages] == [line.split()[0] for line in lines]
+        assert all(5 <= int(age) < 12 for _, age in ages)
         speakers += [line.split()[0] for line in lines]
         wavs = [line.split()[1] for line in (data / name / "wav.scp").read_text().splitlines()]
         infos = [soundfile.info(wav) for wav in wavs]
