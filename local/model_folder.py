@@ -4,6 +4,7 @@
     mfcc.conf        options of compute-mfcc-feats
     nnet/            the network (final.pt, and network.onnx of the same), transition model, CMVN, priors and streams
     gmm/             models, transforms and tree of the first pass, where the network works on fMLLR features
+                     of a chain model with a graph of their own, gmm/graph/, as its graph is of another tree
     graph/           HCLG.fst, words.txt, phones.txt, phones/{silence.csl,word_boundary.int}
     lang/            L.fst and disambig.int, to align texts
     segan/ encoder/  where they belong to it
@@ -32,7 +33,8 @@ from local.whole_file import write_file
 from nnet.ligru import streams
 
 DESCRIPTION, FORMAT = "model.json", 1
-NETWORK = (*(f"nnet/{name}" for name in ("final.pt", "final.mdl", "ali_train_pdf.counts", "cmvn_opts")), "nnet/streams")
+NETWORK = tuple(f"nnet/{name}" for name in ("final.pt", "final.mdl", "cmvn_opts", "streams"))
+PRIORS, SUBSAMPLING = "nnet/ali_train_pdf.counts", "nnet/frame_subsampling_factor"  # a chain model has the second
 ONNX = "nnet/network.onnx"
 GRAPH = tuple(
     f"graph/{name}"
@@ -40,11 +42,12 @@ GRAPH = tuple(
 )
 NEEDED = ("mfcc.conf", *NETWORK, ONNX, *GRAPH)
 FIRST_PASS = ("gmm/final.mdl", "gmm/tree")  # of a network on fMLLR features
+FIRST_GRAPH = tuple(f"gmm/graph/{name}" for name in ("HCLG.fst", "words.txt", "phones/silence.csl"))
 OPTIONAL = (
     *(f"gmm/{name}" for name in ("final.alimdl", "final.mat", "cmvn_opts", "splice_opts", "delta_opts")),
-    *("graph/num_pdfs", "lang/L.fst", "lang/disambig.int"),
+    *("nnet/tree", "graph/num_pdfs", "gmm/graph/num_pdfs", "lang/L.fst", "lang/disambig.int"),
 )
-KNOWN = {*NEEDED, *FIRST_PASS, *OPTIONAL}
+KNOWN = {*NEEDED, PRIORS, SUBSAMPLING, *FIRST_PASS, *FIRST_GRAPH, *OPTIONAL}
 OTHERS = ("segan/", "encoder/")  # whose programs know what is in there
 SEARCH = ("max_active", "beam", "lattice_beam")  # settings of decoding
 SETTINGS = {"gmm": SEARCH, "network": (*SEARCH, "prior_scale")}
@@ -61,9 +64,15 @@ def _are_options(text: str) -> bool:
 CONTENTS: dict[str, Callable[[str], object]] = {
     "mfcc.conf": lambda text: _are_options(COMMENT.sub("", text)),
     **{f"{folder}/{name}_opts": _are_options for folder in ("nnet", "gmm") for name in ("cmvn", "splice", "delta")},
-    "graph/phones/silence.csl": re.compile(r"\d+(:\d+)*\s*", re.ASCII).fullmatch,
+    **{
+        f"{graph}/phones/silence.csl": re.compile(r"\d+(:\d+)*\s*", re.ASCII).fullmatch
+        for graph in ("graph", "gmm/graph")
+    },
     "lang/disambig.int": re.compile(r"(\d+\s+)*", re.ASCII).fullmatch,
-    "graph/num_pdfs": re.compile(r"\d+\s*", re.ASCII).fullmatch,
+    **{
+        name: re.compile(r"\d+\s*", re.ASCII).fullmatch
+        for name in ("graph/num_pdfs", "gmm/graph/num_pdfs", SUBSAMPLING)
+    },
     "nnet/streams": re.compile(r"(\d+ \d+ (-|[\w.-]+ [0-9a-f]+ encoder)\n)+", re.ASCII).fullmatch,
 }
 
@@ -81,6 +90,15 @@ class Model(NamedTuple):
     @property
     def streams(self) -> list[streams.Stream]:
         return streams.read(self.folder / "nnet")
+
+    @property
+    def is_chain(self) -> bool:
+        return (self.folder / SUBSAMPLING).exists()
+
+    @property
+    def frame_subsampling_factor(self) -> int:
+        """Frames that one of the lattices' stands for."""
+        return int((self.folder / SUBSAMPLING).read_text()) if self.is_chain else 1
 
     @property
     def has_segan(self) -> bool:
@@ -142,7 +160,11 @@ def _wrong_description(description: Any) -> Iterator[str]:
 
 
 def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[str]:
-    for name in (*NEEDED, *(FIRST_PASS if "gmm/final.mdl" in listed else ())):
+    is_chain, has_first_pass = SUBSAMPLING in listed, "gmm/final.mdl" in listed
+    needed = [*NEEDED, *(() if is_chain else (PRIORS,)), *(FIRST_PASS if has_first_pass else ())]
+    if has_first_pass and is_chain:
+        needed += FIRST_GRAPH
+    for name in needed:
         if name not in listed:
             yield f"{DESCRIPTION} does not name {name}"
     for name, entry in listed.items():

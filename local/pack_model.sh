@@ -17,7 +17,7 @@ e.g.: $0 exp/ligru children
       $0 --segan-dir exp/segan --licence CC-BY-4.0 exp/ligru_segan children
 The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
-  --graph-dir DIR       decoding graph of its tree (graph in --gmm-dir)
+  --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
   --lang-dir DIR        whose lexicon aligns texts (data/lang_test beside exp, if it has the graph's words)
   --segan-dir DIR       recordings are enhanced with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
@@ -36,15 +36,15 @@ nnet_dir=${1%/}
 model=${2%/}
 exp=$(dirname "$nnet_dir")
 gmm_dir=${gmm_dir:-$exp/tri3b}
-graph_dir=${graph_dir:-$gmm_dir/graph}
+is_chain=false
+if [ -f "$nnet_dir/frame_subsampling_factor" ]; then is_chain=true; fi
+# A chain model has a tree and a graph of its own.
+graph_dir=${graph_dir:-$($is_chain && echo "$nnet_dir" || echo "$gmm_dir")/graph}
 corpus=${corpus:-$(cat "$exp/.corpus" 2>/dev/null || echo "not stated")}
 tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
 lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
 word_ins_penalty=${word_ins_penalty:-$(cat "$tuned/wip" 2>/dev/null || echo 0.0)}
 if [ -e "$model" ] && [ ! -f "$model/model.json" ]; then fail "$model is there already, and is no packed model"; fi
-if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
-  fail "$nnet_dir is a chain model, which cannot be packed yet"
-fi
 
 # What is copied: pairs of a file and its name in the folder. What may be left out comes after a "?".
 files=()
@@ -56,7 +56,8 @@ take() {
   done
 }
 take conf . mfcc.conf
-take "$nnet_dir" nnet final.pt final.mdl ali_train_pdf.counts cmvn_opts streams
+take "$nnet_dir" nnet final.pt final.mdl cmvn_opts streams '?tree'
+take "$nnet_dir" nnet "$($is_chain && echo frame_subsampling_factor || echo ali_train_pdf.counts)"
 take "$graph_dir" graph HCLG.fst words.txt phones/{silence.csl,word_boundary.int} '?num_pdfs'
 if [ -f "$graph_dir/phones.txt" ]; then take "$graph_dir" graph phones.txt; else take "$nnet_dir" graph phones.txt; fi
 if [ -z "$lang_dir" ] && cmp -s "$exp/../data/lang_test/words.txt" "$graph_dir/words.txt"; then
@@ -68,22 +69,26 @@ if [ -n "$lang_dir" ]; then
   take "$lang_dir" lang L.fst
   files+=("$lang_dir/phones/disambig.int" lang/disambig.int)
 fi
-models=("$nnet_dir/final.mdl")
+uses_gmm=false
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null)
 for stream in "${streams[@]}"; do
   read -r _ _ name _ folder <<<"$stream"
   if [ "$name" = - ]; then
-    take "$gmm_dir" gmm final.mdl tree '?'{final.alimdl,final.mat,cmvn_opts,splice_opts,delta_opts}
-    models+=("$gmm_dir/final.mdl")
+    uses_gmm=true
   elif $encoder_files; then
     encoder=${encoder:-$folder}
-    take "$encoder" encoder model.bin
-    for file in "$encoder"/*; do
-      if [ "$(basename "$file")" != model.bin ]; then take "$encoder" encoder "$(basename "$file")"; fi
-    done
+    take "$encoder" encoder model.bin '?config.json' '?'vocabulary.{txt,json}
   fi
 done
+first_graph=$graph_dir
+if $uses_gmm; then
+  take "$gmm_dir" gmm final.mdl tree '?'{final.alimdl,final.mat,cmvn_opts,splice_opts,delta_opts}
+  if $is_chain; then
+    first_graph=$gmm_dir/graph
+    take "$first_graph" gmm/graph HCLG.fst words.txt phones/silence.csl '?num_pdfs'
+  fi
+fi
 if [ -n "$segan_dir" ]; then
   take "$segan_dir" segan config.json generator.index generator.data-00000-of-00001
 fi
@@ -95,7 +100,8 @@ done
 if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 # shellcheck source=steps/common_trees.sh
 . steps/common_trees.sh
-require_one_tree "$graph_dir" "${models[@]}"
+require_one_tree "$graph_dir" "$nnet_dir/final.mdl"
+if $uses_gmm; then require_one_tree "$first_graph" "$gmm_dir/final.mdl"; fi
 
 # settings <file> <name> ...: numbers of a configuration of decoding.
 # shellcheck disable=SC1090
@@ -119,8 +125,8 @@ python3 -m local.model_folder describe --corpus "$corpus" --licence "$licence" -
   --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays
-  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,segan,encoder}
-  for part in mfcc.conf nnet gmm graph segan encoder model.json; do
+  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lang,segan,encoder}
+  for part in mfcc.conf nnet gmm graph lang segan encoder model.json; do
     [ ! -e "$unfinished/$part" ] || mv "$unfinished/$part" "$model/"
   done
 else

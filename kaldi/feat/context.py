@@ -19,6 +19,14 @@ def splice(features: np.ndarray, left: int, right: int) -> np.ndarray:
     return windows[:frames].copy()
 
 
+def side_by_side(features: np.ndarray, step: int) -> np.ndarray:
+    """Each `step` frames in one, the last frame repeated: [ceil(frames / step), step * dim]."""
+    if step == 1:
+        return features
+    missing = -len(features) % step
+    return np.pad(features, ((0, missing), (0, 0)), "edge").reshape(-1, step * features.shape[1])
+
+
 def delta_filters(order: int, window: int) -> list[np.ndarray]:
     """The filter of each order of deltas, as one over the frames around: the regression slope, applied repeatedly."""
     positions = np.arange(-window, window + 1)

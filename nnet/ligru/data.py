@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kaldi.feat.context import side_by_side
 from nnet.ligru.packing import Packing, pack
 from nnet.ligru.streams import Stream, network_factor, of_data_dir
 from nnet.ligru.tables import (
@@ -57,12 +58,6 @@ def splice_context(feats: np.ndarray, left: int, right: int) -> np.ndarray:
         return feats
     rows = np.arange(len(feats))[:, None] + np.arange(-left, right + 1)
     return feats[rows.clip(0, len(feats) - 1)].reshape(len(feats), -1)
-
-
-def side_by_side(feats: np.ndarray, step: int) -> np.ndarray:
-    """Each `step` frames in one, the last frame repeated: [ceil(frames / step), step * dim]."""
-    missing = -len(feats) % step
-    return np.pad(feats, ((0, missing), (0, 0)), "edge").reshape(-1, step * feats.shape[1]) if step > 1 else feats
 
 
 @dataclasses.dataclass(slots=True)

@@ -39,6 +39,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--align", type=Path, metavar="TEXT", help="align: a file of lines NAME WORD ... as Kaldi's text, by recordings"
     )
+    parser.add_argument("--encoder", metavar="DIR", help="where the encoder of the features lies, if not in the model")
     parser.add_argument("--backend", choices=("onnxruntime", "pytorch"), help="default: the first that is installed")
     parser.add_argument("model", type=Path, metavar="<model>")
     parser.add_argument("recordings", type=Path, nargs="+", metavar="<recording>")
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(
                 f"{count} recordings have the name {name}: rename them, results have names without endings"
             )
-        recogniser = Recogniser(arguments.model, backend=arguments.backend)
+        recogniser = Recogniser(arguments.model, encoder=arguments.encoder, backend=arguments.backend)
         if arguments.dir:
             arguments.dir.mkdir(parents=True, exist_ok=True)
         if arguments.align:

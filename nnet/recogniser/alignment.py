@@ -14,8 +14,9 @@ from kaldi.fstext.io import read_fst
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.context_dependency import read_tree
 from kaldi.util.symbols import read_symbols
+from local.model_folder import ModelError
 
-TRANSITION_SCALE, SELF_LOOP_SCALE = 1.0, 0.1  # as utils/mkgraph.sh has them
+TRANSITION_SCALE = 1.0  # as utils/mkgraph.sh has it
 
 
 class TextError(ValueError):
@@ -25,17 +26,20 @@ class TextError(ValueError):
 class TextGraphs:
     """Makes decoding graphs of texts, with the lexicon in a packed model's lang/."""
 
-    def __init__(self, folder: Path, transitions: TransitionModel) -> None:
-        """transitions: of the tree in the folder's gmm/. Raises KaldiError."""
+    def __init__(self, folder: Path, transitions: TransitionModel, self_loop_scale: float) -> None:
+        """transitions: of the network. Raises ModelError, KaldiError."""
+        trees = [path for path in (folder / "nnet/tree", folder / "gmm/tree") if path.exists()]
+        if not trees or not (folder / "lang/L.fst").exists():
+            raise ModelError(f"{folder} has no lexicon to align with: pack it again, with --lang-dir")
         self._words = read_symbols(str(folder / "graph/words.txt"))
         disambiguation = np.array((folder / "lang/disambig.int").read_text().split(), np.int32)
         self._compiler = TrainGraphCompiler(
-            read_tree(str(folder / "gmm/tree")),
+            read_tree(str(trees[0])),
             transitions,
             read_fst(str(folder / "lang/L.fst")),
             disambiguation,
             TRANSITION_SCALE,
-            SELF_LOOP_SCALE,
+            self_loop_scale,
             remove_epsilons=False,
         )
         self._lock = threading.Lock()  # the compiler keeps what it has learned of contexts

@@ -80,17 +80,22 @@ class Mfcc:
 
         def compute(samples: np.ndarray) -> np.ndarray:
             matrix = front_end.compute(Wave(32768 * samples[None], self.rate), 0)
-            return as_kept(matrix) if len(matrix) else matrix
+            return uncompressed(compressed(matrix)) if len(matrix) else matrix
 
         return compute
 
 
-def as_kept(matrix: np.ndarray) -> np.ndarray:
-    """What copy-feats --compress=true keeps of features, as the models have learned from them."""
+def compressed(matrix: np.ndarray) -> bytes:
+    """Features as copy-feats --compress=true writes them: the models have learned from such."""
     name = PipedFile("-")
     name.content = BytesIO()
     write_compressed(Output(name), matrix, True)
-    return read_matrix(Reader(BytesIO(name.content.getvalue()), "features"), True)
+    return name.content.getvalue()
+
+
+def uncompressed(content: bytes) -> np.ndarray:
+    """What is left of features that were compressed: float32 [frames, dim]."""
+    return read_matrix(Reader(BytesIO(content), "features"), True)
 
 
 class Normalisation:
@@ -141,6 +146,11 @@ class FirstPass:
         )
         for _, gmm in (self._first, (self.transitions, self._gmm)):
             gmm.log_likelihoods(np.zeros((1, gmm.dim), np.float32))  # what it keeps is computed before threads come
+
+    @property
+    def dim(self) -> int:
+        """Of the features."""
+        return self._gmm.dim
 
     def of_speaker(self, mfccs: Sequence[np.ndarray]) -> Features:
         """What makes a speaker's MFCCs features with fMLLR, from those of all pieces, none of which is without frames.

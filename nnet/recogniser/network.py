@@ -14,9 +14,12 @@ Network = Callable[[np.ndarray], np.ndarray]  # features [frames, dim] to log-li
 BACKENDS = {"onnxruntime": "onnxruntime", "pytorch": "torch"}  # and the packages that they are
 
 
-def load_network(folder: Path, prior_scale: float, backend: str | None = None, threads: int = 1) -> Network:
+def load_network(
+    folder: Path, prior_scale: float, repeats: int, backend: str | None = None, threads: int = 1
+) -> Network:
     """The network in a packed model's nnet/, by the backend asked for or the first that is installed.
 
+    prior_scale: of the log priors, 0 for a chain model. repeats: frames that each of its output's stands for.
     Raises ValueError for an unknown backend or one that is not installed; KaldiError for a damaged file.
     """
     if backend is not None and backend not in BACKENDS:
@@ -26,8 +29,10 @@ def load_network(folder: Path, prior_scale: float, backend: str | None = None, t
     if backend is None:
         raise ValueError(f"{' and '.join(asked)}: not installed, see requirements-recognise.txt")
     if backend == "onnxruntime":
-        return _by_onnxruntime(folder / "network.onnx", prior_scale, threads)
-    return _by_pytorch(folder, prior_scale)
+        network = _by_onnxruntime(folder / "network.onnx", prior_scale, threads)
+    else:
+        network = _by_pytorch(folder, prior_scale)
+    return network if repeats == 1 else lambda features: network(features).repeat(repeats, axis=0)
 
 
 def _by_onnxruntime(path: Path, prior_scale: float, threads: int) -> Network:

@@ -13,19 +13,22 @@ from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
 from local.audio import AudioError, check_samples, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
-from local.model_folder import ModelError, open_model
+from local.model_folder import open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.decoding import Graph, decode
 from nnet.recogniser.enhancement import load_enhancement
-from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation
+from nnet.recogniser.first_pass import Mfcc
 from nnet.recogniser.network import load_network
 from nnet.recogniser.reading import Reader
 from nnet.recogniser.result import Piece, Transcription
+from nnet.recogniser.streams import Kept, Streams
 
-ACOUSTIC_SCALE = 0.1  # as steps/nnet/decode.sh has it
+# Of a network and of a chain model, as steps/nnet/decode.sh and run.sh's mkgraph.sh have them.
+ACOUSTIC_SCALES = {False: 0.1, True: 1.0}
+POST_DECODE_SCALES = {False: 1.0, True: 10.0}
+SELF_LOOP_SCALES = {False: 0.1, True: 1.0}
 ALIGNMENT_BEAMS = (15.0, 100.0)  # the second where the first finds no end
 ALIGNMENT_LATTICE_BEAM = 1.0
-LONGEST_PART = 3000  # frames
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}  # of integer samples
 
 Recording = str | Path | np.ndarray
@@ -34,38 +37,44 @@ Recording = str | Path | np.ndarray
 class Recogniser:
     """A packed model, loaded once. Several threads may use it at a time: nothing in it changes."""
 
-    def __init__(self, model: str | Path, *, backend: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        encoder: str | Path | None = None,
+        backend: str | None = None,
+        threads: int = 1,
+    ) -> None:
         """Load a model folder.
 
-        backend: "onnxruntime" or "pytorch", by default the first that is installed. threads: of the network in
-        onnxruntime; PyTorch and NumPy have settings of their own.
+        encoder: where the encoder of the network's features lies, if it is not in the model. backend: "onnxruntime" or
+        "pytorch", by default the first that is installed. threads: of the network in onnxruntime; PyTorch and NumPy
+        have settings of their own.
         Raises ModelError, which says all that is wrong with the folder; KaldiError, ValueError, OSError.
         """
         packed = open_model(Path(model))
-        encoders = [f"features of the encoder {stream.encoder.name}" for stream in packed.streams if stream.encoder]
-        needs = [*encoders, *(["several streams of features"] if len(packed.streams) > 1 else [])]
-        if needs:
-            raise ModelError(
-                f"{model} works on {needs[0]}, which this recogniser does not make: use local/transcribe.sh"
-            )
         self._folder = folder = packed.folder
         self.description = packed.description
+        self._is_chain, subsampling = packed.is_chain, packed.frame_subsampling_factor
         self._transitions = read_transition_model(str(folder / "nnet/final.mdl"))
         self._graph = Graph(folder / "graph/HCLG.fst")
         self._graph.check(self._transitions, folder / "nnet/final.mdl")
         self._mfcc = Mfcc(folder / "mfcc.conf")
         self._enhance = load_enhancement(folder / "segan", self._mfcc.rate) if packed.has_segan else None
-        silence = (folder / "graph/phones/silence.csl").read_text().strip()
-        self._first_pass = FirstPass(folder / "gmm", self._graph, silence, packed.settings("gmm"))
+        self._streams = Streams(packed, self._mfcc, self._graph, Path(encoder) if encoder else None)
         settings = packed.settings("network")
-        self._normalise = Normalisation(folder / "nnet/cmvn_opts")
-        self._network = load_network(folder / "nnet", settings["prior_scale"], backend, threads)
+        self._network = load_network(
+            folder / "nnet",
+            0.0 if self._is_chain else settings["prior_scale"],
+            1 if self._is_chain else self._streams.factor,
+            backend,
+            threads,
+        )
         self._search = DecoderOptions(
             settings["beam"], int(settings["max_active"]), lattice_beam=settings["lattice_beam"]
         )
-        self._reader = Reader(
-            folder / "graph", self._transitions, packed.lmwt, packed.word_ins_penalty, self._mfcc.frame_shift
-        )
+        shift = self._mfcc.frame_shift * subsampling
+        self._reader = Reader(folder / "graph", self._transitions, packed.lmwt, packed.word_ins_penalty, shift)
 
     @property
     def rate(self) -> int:
@@ -76,7 +85,13 @@ class Recogniser:
         return self._enhance(samples) if self._enhance and len(samples) else samples
 
     def _decode(self, features: np.ndarray) -> Lattice | None:
-        return self._graph.decode(self._network(features), self._transitions, ACOUSTIC_SCALE, self._search)
+        scale = ACOUSTIC_SCALES[self._is_chain]
+        lattice = self._graph.decode(self._network(features), self._transitions, scale, self._search)
+        return lattice and self._as_written(lattice)
+
+    def _as_written(self, lattice: Lattice) -> Lattice:
+        """With the costs that steps/nnet/decode.sh writes."""
+        return lattice.scaled(np.diag([1.0, POST_DECODE_SCALES[self._is_chain]]))
 
     def transcribe(
         self, recording: Recording, rate: int | None = None, *, alternatives: int = 0, lattice: bool = False
@@ -101,25 +116,22 @@ class Recogniser:
         """
         graph = self._text_graphs.of_text(text.split())
         samples = np.concatenate(list(_blocks(recording, rate, self.rate)))
-        mfcc = self._mfcc.of_speaker()(self._enhanced(samples))
-        if len(mfcc):
-            # The text is of the whole; only the first pass works on parts.
-            adapt = self._first_pass.of_speaker(np.array_split(mfcc, -(-len(mfcc) // LONGEST_PART)))
-            features = adapt(mfcc)
-            scores = self._network(self._normalise.of_speaker([features])(features))
+        kept = self._streams.of_recordings()(self._enhanced(samples))
+        if kept:
+            scores = self._network(self._streams.of_speaker([kept])(kept))
             for beam in ALIGNMENT_BEAMS:
                 search = DecoderOptions(beam, lattice_beam=ALIGNMENT_LATTICE_BEAM)
-                found, ended = decode(graph, scores, self._transitions, ACOUSTIC_SCALE, search)
+                scale = ACOUSTIC_SCALES[self._is_chain]
+                found, ended = decode(graph, scores, self._transitions, scale, search)
                 if found is not None and ended:
                     duration = len(samples) / self.rate
-                    return Transcription(duration, (self._reader.piece(found, 0.0, duration, 0, False),))
+                    piece = self._reader.piece(self._as_written(found), 0.0, duration, 0, False)
+                    return Transcription(duration, (piece,))
         raise TextError(f"the text does not fit the recording, which is too short or says something else: {text}")
 
     @cached_property
     def _text_graphs(self) -> TextGraphs:
-        if not (self._folder / "lang/L.fst").exists():
-            raise ModelError(f"{self._folder} has no lexicon to align with: pack it again, with --lang-dir")
-        return TextGraphs(self._folder, self._first_pass.transitions)
+        return TextGraphs(self._folder, self._transitions, SELF_LOOP_SCALES[self._is_chain])
 
     def speaker(self) -> Speaker:
         """For several recordings of one speaker, to whom the features are adapted with them all."""
@@ -131,8 +143,8 @@ class Speaker:
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
-        self._compute_mfcc = recogniser._mfcc.of_speaker()
-        self._recordings: list[list[tuple[float, float, np.ndarray]]] = []  # start, end and MFCCs of each piece
+        self._kept = recogniser._streams.of_recordings()
+        self._recordings: list[list[tuple[float, float, Kept | None]]] = []  # start and end of each piece, in seconds
 
     def add(self, recording: Recording, rate: int | None = None) -> None:
         """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
@@ -141,7 +153,7 @@ class Speaker:
         for samples in cut(_blocks(recording, rate, self._recogniser.rate)):
             end = position + len(samples)
             span = position / self._recogniser.rate, end / self._recogniser.rate
-            pieces.append((*span, self._compute_mfcc(self._recogniser._enhanced(samples))))
+            pieces.append((*span, self._kept(self._recogniser._enhanced(samples))))
             position = end
         if position < SHORTEST_RECORDING * self._recogniser.rate:
             name = "samples" if isinstance(recording, np.ndarray) else recording
@@ -151,13 +163,11 @@ class Speaker:
     def transcribe(self, *, alternatives: int = 0, lattice: bool = False) -> list[Transcription]:
         """The words of each recording, as Recogniser.transcribe. Raises KaldiError."""
         ours = self._recogniser
-        mfccs = [mfcc for pieces in self._recordings for *_, mfcc in pieces if len(mfcc)]
-        if mfccs:
-            adapt = ours._first_pass.of_speaker(mfccs)
-            normalise = ours._normalise.of_speaker(map(adapt, mfccs))
+        all_kept = [kept for pieces in self._recordings for *_, kept in pieces if kept]
+        features = ours._streams.of_speaker(all_kept) if all_kept else None
 
-        def piece(start: float, end: float, mfcc: np.ndarray) -> Piece:
-            found = ours._decode(normalise(adapt(mfcc))) if len(mfcc) else None
+        def piece(start: float, end: float, kept: Kept | None) -> Piece:
+            found = ours._decode(features(kept)) if features and kept else None
             return (
                 ours._reader.piece(found, start, end, alternatives, lattice) if found is not None else Piece(start, end)
             )

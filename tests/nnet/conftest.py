@@ -1,15 +1,19 @@
-"""What the tests of SEGAN share: tiny recordings, their records and a trained model."""
+"""What the tests of SEGAN share: tiny recordings, their records and a trained model; and those of the recogniser."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
 from segan_task import TINY, run
+
+if TYPE_CHECKING:
+    from nnet.recogniser import Recogniser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,3 +84,28 @@ def records(tmp_path: Path, trained: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path, trained: Path) -> Path:
     return shutil.copytree(trained / "model", tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Golden ones: TWO SIX OH ZERO, FIVE NINE, ONE FOUR."""
+    from recogniser_task import write_recordings  # PyTorch takes seconds to import
+
+    return write_recordings(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed model."""
+    from recogniser_task import make_model
+
+    folder = tmp_path_factory.mktemp("packed") / "model"
+    make_model(folder, tmp_path_factory.mktemp("training"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recogniser(packed: Path) -> Recogniser:
+    from nnet.recogniser import Recogniser
+
+    return Recogniser(packed)

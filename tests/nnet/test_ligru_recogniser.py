@@ -1,4 +1,4 @@
-"""The recogniser on the golden recordings of tests/kaldi: real Kaldi's tri2b as first pass, and a small network."""
+"""The recogniser on golden recordings: words, times, phones, alternatives, alignment, bad input, the program."""
 
 from __future__ import annotations
 
@@ -8,123 +8,21 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from recipe_copy import GOLDEN, ROOT, golden
+from recogniser_task import NAMES, pack
 
-from kaldi.feat.context import splice
-from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.io import COMPACT_LATTICE
-from kaldi.matrix.io import FLOAT_MATRIX
-from kaldi.programs.features import apply_transform
 from kaldi.programs.lattices import lattice_mbr_decode
-from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.symbols import read_names
-from kaldi.util.table import TableWriter, read_file, read_table
+from kaldi.util.table import TableWriter
 from local import cut_at_pauses
-from local.model_folder import ModelError, describe
-from nnet.ligru import checkpoint
-from nnet.ligru.config import CMVN_OPTIONS, read_config
-from nnet.ligru.data import apply_cmvn, splice_context
-from nnet.ligru.model import AcousticModel
-from nnet.ligru.onnx_graph import write_onnx
-from nnet.ligru.rmsprop import RMSprop
-from nnet.ligru.scorer import COUNTS, Scorer
-from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement
-from nnet.recogniser import recogniser as recogniser_module
-from nnet.recogniser.first_pass import Normalisation
-
-NAMES = ("s1-00", "s1-01", "s1-02")
-PRIOR_SCALE = 0.4
-
-
-def training_data(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Normalised LDA features of the golden utterances and their pdfs."""
-    (folder / "ali.ark").write_bytes(golden("out/tri2b_ali/ali.ark"))
-    (folder / "mfcc.ark").write_bytes(golden("out/compute-mfcc-feats/mfcc.ark"))
-    transitions = read_transition_model(str(folder / "gmm/final.mdl"))
-    alignments = dict(read_table(f"ark:{folder}/ali.ark", INT_VECTOR))
-    lda = read_file(str(folder / "gmm/final.mat"), FLOAT_MATRIX)
-    normalise = Normalisation(folder / "none")
-    feats, pdfs = [], []
-    for utterance, mfcc in islice(read_table(f"ark:{folder}/mfcc.ark", FLOAT_MATRIX), 16):
-        if utterance in alignments:
-            matrix = apply_transform(splice(normalise.of_speaker([mfcc])(mfcc), 3, 3), lda)
-            stats = np.zeros((2, matrix.shape[1] + 1))
-            stats[:, :-1], stats[0, -1] = [matrix.sum(0), (matrix**2).sum(0)], len(matrix)
-            feats.append(apply_cmvn(matrix, stats, True))
-            pdfs.append(transitions.id2pdf[alignments[utterance]])
-    return feats, pdfs
-
-
-def train(folder: Path, feats: list[np.ndarray], pdfs: list[np.ndarray]) -> None:
-    """A small MLP."""
-    torch.manual_seed(1)
-    changes = {"context": (3, 3), "layers": 1, "units": 64, "normalisation": "layer", "dropout": 0.0}
-    config = read_config(ROOT / "conf/ligru.toml", "small_mlp")
-    config = type(config)(**vars(config) | changes)
-    inputs = torch.from_numpy(np.concatenate([splice_context(matrix, *config.context) for matrix in feats]))
-    targets = torch.from_numpy(np.concatenate(pdfs).astype(np.int64))
-    num_pdfs = read_transition_model(str(folder / "final.mdl")).num_pdfs
-    model = AcousticModel(config, inputs.shape[1], num_pdfs)
-    optimizer = RMSprop(model.parameters())
-    for _ in range(40):
-        model.zero_grad()
-        torch.nn.functional.cross_entropy(model(inputs, [], targets)[0], targets).backward()
-        optimizer.step(2e-3)
-    checkpoint.save(folder / checkpoint.FINAL, checkpoint.describe(model, config) | {"weights": model.state_dict()})
-    counts = np.bincount(targets.numpy(), minlength=num_pdfs)
-    (folder / COUNTS).write_text(f" [ {' '.join(map(str, counts))} ]\n")
-
-
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("recordings")
-    for name in NAMES:
-        (folder / f"{name}.wav").write_bytes(golden(f"data/wav/{name}.wav"))
-    return [folder / f"{name}.wav" for name in NAMES]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as local/pack_model.sh makes it."""
-    folder = tmp_path_factory.mktemp("packed") / "model"
-    for part in ("nnet", "gmm", "graph/phones", "lang"):
-        (folder / part).mkdir(parents=True)
-    for name in ("final.mdl", "final.mat", "tree"):
-        (folder / "gmm" / name).write_bytes(golden(f"out/tri2b/{name}"))
-    (folder / "gmm/splice_opts").write_text("--left-context=3 --right-context=3\n")
-    (folder / "graph/HCLG.fst").write_bytes(golden("out/add-self-loops/HCLG.fst"))
-    for name in ("words.txt", "phones.txt", "phones/silence.csl", "phones/word_boundary.int"):
-        shutil.copy(GOLDEN / "lang" / name, folder / "graph" / name)
-    shutil.copy(GOLDEN / "lang/L.fst", folder / "lang")
-    shutil.copy(GOLDEN / "lang/phones/disambig.int", folder / "lang")
-    shutil.copy(ROOT / "conf/mfcc.conf", folder)
-    shutil.copy(folder / "gmm/final.mdl", folder / "nnet")
-    work = tmp_path_factory.mktemp("training")
-    (work / "gmm").symlink_to(folder / "gmm")
-    train(folder / "nnet", *training_data(work))
-    (folder / "nnet/cmvn_opts").write_text(CMVN_OPTIONS["mean-variance"] + "\n")
-    (folder / "nnet/streams").write_text("40 1 -\n")
-    write_onnx(Scorer([folder / "nnet"], "false", PRIOR_SCALE), folder / "nnet/network.onnx")
-    pack(folder)
-    return folder
-
-
-def pack(folder: Path) -> None:
-    search = {"max_active": 3000, "beam": 10.0, "lattice_beam": 6.0}
-    decoding = {"gmm": search, "network": search | {"prior_scale": PRIOR_SCALE}}
-    describe(folder, lmwt=10, word_ins_penalty=0.0, decoding=decoding)
-
-
-@pytest.fixture(scope="module")
-def recogniser(model: Path) -> Recogniser:
-    return Recogniser(model)
+from local.model_folder import ModelError
+from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement, streams
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +44,8 @@ def test_words_with_times_and_confidences(heard: list[Transcription], recordings
         assert all(0.5 < word.confidence <= 1 for word in transcription.words)
 
 
-def test_phones_lie_in_their_words(heard: list[Transcription], model: Path) -> None:
-    names = {name.rpartition("_")[0] or name for name in read_names(str(model / "graph/phones.txt")).values()}
+def test_phones_lie_in_their_words(heard: list[Transcription], packed: Path) -> None:
+    names = {name.rpartition("_")[0] or name for name in read_names(str(packed / "graph/phones.txt")).values()}
     for transcription in heard:
         phones = transcription.phones
         assert {phone.text for phone in phones} <= names
@@ -156,14 +54,14 @@ def test_phones_lie_in_their_words(heard: list[Transcription], model: Path) -> N
         assert all(word.start in starts and word.end in ends for word in transcription.words)
 
 
-def test_pytorch_and_onnxruntime_agree(heard, recordings: list[Path], model: Path, recogniser: Recogniser) -> None:
-    other = Recogniser(model, backend="pytorch")
+def test_pytorch_and_onnxruntime_agree(heard, recordings: list[Path], packed: Path, recogniser: Recogniser) -> None:
+    other = Recogniser(packed, backend="pytorch")
     for recording in recordings:
         ours, theirs = recogniser.transcribe(recording), other.transcribe(recording)
         assert [word[:3] for word in ours.words] == [word[:3] for word in theirs.words]
         np.testing.assert_allclose([word[3] for word in ours.words], [word[3] for word in theirs.words], atol=1e-3)
     with pytest.raises(ValueError, match="backend tensorflow: there are"):
-        Recogniser(model, backend="tensorflow")
+        Recogniser(packed, backend="tensorflow")
 
 
 def test_confidences_are_those_of_lattice_mbr_decode(recogniser: Recogniser, recordings, tmp_path: Path) -> None:
@@ -254,20 +152,13 @@ def test_recordings_that_cannot_be_used(recogniser: Recogniser, recordings: list
     assert [found.text for found in speaker.transcribe()] == ["FIVE NINE"]
 
 
-def test_models_that_need_more(model: Path, tmp_path: Path, monkeypatch) -> None:
-    other = shutil.copytree(model, tmp_path / "segan")
+def test_models_that_need_more(packed: Path, tmp_path: Path, monkeypatch) -> None:
+    other = shutil.copytree(packed, tmp_path / "segan")
     (other / "segan").mkdir()
     (other / "segan/config.json").write_text("{}")
     pack(other)
     monkeypatch.setattr(enhancement, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="segan enhances recordings, for which tensorflow is to be installed"):
-        Recogniser(other)
-    other = shutil.copytree(model, tmp_path / "encoder")
-    (other / "nnet/streams").write_text("40 1 -\n512 2 base 0a1b encoder\n")
-    pack(other)
-    with pytest.raises(
-        ModelError, match="features of the encoder base|several streams of features, .* use local/transcribe.sh"
-    ):
         Recogniser(other)
 
 
@@ -282,12 +173,12 @@ def test_alignment(recogniser: Recogniser, recordings: list[Path]) -> None:
 
 def test_alignment_of_a_long_recording(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
     """It stays whole, whatever the first pass works on."""
-    monkeypatch.setattr(recogniser_module, "LONGEST_PART", 50)
+    monkeypatch.setattr(streams, "LONGEST_PART", 50)
     aligned = recogniser.align(recordings[0], "TWO SIX OH ZERO")
     assert aligned.text == "TWO SIX OH ZERO" and len(aligned.pieces) == 1
 
 
-def test_texts_that_cannot_be_aligned(recogniser: Recogniser, model: Path, recordings, tmp_path: Path) -> None:
+def test_texts_that_cannot_be_aligned(recogniser: Recogniser, packed: Path, recordings, tmp_path: Path) -> None:
     for text, problem in (
         ("TWO SICKS OH OUGHT", "words that the model's lexicon lacks: OUGHT, SICKS"),
         ("  ", "no words to align"),
@@ -295,41 +186,41 @@ def test_texts_that_cannot_be_aligned(recogniser: Recogniser, model: Path, recor
     ):
         with pytest.raises(TextError, match=problem):
             recogniser.align(recordings[0], text)
-    other = shutil.copytree(model, tmp_path / "without")
+    other = shutil.copytree(packed, tmp_path / "without")
     shutil.rmtree(other / "lang")
     pack(other)
     with pytest.raises(ModelError, match="no lexicon to align with: pack it again, with --lang-dir"):
         Recogniser(other).align(recordings[0], "TWO")
 
 
-def test_program_aligns(model: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
+def test_program_aligns(packed: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
     (tmp_path / "texts").write_text("s1-00 TWO SIX OH ZERO\ns1-01 FIVE OUGHT\n")
     given = [str(recording) for recording in recordings]
-    assert __main__.main(["--align", str(tmp_path / "texts"), "--format", "ctm", str(model), *given]) == 0
+    assert __main__.main(["--align", str(tmp_path / "texts"), "--format", "ctm", str(packed), *given]) == 0
     told = capsys.readouterr()
     assert [line.split()[4] for line in told.out.splitlines()] == ["TWO", "SIX", "OH", "ZERO"]
     assert "s1-01: words that the model's lexicon lacks: OUGHT" in told.err and "s1-02: no text in" in told.err
 
 
-def test_program(model: Path, heard, recordings: list[Path], tmp_path: Path, capsys) -> None:
+def test_program(packed: Path, heard, recordings: list[Path], tmp_path: Path, capsys) -> None:
     given = [str(recording) for recording in recordings]
-    assert __main__.main(["--one-speaker", str(model), *given[:2], str(tmp_path / "none.wav"), given[2]]) == 0
+    assert __main__.main(["--one-speaker", str(packed), *given[:2], str(tmp_path / "none.wav"), given[2]]) == 0
     told = capsys.readouterr()
     assert told.out == "".join(f"{name} {found.text}\n" for name, found in zip(NAMES, heard, strict=True))
     assert "No such file" in told.err and "none.wav" in told.err
-    assert __main__.main([str(model), str(tmp_path / "none.wav")]) == 1
-    assert __main__.main([str(model), given[0], given[0]]) == 1
+    assert __main__.main([str(packed), str(tmp_path / "none.wav")]) == 1
+    assert __main__.main([str(packed), given[0], given[0]]) == 1
     assert "2 recordings have the name s1-00" in capsys.readouterr().err
     assert __main__.main([str(tmp_path), given[0]]) == 1
     assert "no folder that local/pack_model.sh made" in capsys.readouterr().err
 
 
-def test_program_writes_files(model: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
+def test_program_writes_files(packed: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
     samples, rate = soundfile.read(io.BytesIO(recordings[1].read_bytes()))
     soundfile.write(tmp_path / "a child.flac", samples, rate)
     forms = "txt,ctm,json,srt,vtt,TextGrid"
     assert (
-        __main__.main(["--format", forms, "--dir", str(tmp_path / "out"), str(model), str(tmp_path / "a child.flac")])
+        __main__.main(["--format", forms, "--dir", str(tmp_path / "out"), str(packed), str(tmp_path / "a child.flac")])
         == 0
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
@@ -339,10 +230,10 @@ def test_program_writes_files(model: Path, recordings: list[Path], tmp_path: Pat
     assert json.loads((tmp_path / "out/a_child.json").read_text())["text"] == "FIVE NINE"
     for wrong in (["--format", "doc"], ["--format", "srt,txt"], ["--format", "srt", "x.wav"]):
         with pytest.raises(SystemExit):
-            __main__.main([*wrong, str(model), "y.wav"])
+            __main__.main([*wrong, str(packed), "y.wav"])
 
 
-def test_what_is_to_be_installed(model: Path, recordings: list[Path]) -> None:
+def test_what_is_to_be_installed(packed: Path, recordings: list[Path]) -> None:
     """requirements-recognise.txt names all that the program imports, in the versions of the recipe."""
     lines = (ROOT / "requirements-recognise.txt").read_text().splitlines()[1:]
     assert set(lines) <= set((ROOT / "requirements.txt").read_text().splitlines())
@@ -360,6 +251,6 @@ from nnet.recogniser.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, model, recordings[1]], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, packed, recordings[1]], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout == "s1-01 FIVE NINE\n", done.stderr
