@@ -13,6 +13,7 @@ import io
 import logging
 import math
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ LARGEST_OVERSHOOT = 0.5
 # Sizes that programs write into a WAV header when they stream and do not know the length.
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 LARGEST_WAV = 0xFFFFFFFF - 0x10000  # bytes of samples, with room for a header
+FFMPEG_FORMATS = "mov,matroska,aac,amr,asf,avi,ape,flv,mpc,mpeg,mpegts,tta,wv"  # single files, each with its family
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -43,18 +45,24 @@ class AudioError(Exception):
 def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None) -> np.ndarray:
     """Read a recording as float32 mono samples in [-1, 1], shape (samples,), at the given rate in Hz.
 
-    source is a path of any file that soundfile reads (any rate, any number of channels), or, as in Kaldi's wav.scp, a
-    command that writes one to its output, a string (no Path) that ends in "|". Channels are averaged, unless one of
-    them (from 0) is given.
+    source is a path of any file that soundfile reads (any rate, any number of channels), or ffmpeg where it is
+    installed, or, as in Kaldi's wav.scp, a command that writes one to its output, a string (no Path) that ends in "|".
+    Channels are averaged, unless one of them (from 0) is given.
     Raises AudioError.
     """
     with open_audio(source) as file:
         original_rate = file.samplerate
         samples = np.concatenate(list(read_blocks(file, source)))
-    if channel is not None and not 0 <= channel < samples.shape[1]:
+    return resample(mono(samples, channel, source), original_rate, rate)
+
+
+def mono(samples: np.ndarray, channel: int | None, source: str | Path) -> np.ndarray:
+    """One of the channels (from 0) of samples [time, channels], or without one their mean. Raises AudioError."""
+    if channel is None:
+        return samples.mean(axis=1)
+    if not 0 <= channel < samples.shape[1]:
         raise AudioError(f"recording has {samples.shape[1]} channels, channel {channel} is not there: {source}")
-    mono = samples.mean(axis=1) if channel is None else samples[:, channel]
-    return resample(mono, original_rate, rate)
+    return samples[:, channel]
 
 
 @contextlib.contextmanager
@@ -69,9 +77,35 @@ def open_audio(source: str | Path) -> Iterator[soundfile.SoundFile]:
         try:
             file = soundfile.SoundFile(content)
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
+            converted = _by_ffmpeg(content)
+            if not converted:
+                raise AudioError(f"recording is not audio that soundfile reads: {source}") from error
+            file = soundfile.SoundFile(converted)
         with file:
             yield file
+
+
+def _by_ffmpeg(content: BinaryIO) -> BinaryIO | None:
+    """What ffmpeg makes of a recording that soundfile does not read; None where it does not either, or is not there.
+
+    Playlists and the like, which name other files or addresses, are not among its formats here.
+    """
+    if not shutil.which("ffmpeg"):
+        return None
+    content.seek(0)
+    output = tempfile.TemporaryFile()
+    done = subprocess.run(
+        ["ffmpeg", "-v", "quiet", "-protocol_whitelist", "file", "-format_whitelist", FFMPEG_FORMATS]
+        + ["-i", "file:/dev/stdin", "-map", "0:a:0", "-f", "wav", "-rf64", "auto", "pipe:1"],
+        stdin=content,
+        stdout=output,
+        check=False,
+    )
+    if done.returncode != 0 or not output.seek(0, os.SEEK_END):
+        output.close()
+        return None
+    output.seek(0)
+    return output
 
 
 def read_blocks(file: soundfile.SoundFile, source: str | Path, frames: int = -1) -> Iterator[np.ndarray]:

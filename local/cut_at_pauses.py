@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import RATE, AudioError, Resampler, open_audio, read_blocks, write_audio
+from local.audio import RATE, AudioError, Resampler, mono, open_audio, read_blocks, write_audio
 from local.prepare_recordings import is_wanted_format
 from local.whole_file import write_file
 
@@ -66,12 +66,15 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield waiting
 
 
-def mono_blocks(source: Path, rate: int = RATE) -> Iterator[np.ndarray]:
-    """The samples of a recording in blocks, its channels averaged, at a rate in Hz. Raises AudioError."""
+def mono_blocks(source: Path, rate: int = RATE, channel: int | None = None) -> Iterator[np.ndarray]:
+    """The samples of a recording in blocks, of one channel (from 0) or of all averaged, at a rate in Hz.
+
+    Raises AudioError.
+    """
     with open_audio(source) as file:
         resampler = Resampler(file.samplerate, rate, 1)
         for block in read_blocks(file, source, BLOCK):
-            yield resampler.push(block.mean(axis=1, keepdims=True))[:, 0]
+            yield resampler.push(mono(block, channel, source)[:, None])[:, 0]
         yield resampler.finish()[:, 0]
 
 

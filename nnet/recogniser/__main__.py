@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nnet.recogniser import Recogniser, Transcription
-
-Recordings = list[tuple[str, Path]]  # name and file
+    from nnet.recogniser.recordings import Recordings
 
 DESCRIPTION = """Prints a line for each recording: its name without the ending (blanks as _), and the words.
-<model> is a folder that local/pack_model.sh made. Any file that libsndfile reads is a recording; long ones are cut at
-pauses. One that cannot be used is named with the reason, and the others are done; the status is 1 if there is none."""
+<model> is a folder that local/pack_model.sh made. A recording is any file that libsndfile reads, or ffmpeg where it is
+installed; a folder stands for all recordings in it, - for standard input (named stdin). Long ones are cut at pauses.
+One that cannot be used is named with the reason, and the others are done; the status is 1 if there is none."""
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -32,6 +32,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dir", type=Path, help="a file NAME.FORMAT for each recording and format, instead of printing"
     )
+    parser.add_argument("--list", type=Path, help="more recordings: lines FILE or, as in Kaldi's wav.scp, NAME FILE")
+    parser.add_argument("--channel", type=int, metavar="N", help="of several, from 0 (default: their mean)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="recordings, or pieces of a single one, at once"
+    )
     parser.add_argument(
         "--one-speaker", action="store_true", help="all recordings are of one speaker, not each of its own"
     )
@@ -42,7 +47,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--encoder", metavar="DIR", help="where the encoder of the features lies, if not in the model")
     parser.add_argument("--backend", choices=("onnxruntime", "pytorch"), help="default: the first that is installed")
     parser.add_argument("model", type=Path, metavar="<model>")
-    parser.add_argument("recordings", type=Path, nargs="+", metavar="<recording>")
+    parser.add_argument("recordings", nargs="*", metavar="<recording>")
     arguments = parser.parse_args(argv)
     arguments.formats = arguments.format.split(",")
     for name in arguments.formats:
@@ -50,76 +55,137 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
             parser.error(f"--format {name}: one of {', '.join(FORMATS)}")
     if not arguments.dir and len(arguments.formats) > 1:
         parser.error("--format: several need --dir, to be written into files")
-    if not arguments.dir and arguments.format not in LINES and len(arguments.recordings) > 1:
+    single = len(arguments.recordings) == 1 and not arguments.list and not Path(arguments.recordings[0]).is_dir()
+    if not arguments.dir and arguments.format not in LINES and not single:
         parser.error(f"--format {arguments.format}: of several recordings it needs --dir, to be written into files")
+    if not arguments.recordings and not arguments.list:
+        parser.error("no recordings are given")
     if arguments.align and (arguments.one_speaker or arguments.alternatives):
         parser.error("--align: not with --one-speaker or --alternatives")
-    if arguments.alternatives < 0:
-        parser.error("--alternatives: not negative")
+    if arguments.alternatives < 0 or arguments.jobs < 1 or (arguments.channel or 0) < 0:
+        parser.error("--alternatives and --channel: not negative; --jobs: at least 1")
     return arguments
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_args(argv)
     from nnet.recogniser import KaldiError, Recogniser
+    from nnet.recogniser.recordings import find_recordings
 
-    recordings = [("_".join(recording.stem.split()), recording) for recording in arguments.recordings]
-    name, count = Counter(name for name, _ in recordings).most_common(1)[0]
     done = 0
     try:
-        if count > 1:
-            raise ValueError(
-                f"{count} recordings have the name {name}: rename them, results have names without endings"
-            )
-        recogniser = Recogniser(arguments.model, encoder=arguments.encoder, backend=arguments.backend)
-        if arguments.dir:
-            arguments.dir.mkdir(parents=True, exist_ok=True)
-        if arguments.align:
-            found = _aligned(recogniser, recordings, arguments.align)
-        else:
-            found = _transcribed(recogniser, recordings, arguments.one_speaker, arguments.alternatives)
-        for name, transcription in found:
-            _put_out(arguments, name, transcription)
-            done += 1
+        with tempfile.TemporaryDirectory() as folder:
+            recordings = find_recordings(arguments.recordings, arguments.list, Path(folder))
+            recogniser = Recogniser(arguments.model, encoder=arguments.encoder, backend=arguments.backend)
+            if arguments.dir:
+                arguments.dir.mkdir(parents=True, exist_ok=True)
+            found = _aligned if arguments.align else _transcribed
+            with Progress(len(recordings)) as progress:
+                for name, transcription in found(recogniser, recordings, arguments, progress):
+                    progress.hide()
+                    _put_out(arguments, name, transcription)
+                    progress.advance(transcription.duration)
+                    done += 1
     except (OSError, ValueError, KaldiError) as error:
         _complain(error)
         return 1
     return 0 if done else 1
 
 
+class Progress:
+    """A line on a terminal that says how many recordings are done."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._seconds = total, 0, 0.0
+        self._is_shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        self._show()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hide()
+
+    def advance(self, seconds: float = 0.0) -> None:
+        """A recording of so many seconds is done."""
+        self._done += 1
+        self._seconds += seconds
+        self._show()
+
+    def hide(self) -> None:
+        """Before something else is printed."""
+        if self._is_shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _show(self) -> None:
+        if self._is_shown:
+            said = f"{self._done} of {self._total} recordings, {self._seconds / 60:.1f} minutes"
+            print(f"\r{said}", end="", file=sys.stderr, flush=True)
+
+
+Found = Iterator[tuple[str, "Transcription"]]
+
+
 def _transcribed(
-    recogniser: Recogniser, recordings: Recordings, one_speaker: bool, alternatives: int
-) -> Iterator[tuple[str, Transcription]]:
+    recogniser: Recogniser, recordings: Recordings, arguments: argparse.Namespace, progress: Progress
+) -> Found:
     """What was said, of each recording that can be used."""
     from nnet.recogniser import AudioError
+    from nnet.recogniser.parallel import in_order
 
-    for of_speaker in [recordings] if one_speaker else [[recording] for recording in recordings]:
-        speaker, names = recogniser.speaker(), []
+    speakers = [recordings] if arguments.one_speaker else [[recording] for recording in recordings]
+
+    def heard(of_speaker: Recordings) -> tuple[list[tuple[str, Transcription]], list[AudioError]]:
+        """Also what is wrong with those that cannot be used."""
+        speaker, names, problems = recogniser.speaker(), [], []
         for name, recording in of_speaker:
             try:
-                speaker.add(recording)
+                speaker.add(recording, channel=arguments.channel)
+                names.append(name)
             except AudioError as error:
-                _complain(error)
-                continue
-            names.append(name)
-        yield from zip(names, speaker.transcribe(alternatives=alternatives), strict=True)
+                problems.append(error)
+        jobs = arguments.jobs if len(speakers) == 1 else 1
+        found = speaker.transcribe(alternatives=arguments.alternatives, jobs=jobs)
+        return list(zip(names, found, strict=True)), problems
+
+    for found, problems in in_order(heard, speakers, arguments.jobs if len(speakers) > 1 else 1):
+        for problem in problems:
+            _report(progress, problem)
+        yield from found
 
 
-def _aligned(recogniser: Recogniser, recordings: Recordings, texts: Path) -> Iterator[tuple[str, Transcription]]:
+def _aligned(
+    recogniser: Recogniser, recordings: Recordings, arguments: argparse.Namespace, progress: Progress
+) -> Found:
     """When each word of its text was said, of each recording that can be used and has a text that fits it."""
     from local.audio import read_scp
     from nnet.recogniser import AudioError, TextError
+    from nnet.recogniser.parallel import in_order
 
-    text_of = read_scp(texts)
-    for name, recording in recordings:
+    text_of = read_scp(arguments.align)
+
+    def aligned(given: tuple[str, Path]) -> Transcription | Exception:
+        name, recording = given
         try:
             if name not in text_of:
-                raise TextError(f"no text in {texts}")
-            yield name, recogniser.align(recording, text_of[name])
-        except TextError as error:
-            _complain(f"{name}: {error}")
-        except AudioError as error:
-            _complain(error)
+                raise TextError(f"no text in {arguments.align}")
+            return recogniser.align(recording, text_of[name], channel=arguments.channel)
+        except (TextError, AudioError) as error:
+            return error
+
+    found = in_order(aligned, recordings, arguments.jobs)
+    for (name, _), one in zip(recordings, found, strict=True):
+        if isinstance(one, Exception):
+            _report(progress, f"{name}: {one}")
+        else:
+            yield name, one
+
+
+def _report(progress: Progress, problem: Exception | str) -> None:
+    """What is wrong with a recording; the others are done."""
+    progress.hide()
+    _complain(problem)
+    progress.advance()
 
 
 def _put_out(arguments: argparse.Namespace, name: str, transcription: Transcription) -> None:

@@ -19,7 +19,7 @@ from kaldi.feat.context import add_deltas, splice
 from kaldi.feat.spectral import FrontEnd, FrontEndOptions, MfccOptions
 from kaldi.feat.wave import Wave
 from kaldi.gmm.am_diag_gmm import AmDiagGmm, read_model
-from kaldi.gmm.gaussian_posterior import gaussian_posterior
+from kaldi.gmm.gaussian_posterior import GaussianPosterior, gaussian_posterior
 from kaldi.hmm.phones import phone_list
 from kaldi.hmm.posterior import Posterior
 from kaldi.hmm.transition_model import TransitionModel
@@ -35,6 +35,7 @@ from kaldi.util.io import Output, PipedFile, Reader
 from kaldi.util.options import divided, parse
 from kaldi.util.table import read_file
 from nnet.recogniser.decoding import Graph
+from nnet.recogniser.parallel import in_order
 
 Features = Callable[[np.ndarray], np.ndarray]  # from one kind of features or from samples to another kind
 
@@ -152,37 +153,48 @@ class FirstPass:
         """Of the features."""
         return self._gmm.dim
 
-    def of_speaker(self, mfccs: Sequence[np.ndarray]) -> Features:
+    def of_speaker(self, mfccs: Sequence[np.ndarray], jobs: int) -> Features:
         """What makes a speaker's MFCCs features with fMLLR, from those of all pieces, none of which is without frames.
 
-        The features are computed as often as they are needed: an hour's would take 60 MB. Raises KaldiError.
+        jobs: pieces that are decoded at a time. The features are computed as often as they are needed: an hour's would
+        take 60 MB. Raises KaldiError.
         """
         normalise = self._normalise.of_speaker(mfccs)
 
         def plain(mfcc: np.ndarray) -> np.ndarray:
             return self._with_context(normalise(mfcc))
 
-        transitions, gmm = self._first
         first = FmllrStats(self._gmm.dim)
-        for matrix in map(plain, mfccs):
-            lattice = self._graph.decode(gmm.log_likelihoods(matrix), transitions, ACOUSTIC_SCALE, self._first_search)
-            if lattice is not None:
-                # the posteriors are those of the first model's Gaussians, the statistics of the other's
-                posterior = self._posterior(lattice).mapped(transitions.id2pdf)
-                first.accumulate(self._gmm, matrix, gaussian_posterior(gmm, matrix, posterior)[0])
+        for matrix, gaussians in in_order(lambda mfcc: self._first_gaussians(plain(mfcc)), mfccs, jobs):
+            if gaussians is not None:
+                first.accumulate(self._gmm, matrix, gaussians)
         transform = _estimated(first)
         second = FmllrStats(self._gmm.dim)
-        for mfcc in mfccs:
-            matrix = programs.apply_transform(plain(mfcc), transform)
-            scores = self._gmm.log_likelihoods(matrix)
-            lattice = self._graph.decode(scores, self.transitions, ACOUSTIC_SCALE, self._search)
-            if lattice is not None:
-                small, _ = determinized(lattice.scaled(np.diag([1.0, ACOUSTIC_SCALE])), DETERMINIZE_BEAM)
-                posterior = self._posterior(small.scaled(np.diag([1.0, 1 / ACOUSTIC_SCALE])))
-                posterior = posterior.mapped(self.transitions.id2pdf)
-                second.accumulate(self._gmm, matrix, gaussian_posterior(self._gmm, matrix, posterior)[0])
+        adapted = (programs.apply_transform(plain(mfcc), transform) for mfcc in mfccs)
+        for matrix, gaussians in in_order(self._second_gaussians, adapted, jobs):
+            if gaussians is not None:
+                second.accumulate(self._gmm, matrix, gaussians)
         both = compose(_estimated(second), transform, b_is_affine=True)
         return lambda mfcc: programs.apply_transform(plain(mfcc), both)
+
+    def _first_gaussians(self, matrix: np.ndarray) -> tuple[np.ndarray, GaussianPosterior | None]:
+        """Features, and the posteriors of the Gaussians of the first model; None where nothing is recognised."""
+        transitions, gmm = self._first
+        lattice = self._graph.decode(gmm.log_likelihoods(matrix), transitions, ACOUSTIC_SCALE, self._first_search)
+        if lattice is None:
+            return matrix, None
+        # the statistics are of the other model
+        return matrix, gaussian_posterior(gmm, matrix, self._posterior(lattice).mapped(transitions.id2pdf))[0]
+
+    def _second_gaussians(self, matrix: np.ndarray) -> tuple[np.ndarray, GaussianPosterior | None]:
+        """Features with the first transform, and the posteriors of Gaussians; None where nothing is recognised."""
+        scores = self._gmm.log_likelihoods(matrix)
+        lattice = self._graph.decode(scores, self.transitions, ACOUSTIC_SCALE, self._search)
+        if lattice is None:
+            return matrix, None
+        small, _ = determinized(lattice.scaled(np.diag([1.0, ACOUSTIC_SCALE])), DETERMINIZE_BEAM)
+        posterior = self._posterior(small.scaled(np.diag([1.0, 1 / ACOUSTIC_SCALE])))
+        return matrix, gaussian_posterior(self._gmm, matrix, posterior.mapped(self.transitions.id2pdf))[0]
 
     def _with_context(self, matrix: np.ndarray) -> np.ndarray:
         if self._transform is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
-from local.audio import AudioError, check_samples, resample
+from local.audio import AudioError, check_samples, mono, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
 from local.model_folder import open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
@@ -19,6 +20,7 @@ from nnet.recogniser.decoding import Graph, decode
 from nnet.recogniser.enhancement import load_enhancement
 from nnet.recogniser.first_pass import Mfcc
 from nnet.recogniser.network import load_network
+from nnet.recogniser.parallel import in_order
 from nnet.recogniser.reading import Reader
 from nnet.recogniser.result import Piece, Transcription
 from nnet.recogniser.streams import Kept, Streams
@@ -94,28 +96,38 @@ class Recogniser:
         return lattice.scaled(np.diag([1.0, POST_DECODE_SCALES[self._is_chain]]))
 
     def transcribe(
-        self, recording: Recording, rate: int | None = None, *, alternatives: int = 0, lattice: bool = False
+        self,
+        recording: Recording,
+        rate: int | None = None,
+        *,
+        channel: int | None = None,
+        alternatives: int = 0,
+        lattice: bool = False,
+        jobs: int = 1,
     ) -> Transcription:
         """The words of a recording of one speaker.
 
-        recording: a file that libsndfile reads, or samples [time] or [time, channels], as floats in [-1, 1] or as
-        integers of 16 or 32 bits, with their `rate` in Hz. Channels are averaged. What is longer than half a minute is
-        cut at pauses. alternatives: so many word sequences for each piece. lattice: keep the lattices.
+        recording: a file that libsndfile reads, or ffmpeg where it is installed, or samples [time] or [time, channels],
+        as floats in [-1, 1] or as integers of 16 or 32 bits, with their `rate` in Hz. channel: one of several, from 0;
+        otherwise they are averaged. What is longer than half a minute is cut at pauses. alternatives: so many word
+        sequences for each piece. lattice: keep the lattices. jobs: pieces that are recognised at a time.
         Raises AudioError for a recording that cannot be used; KaldiError where the model does not fit itself.
         """
         speaker = self.speaker()
-        speaker.add(recording, rate)
-        return speaker.transcribe(alternatives=alternatives, lattice=lattice)[0]
+        speaker.add(recording, rate, channel=channel)
+        return speaker.transcribe(alternatives=alternatives, lattice=lattice, jobs=jobs)[0]
 
-    def align(self, recording: Recording, text: str, rate: int | None = None) -> Transcription:
+    def align(
+        self, recording: Recording, text: str, rate: int | None = None, *, channel: int | None = None
+    ) -> Transcription:
         """The times of the words and phones of a text that is known; all confidences are 1, as nothing else is tried.
 
-        recording, rate: as of transcribe. text: words with blanks between them. Silences between them are found.
+        recording, rate, channel: as of transcribe. text: words with blanks between them. Silences are found.
         Raises AudioError; TextError where the text has words that are not in the lexicon or does not fit the recording;
         ModelError for a model without a lexicon.
         """
         graph = self._text_graphs.of_text(text.split())
-        samples = np.concatenate(list(_blocks(recording, rate, self.rate)))
+        samples = np.concatenate(list(_blocks(recording, rate, channel, self.rate)))
         kept = self._streams.of_recordings()(self._enhanced(samples))
         if kept:
             scores = self._network(self._streams.of_speaker([kept])(kept))
@@ -146,11 +158,11 @@ class Speaker:
         self._kept = recogniser._streams.of_recordings()
         self._recordings: list[list[tuple[float, float, Kept | None]]] = []  # start and end of each piece, in seconds
 
-    def add(self, recording: Recording, rate: int | None = None) -> None:
+    def add(self, recording: Recording, rate: int | None = None, *, channel: int | None = None) -> None:
         """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
         pieces = []
         position = 0
-        for samples in cut(_blocks(recording, rate, self._recogniser.rate)):
+        for samples in cut(_blocks(recording, rate, channel, self._recogniser.rate)):
             end = position + len(samples)
             span = position / self._recogniser.rate, end / self._recogniser.rate
             pieces.append((*span, self._kept(self._recogniser._enhanced(samples))))
@@ -160,25 +172,29 @@ class Speaker:
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")
         self._recordings.append(pieces)
 
-    def transcribe(self, *, alternatives: int = 0, lattice: bool = False) -> list[Transcription]:
+    def transcribe(self, *, alternatives: int = 0, lattice: bool = False, jobs: int = 1) -> list[Transcription]:
         """The words of each recording, as Recogniser.transcribe. Raises KaldiError."""
         ours = self._recogniser
         all_kept = [kept for pieces in self._recordings for *_, kept in pieces if kept]
-        features = ours._streams.of_speaker(all_kept) if all_kept else None
+        features = ours._streams.of_speaker(all_kept, jobs) if all_kept else None
 
-        def piece(start: float, end: float, kept: Kept | None) -> Piece:
+        def piece(given: tuple[float, float, Kept | None]) -> Piece:
+            start, end, kept = given
             found = ours._decode(features(kept)) if features and kept else None
             return (
                 ours._reader.piece(found, start, end, alternatives, lattice) if found is not None else Piece(start, end)
             )
 
-        return [Transcription(pieces[-1][1], tuple(piece(*given) for given in pieces)) for pieces in self._recordings]
+        heard = in_order(piece, itertools.chain.from_iterable(self._recordings), jobs)
+        return [
+            Transcription(pieces[-1][1], tuple(itertools.islice(heard, len(pieces)))) for pieces in self._recordings
+        ]
 
 
-def _blocks(recording: Recording, rate: int | None, wanted: int) -> Iterator[np.ndarray]:
-    """The samples at the wanted rate, channels averaged. Raises AudioError."""
+def _blocks(recording: Recording, rate: int | None, channel: int | None, wanted: int) -> Iterator[np.ndarray]:
+    """The samples of one channel, or of all averaged, at the wanted rate. Raises AudioError."""
     if not isinstance(recording, np.ndarray):
-        yield from mono_blocks(Path(recording), wanted)
+        yield from mono_blocks(Path(recording), wanted, channel)
         return
     if rate is None or rate <= 0:
         raise AudioError("the rate of the samples is not given: transcribe(samples, rate)")
@@ -188,4 +204,4 @@ def _blocks(recording: Recording, rate: int | None, wanted: int) -> Iterator[np.
         raise AudioError(f"samples of shape {recording.shape}: give [time] or [time, channels]")
     samples = recording.astype(np.float32) / np.float32(FULL_SCALE.get(recording.dtype, 1.0))
     check_samples(samples, "samples")
-    yield resample(samples.mean(axis=1) if samples.ndim == 2 else samples, rate, wanted)
+    yield resample(mono(samples.reshape(len(samples), -1), channel, "samples"), rate, wanted)

@@ -36,7 +36,7 @@ class Source(Protocol):
     def of_recordings(self) -> Callable[[np.ndarray], Any]:
         """What takes a speaker's pieces one after the other, samples [time], to what is kept; None if too short."""
 
-    def of_speaker(self, kept: Sequence[Any]) -> Callable[[Any], np.ndarray]:
+    def of_speaker(self, kept: Sequence[Any], jobs: int) -> Callable[[Any], np.ndarray]:
         """What makes features float32 [frames, dim] of what was kept, from all that was kept of a speaker."""
 
 
@@ -55,9 +55,9 @@ class Fmllr:
 
         return kept
 
-    def of_speaker(self, kept: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    def of_speaker(self, kept: Sequence[np.ndarray], jobs: int) -> Callable[[np.ndarray], np.ndarray]:
         parts = [part for mfcc in kept for part in np.array_split(mfcc, -(-len(mfcc) // LONGEST_PART))]
-        return self._first_pass.of_speaker(parts)
+        return self._first_pass.of_speaker(parts, jobs)
 
 
 class Encoded:
@@ -69,7 +69,7 @@ class Encoded:
     def of_recordings(self) -> Callable[[np.ndarray], bytes | None]:
         return lambda samples: compressed(self._encode(samples)) if len(samples) >= WINDOW else None
 
-    def of_speaker(self, kept: Sequence[bytes]) -> Callable[[bytes], np.ndarray]:
+    def of_speaker(self, kept: Sequence[bytes], jobs: int) -> Callable[[bytes], np.ndarray]:
         return uncompressed
 
 
@@ -104,14 +104,15 @@ class Streams:
 
         return kept
 
-    def of_speaker(self, pieces: Sequence[Kept]) -> Callable[[Kept], np.ndarray]:
+    def of_speaker(self, pieces: Sequence[Kept], jobs: int = 1) -> Callable[[Kept], np.ndarray]:
         """What makes the input of the network float32 [frames, dim] of a piece, from all pieces of a speaker.
 
-        The features are computed as often as they are needed, as an hour's are many. Raises KaldiError.
+        jobs: pieces that are worked on at a time. The features are computed as often as they are needed, as an hour's
+        are many. Raises KaldiError.
         """
         of_streams = []
         for source, step, kept in zip(self._sources, self._steps, zip(*pieces, strict=True), strict=True):
-            adapt = source.of_speaker(kept)
+            adapt = source.of_speaker(kept, jobs)
             of_streams.append((adapt, self._normalise.of_speaker(map(adapt, kept)), step))
 
         def features(piece: Kept) -> np.ndarray:

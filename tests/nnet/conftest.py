@@ -88,7 +88,7 @@ def model(tmp_path: Path, trained: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Golden ones: TWO SIX OH ZERO, FIVE NINE, ONE FOUR."""
+    """Golden ones: TWO SIX OH ZERO, FIVE NINE, ZERO ONE SIX."""
     from recogniser_task import write_recordings  # PyTorch takes seconds to import
 
     return write_recordings(tmp_path_factory.mktemp("recordings"))

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from kaldi.util.table import TableWriter
 from local import cut_at_pauses
 from local.model_folder import ModelError
 from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement, streams
+from nnet.recogniser.parallel import in_order
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,41 @@ def test_a_long_recording_is_cut_at_a_pause(recogniser: Recogniser, recordings: 
     assert times == sorted(times)
 
 
+def test_pieces_in_parallel(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
+    """The same as one after the other, and no more than so many at a time."""
+    monkeypatch.setattr(cut_at_pauses, "LONGEST", 3 * cut_at_pauses.RATE)
+    monkeypatch.setattr(cut_at_pauses, "SHORTEST", 1 * cut_at_pauses.RATE)
+    samples = np.concatenate([soundfile.read(recording, dtype="int16")[0] for recording in recordings])
+    alone = recogniser.transcribe(samples, recogniser.rate)
+    assert len(alone.pieces) > 1 and recogniser.transcribe(samples, recogniser.rate, jobs=3) == alone
+    at_once: list[int] = []
+    most = 0
+
+    def count(item: int) -> int:
+        nonlocal most
+        at_once.append(item)
+        most = max(most, len(at_once))
+        time.sleep(0.01)
+        at_once.remove(item)
+        return -item
+
+    assert list(in_order(count, range(20), 3)) == list(range(0, -20, -1))
+    assert most == 3
+
+
+def test_a_channel(recogniser: Recogniser, recordings: list[Path], tmp_path: Path) -> None:
+    left, right = (soundfile.read(recording, dtype="int16")[0] for recording in recordings[1:])
+    length = max(len(left), len(right))
+    both = np.stack([np.pad(samples, (0, length - len(samples))) for samples in (left, right)], axis=1)
+    soundfile.write(tmp_path / "both.wav", both, recogniser.rate)
+    for channel, text in enumerate(("FIVE NINE", "ZERO ONE SIX")):
+        assert recogniser.transcribe(tmp_path / "both.wav", channel=channel).text == text
+        assert recogniser.transcribe(both, recogniser.rate, channel=channel).text == text
+        assert recogniser.align(tmp_path / "both.wav", text, channel=channel).text == text
+    with pytest.raises(AudioError, match="has 2 channels, channel 2 is not there: .*both.wav"):
+        recogniser.transcribe(tmp_path / "both.wav", channel=2)
+
+
 def test_recordings_that_cannot_be_used(recogniser: Recogniser, recordings: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no audio")
     command = tmp_path / "touch hacked; cat x|"
@@ -213,6 +250,40 @@ def test_program(packed: Path, heard, recordings: list[Path], tmp_path: Path, ca
     assert "2 recordings have the name s1-00" in capsys.readouterr().err
     assert __main__.main([str(tmp_path), given[0]]) == 1
     assert "no folder that local/pack_model.sh made" in capsys.readouterr().err
+
+
+def test_program_takes_folders_lists_and_standard_input(
+    packed: Path, recordings: list[Path], tmp_path: Path, capsys, monkeypatch
+) -> None:
+    lessons = tmp_path / "lessons"
+    (lessons / "lesson 1").mkdir(parents=True)
+    shutil.copy(recordings[1], lessons / "lesson 1/a.wav")
+    shutil.copy(recordings[2], lessons / "b.WAV")
+    (lessons / "notes.txt").write_text("no recording")
+    (lessons / "c.flac").write_text("no recording either")
+    (tmp_path / "wav.scp").write_text(f"of-scp {recordings[1]}\n{recordings[2]}\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(recordings[2].read_bytes())))
+    options = ["--jobs", "2", "--list", str(tmp_path / "wav.scp"), str(packed), str(lessons), "-"]
+    assert __main__.main(options) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        "b ZERO ONE SIX",
+        "lesson_1_a FIVE NINE",
+        "stdin ZERO ONE SIX",
+        "of-scp FIVE NINE",
+        "s1-02 ZERO ONE SIX",
+    ]
+    assert "not audio" in told.err and "c.flac" in told.err and told.err.count("\n") == 1
+    (tmp_path / "empty").mkdir()
+    assert __main__.main([str(packed), str(tmp_path / "empty")]) == 1
+    assert "no recording is in this folder" in capsys.readouterr().err
+
+
+def test_progress_on_a_terminal(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with __main__.Progress(2) as progress:
+        progress.advance(90.0)
+    assert capsys.readouterr().err == "\r0 of 2 recordings, 0.0 minutes\r1 of 2 recordings, 1.5 minutes\r\033[K"
 
 
 def test_program_writes_files(packed: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:

@@ -1,6 +1,7 @@
 """local/audio.py and local/prepare_recordings.py: recordings of any kind become 16 kHz mono, bad ones are named."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,31 @@ def test_blocks_are_resampled_as_the_whole(rate: int, wanted: int, length: int) 
     parts = [resampler.push(block) for block in np.split(samples, sorted(random.integers(0, length, 9)))]
     found = np.concatenate([*parts, resampler.finish()])
     np.testing.assert_array_equal(found, resample(samples, rate, wanted))
+
+
+def test_what_soundfile_does_not_read_is_given_to_ffmpeg(tmp_path: Path, monkeypatch) -> None:
+    """The ffmpeg of this test reads files that begin with "video"; single files only may be opened by it."""
+    soundfile.write(tmp_path / "sound.wav", speech_like(0.5), 16000)
+    program = tmp_path / "bin/ffmpeg"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!/bin/bash
+[[ "$*" == *"-protocol_whitelist file -format_whitelist mov,"*"-i file:/dev/stdin "* ]] || exit 2
+[[ $(head -c 5 /dev/stdin) == video ]] && exec cat {tmp_path}/sound.wav
+exit 1
+"""
+    )
+    program.chmod(0o755)
+    (tmp_path / "a.mp4").write_text("video and sound")
+    (tmp_path / "b.mp4").write_text("something else")
+    with pytest.raises(AudioError, match="not audio that soundfile reads: .*a.mp4"):
+        with monkeypatch.context() as without:
+            without.setattr(shutil, "which", lambda name: None)
+            read_audio(tmp_path / "a.mp4")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    assert len(read_audio(tmp_path / "a.mp4")) == 8000
+    with pytest.raises(AudioError, match="not audio that soundfile reads: .*b.mp4"):
+        read_audio(tmp_path / "b.mp4")
 
 
 def test_a_wav_file_of_more_than_4_gb_is_rf64(tmp_path: Path) -> None:
