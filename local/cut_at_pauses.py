@@ -30,6 +30,7 @@ LONGEST, SHORTEST = 30 * RATE, 15 * RATE  # samples of a piece that is not the l
 LEFT = RATE  # at least so much is left for the last piece
 FRAME = RATE // 100
 PAUSE = 30  # frames whose mean energy is compared
+ZEROS, MARGIN = RATE, RATE // 20  # samples of a run of zeros that is left out, and of it that stays at both ends
 SHORTEST_RECORDING = 0.1  # seconds: nothing is said in less, and a decoder needs some frames
 
 
@@ -64,6 +65,23 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield waiting[:end]
         waiting = waiting[end:]
     yield waiting
+
+
+def without_zeros(samples: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+    """The parts of samples, and whether they have a signal: others are digital zeros, more than ZEROS."""
+    signal = np.flatnonzero(samples)
+    edges = np.concatenate([[-1], signal, [len(samples)]])
+    position = 0
+    for place in np.flatnonzero(np.diff(edges) > ZEROS):
+        first, last = edges[place] + 1, edges[place + 1]  # of the zeros; a little of them stays with the signal
+        begin = first + MARGIN if first > 0 else 0
+        end = last - MARGIN if last < len(samples) else last
+        if begin > position:
+            yield samples[position:begin], True
+        yield samples[begin:end], False
+        position = end
+    if position < len(samples):
+        yield samples[position:], True
 
 
 def mono_blocks(source: Path, rate: int = RATE, channel: int | None = None) -> Iterator[np.ndarray]:

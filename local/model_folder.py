@@ -112,6 +112,12 @@ class Model(NamedTuple):
     def word_ins_penalty(self) -> float:
         return self.description["word_ins_penalty"]
 
+    @property
+    def calibration(self) -> tuple[float, float] | None:
+        """Slope and offset (nnet/recogniser/calibration.py), if there were enough words to find them."""
+        found = self.description.get("calibration")
+        return (found["slope"], found["offset"]) if found else None
+
     def settings(self, decoder: str) -> dict[str, float]:
         """The settings of decoding with the "gmm" or with the "network"."""
         return self.description["decoding"][decoder]
@@ -143,6 +149,11 @@ def _wrong_description(description: Any) -> Iterator[str]:
         of_decoder = decoding.get(decoder) if isinstance(decoding, dict) else None
         numbers |= {
             f"{name} of the {decoder}": of_decoder.get(name) if isinstance(of_decoder, dict) else None for name in names
+        }
+    if calibration := description.get("calibration"):
+        numbers |= {
+            f"{name} of the calibration": calibration.get(name) if isinstance(calibration, dict) else None
+            for name in ("slope", "offset")
         }
     for name, value in numbers.items():
         if type(value) not in (int, float) or not abs(value) < 1e9:
@@ -250,6 +261,7 @@ def main() -> int:
     write = commands.add_parser("describe", help=f"write {DESCRIPTION}")
     for name in ("corpus", "licence", "gmm", "network"):
         write.add_argument(f"--{name}", required=True)
+    write.add_argument("--calibration", default="null", help="as nnet.recogniser.calibrate prints it")
     write.add_argument("--lmwt", type=float, required=True)
     write.add_argument("--word-ins-penalty", type=float, required=True)
     write.add_argument("nnet_dir", type=Path)
@@ -271,6 +283,7 @@ def main() -> int:
             word_error_rates=word_error_rates(arguments.nnet_dir),
             lmwt=arguments.lmwt,
             word_ins_penalty=arguments.word_ins_penalty,
+            calibration=json.loads(arguments.calibration),
             decoding={
                 decoder: dict(zip(names, map(json.loads, getattr(arguments, decoder).split()), strict=True))
                 for decoder, names in SETTINGS.items()

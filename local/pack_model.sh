@@ -121,7 +121,22 @@ copy-transition-model "$nnet_dir/final.mdl" "$unfinished/nnet/final.mdl" 2>/dev/
 awk '$3 != "-" { $0 = $1 " " $2 " " $3 " " $4 " encoder" } 1' "$nnet_dir/streams" >"$unfinished/nnet/streams"
 read -r _ _ _ prior_scale <<<"$network"
 python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$unfinished/nnet/network.onnx" >/dev/null
-python3 -m local.model_folder describe --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
+# What posteriors of words mean is learned from all of dev that was decoded and scored: clean, noisy, enhanced.
+decoded=()
+for decode_dir in "$nnet_dir"/decode_dev{,_*}; do
+  if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] && [[ $decode_dir != *_large ]]; then
+    decoded+=("$decode_dir")
+  fi
+done
+calibration=null
+if [ ${#decoded[@]} -gt 0 ]; then
+  calibration=$(python3 -m nnet.recogniser.calibrate --lmwt "$lmwt" --word-ins-penalty "$word_ins_penalty" \
+    "$graph_dir/words.txt" "${decoded[@]}") || calibration=null
+fi
+if [ "$calibration" = null ]; then
+  echo "$0: the confidences are the posteriors of the lattices: they cannot be calibrated without scored decodings of dev" >&2
+fi
+python3 -m local.model_folder describe --calibration "$calibration" --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
   --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays

@@ -15,29 +15,46 @@ from kaldi.lat.mbr import MinimumBayesRisk
 from kaldi.lat.paths import best_paths, posteriors
 from kaldi.programs.lattice_common import with_penalty
 from kaldi.util.symbols import read_names
+from nnet.recogniser.calibration import Calibration
 from nnet.recogniser.result import Alternative, Phone, Piece, Word
+
+
+def scaled_for_words(lattice: Lattice, lmwt: float, word_ins_penalty: float) -> Lattice:
+    """A lattice whose best path and posteriors are those of a language-model weight and a word insertion penalty."""
+    return with_penalty(lattice, word_ins_penalty).scaled(np.diag([1.0, 1.0 / lmwt])).connected()
+
+
+def posteriors_of_words(scaled: Lattice) -> list[float]:
+    """Of each word of the best path, as lattice-mbr-decode --decode-mbr=false gives them."""
+    return [min(1.0, float(posterior)) for posterior in MinimumBayesRisk(scaled, decode_mbr=False).confidences]
 
 
 class Reader:
     """The symbols of a packed model's graph/, and its language-model weight and word insertion penalty."""
 
     def __init__(
-        self, graph: Path, transitions: TransitionModel, lmwt: float, word_ins_penalty: float, frame_shift: float
+        self,
+        graph: Path,
+        transitions: TransitionModel,
+        lmwt: float,
+        word_ins_penalty: float,
+        frame_shift: float,
+        calibration: Calibration | None,
     ) -> None:
-        """frame_shift: seconds. Raises KaldiError."""
+        """frame_shift: seconds; calibration: of the posteriors, if any. Raises KaldiError."""
         self._words = read_names(str(graph / "words.txt"))
         self._phones = {i: without_position(name) for i, name in read_names(str(graph / "phones.txt")).items()}
         self._transitions = transitions
         self._boundaries = WordBoundaries(transitions, read_word_boundaries(str(graph / "phones/word_boundary.int")))
         self._lmwt, self._penalty, self._shift = lmwt, word_ins_penalty, frame_shift
+        self._calibration = calibration
 
     def piece(self, lattice: Lattice, start: float, end: float, alternatives: int, keep_lattice: bool) -> Piece:
         """What a lattice says of the piece from `start` to `end` seconds. Raises KaldiError for a foreign lattice."""
-        scaled = with_penalty(lattice, self._penalty).scaled(np.diag([1.0, 1.0 / self._lmwt])).connected()
+        scaled = scaled_for_words(lattice, self._lmwt, self._penalty)
         path = scaled.best_path()
         if path is None:
             return Piece(start, end)
-        risk = MinimumBayesRisk(scaled, decode_mbr=False)  # the posteriors of the best path's words
         aligned = Aligner(self._boundaries).align(path.lattice_of_path())
         times = [
             (word, begin, length)
@@ -51,10 +68,10 @@ class Reader:
                 self._words.get(word, f"[{word}]"),
                 self._at(start, begin),
                 self._at(start, begin + length),
-                min(1.0, float(confidence)),
+                self._calibration(posterior) if self._calibration else posterior,
             )
             # words at an end that was not reached may have no frames, and are left out
-            for (word, begin, length), confidence in zip(times, risk.confidences, strict=False)
+            for (word, begin, length), posterior in zip(times, posteriors_of_words(scaled), strict=False)
         )
         return Piece(
             start,

@@ -13,9 +13,10 @@ from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
 from local.audio import AudioError, check_samples, mono, resample
-from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks
+from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks, without_zeros
 from local.model_folder import open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
+from nnet.recogniser.calibration import Calibration
 from nnet.recogniser.decoding import Graph, decode
 from nnet.recogniser.enhancement import load_enhancement
 from nnet.recogniser.first_pass import Mfcc
@@ -76,7 +77,14 @@ class Recogniser:
             settings["beam"], int(settings["max_active"]), lattice_beam=settings["lattice_beam"]
         )
         shift = self._mfcc.frame_shift * subsampling
-        self._reader = Reader(folder / "graph", self._transitions, packed.lmwt, packed.word_ins_penalty, shift)
+        self._reader = Reader(
+            folder / "graph",
+            self._transitions,
+            packed.lmwt,
+            packed.word_ins_penalty,
+            shift,
+            Calibration(*packed.calibration) if packed.calibration else None,
+        )
 
     @property
     def rate(self) -> int:
@@ -162,11 +170,12 @@ class Speaker:
         """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
         pieces = []
         position = 0
-        for samples in cut(_blocks(recording, rate, channel, self._recogniser.rate)):
-            end = position + len(samples)
-            span = position / self._recogniser.rate, end / self._recogniser.rate
-            pieces.append((*span, self._kept(self._recogniser._enhanced(samples))))
-            position = end
+        for piece in cut(_blocks(recording, rate, channel, self._recogniser.rate)):
+            for samples, has_signal in without_zeros(piece):
+                end = position + len(samples)
+                span = position / self._recogniser.rate, end / self._recogniser.rate
+                pieces.append((*span, self._kept(self._recogniser._enhanced(samples)) if has_signal else None))
+                position = end
         if position < SHORTEST_RECORDING * self._recogniser.rate:
             name = "samples" if isinstance(recording, np.ndarray) else recording
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")

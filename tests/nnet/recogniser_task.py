@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from recipe_copy import GOLDEN, ROOT, golden
 
 from kaldi.feat.context import splice
 from kaldi.hmm.transition_model import read_transition_model
+from kaldi.lat.io import COMPACT_LATTICE
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.programs.features import apply_transform
 from kaldi.util.kinds import INT_VECTOR
-from kaldi.util.table import read_file, read_table
+from kaldi.util.table import TableWriter, read_file, read_table
 from local.model_folder import describe
 from nnet.ligru import checkpoint
 from nnet.ligru.config import CMVN_OPTIONS, Config, read_config
@@ -24,6 +26,7 @@ from nnet.ligru.model import AcousticModel
 from nnet.ligru.onnx_graph import write_onnx
 from nnet.ligru.rmsprop import RMSprop
 from nnet.ligru.scorer import COUNTS, Scorer
+from nnet.recogniser import Recogniser
 from nnet.recogniser.first_pass import Normalisation
 
 NAMES = ("s1-00", "s1-01", "s1-02")
@@ -112,6 +115,28 @@ def make_model(folder: Path, work: Path) -> None:
     (folder / "nnet/cmvn_opts").write_text(CMVN_OPTIONS["mean-variance"] + "\n")
     (folder / "nnet/streams").write_text("40 1 -\n")
     pack(folder)
+
+
+def write_decoding(folder: Path, recogniser: Recogniser, recordings: Sequence[Path], copies: int) -> tuple[int, int]:
+    """A scored decoding: each recording so many times; in every second reference the less certain words are others.
+
+    Returns the number of words, and of wrong ones.
+    """
+    (folder / "scoring_kaldi").mkdir(parents=True)
+    references, words, wrong = [], 0, 0
+    with TableWriter(f"ark:| gzip -c >{folder}/lat.1.gz", COMPACT_LATTICE) as writer:
+        for path in recordings:
+            found = recogniser.transcribe(path, lattice=True)
+            usual = np.median([word.confidence for word in found.words])
+            other = ["OTHER" if word.confidence <= usual else word.text for word in found.words]
+            for copy in range(copies):
+                key = f"{path.stem}-{copy}"
+                writer.write(key, found.pieces[0].lattice)
+                words += len(found.words)
+                wrong += other.count("OTHER") * (copy % 2)
+                references.append(f"{key} {' '.join(other) if copy % 2 else found.text}\n")
+    (folder / "scoring_kaldi/test_filt.txt").write_text("".join(references))
+    return words, wrong
 
 
 def pack(folder: Path) -> None:

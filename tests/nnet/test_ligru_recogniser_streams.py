@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import soundfile
 import torch
 from encoder_task import tiny_encoder
 from recipe_copy import GOLDEN, ROOT, golden
-from recogniser_task import NAMES, PRIOR_SCALE, normalised, pack, save, train, trained, training_data
+from recogniser_task import NAMES, PRIOR_SCALE, normalised, pack, save, train, trained, training_data, write_decoding
 
 from kaldi.feat.context import side_by_side
 from kaldi.hmm.transition_model import read_transition_model
@@ -60,7 +61,9 @@ def slow(packed: Path, encoder: Path, pasted: Pasted, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="module")
-def chain_exp(packed: Path, encoder: Path, pasted: Pasted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain_exp(
+    packed: Path, encoder: Path, pasted: Pasted, recogniser: Recogniser, recordings: list[Path], tmp_path_factory
+) -> Path:
     """exp/ of a chain model on both streams."""
     exp = tmp_path_factory.mktemp("chain") / "exp"
     chain = exp / "ligru_chain_encoder"
@@ -79,6 +82,7 @@ def chain_exp(packed: Path, encoder: Path, pasted: Pasted, tmp_path_factory: pyt
         model.pdfs.bias *= 0.2
         model.pdfs.weight *= 0.2
     save(chain, model, config)
+    write_decoding(chain / "decode_dev_noisy", recogniser, recordings, copies=12)
     return exp
 
 
@@ -138,6 +142,8 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_the_folder_of_a_chain_model(chain: Path) -> None:
+    calibration = json.loads((chain / "model.json").read_text())["calibration"]
+    assert (calibration["words"], calibration["wrong"]) == (108, 36) and calibration["slope"] > 0
     files = {str(path.relative_to(chain)) for path in chain.rglob("*") if path.is_file()}
     assert {"gmm/graph/HCLG.fst", "nnet/frame_subsampling_factor", "encoder/model.bin", "lang/L.fst"} <= files
     assert "nnet/ali_train_pdf.counts" not in files

@@ -10,7 +10,7 @@ import soundfile
 from scripts import run
 
 from local.audio import RATE
-from local.cut_at_pauses import cut
+from local.cut_at_pauses import MARGIN, cut, without_zeros
 
 PAUSES = [(18.0, 18.6), (44.0, 44.5)]  # seconds without sound
 
@@ -75,3 +75,19 @@ def test_same_names_and_nothing_good(tmp_path: Path) -> None:
     done = run("local/cut_at_pauses.py", tmp_path, tmp_path / "wav", tmp_path / "none.wav", fails=True)
     assert "cannot be read (No such file or directory)" in done.stderr
     assert (tmp_path / "pieces").read_text() == ""
+
+
+def test_digital_zeros_are_parts_of_their_own() -> None:
+    zeros, signal = np.zeros(RATE + 4000), np.ones(5000)
+    parts = [zeros, signal, zeros, signal, np.zeros(8000), signal, zeros]  # the short ones are a pause
+    found = [(len(samples), has_signal) for samples, has_signal in without_zeros(np.concatenate(parts))]
+    rest, margin = len(zeros), MARGIN
+    assert found == [
+        (rest - margin, False),
+        (5000 + 2 * margin, True),
+        (rest - 2 * margin, False),
+        (18000 + 2 * margin, True),
+        (rest - margin, False),
+    ]
+    assert [has_signal for _, has_signal in without_zeros(zeros)] == [False]
+    assert [has_signal for _, has_signal in without_zeros(zeros[:100])] == [True]

@@ -108,6 +108,7 @@ def test_other_descriptions(packed: Path, tmp_path: Path) -> None:
     assert "model.json is damaged" in problem_of('{"format": 1,')
     assert "not of format 1" in problem_of(good | {"format": 2})
     assert "lmwt is no number" in problem_of(good | {"lmwt": "9 --cmd evil"})
+    assert "slope of the calibration is no number" in problem_of(good | {"calibration": {"offset": 1}})
     told = problem_of(good | {"decoding": {"gmm": SEARCH, "network": SEARCH}})
     assert "prior_scale of the network is no number" in told
     assert "names of files outside of the folder" in problem_of(
