@@ -31,6 +31,8 @@ Stages: 0 data  1 lang  2 SEGAN records  3 SEGAN training  4 enhancement  5 feat
 
 fail() { echo "$0: $1" >&2; exit 1; }
 
+command_line=$0$([ $# -eq 0 ] || printf ' %q' "$@")
+
 for ((i = 1; i < $#; i++)); do
   next=$((i + 1))
   if [ "${!i}" = --corpus ]; then corpus=${!next}; fi
@@ -92,10 +94,20 @@ begin() {
   { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } || return 1
   [ "$1" -gt "$finished" ] || echo $(($1 - 1)) > exp/.finished
   echo "$0: stage $1 ($2), $(date +%H:%M:%S)" >&2
+  stage_name=$2 stage_began=$SECONDS
 }
+# end N: stage N is finished; exp/stages.tsv has the time and the command of each stage's last run.
 end() {
   [ "$1" -le "$finished" ] || finished=$1
   echo "$finished" > exp/.finished
+  {
+    printf 'stage\tname\tseconds\tcommand\n'
+    {
+      [ ! -f exp/stages.tsv ] || awk -F '\t' -v stage="$1" 'NR > 1 && $1 != stage' exp/stages.tsv
+      printf '%s\t%s\t%s\t%s\n' "$1" "$stage_name" $((SECONDS - stage_began)) "$command_line"
+    } | sort -n
+  } > exp/stages.tsv.tmp
+  mv exp/stages.tsv.tmp exp/stages.tsv
 }
 
 # wait_for MESSAGE PROCESS ...: wait for all of them, and fail if any of them did.
@@ -160,6 +172,7 @@ score() {
 
 if begin 0 data; then
   finished=-1 # nothing holds any more that was made of other data
+  rm -f exp/stages.tsv
   "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
   local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   for set in train dev test; do
@@ -386,7 +399,8 @@ if begin 13 report; then
   local/collect_results.sh > exp/results.tsv.tmp
   mv exp/results.tsv.tmp exp/results.tsv
   python3 local/wer_statistics.py exp/results.tsv exp/wer
-  python3 -m nnet.segan.examples data/test_noisy data/test_enhanced data/test exp/segan/examples
+  rm -rf exp/segan/examples
+  python3 -m nnet.segan.examples --count 12 data/test_noisy data/test_enhanced data/test exp/segan/examples
   python3 local/report.py exp/results.tsv exp/report
   end 13
 fi

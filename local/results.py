@@ -8,6 +8,15 @@ from pathlib import Path
 CONDITIONS = ["clean", "noisy", "enhanced"]
 
 Figures = dict[tuple[str, str, str, str], float]
+Row = dict[str, str]
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of a table with tabs and a header; none where there is no such file. Raises OSError."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
 
 
 def read_results(path: Path) -> Figures:
@@ -25,8 +34,8 @@ def read_results(path: Path) -> Figures:
     return figures
 
 
-def tables(figures: Figures) -> list[tuple[str, list[str], list[tuple[str, list[float | None]]]]]:
-    """(title, column names, rows) of the word error rates and the audio figures of each test set."""
+def tables(figures: Figures) -> list[tuple[str, str, list[str], list[tuple[str, list[float | None]]]]]:
+    """(metric, test set, columns, rows): WER by system and condition, and with metric "" the audio's, by condition."""
     ordered = list(dict.fromkeys(figures))
     conditions = CONDITIONS + [c for c in dict.fromkeys(k[2] for k in ordered) if c not in CONDITIONS]
     out = []
@@ -35,12 +44,12 @@ def tables(figures: Figures) -> list[tuple[str, list[str], list[tuple[str, list[
         used = [c for c in conditions if any((s, test_set, c, "WER") in figures for s in systems)]
         rows = [(s, [figures.get((s, test_set, c, "WER")) for c in used]) for s in systems]
         if rows:
-            out.append((f"Word error rate (%), {test_set}", used, rows))
+            out.append(("WER", test_set, used, rows))
         metrics = list(dict.fromkeys(k[3] for k in ordered if k[1] == test_set and k[0] == "-"))
         heard = [c for c in conditions if any(("-", test_set, c, m) in figures for m in metrics)]
         if metrics:
             rows = [(c, [figures.get(("-", test_set, c, m)) for m in metrics]) for c in heard]
-            out.append((f"The audio itself, {test_set}", metrics, rows))
+            out.append(("", test_set, metrics, rows))
     return out
 
 
@@ -49,8 +58,9 @@ def show(value: float | None) -> str:
 
 
 def as_text(figures: Figures) -> str:
-    lines = []
-    for title, columns, rows in tables(figures):
+    lines: list[str] = []
+    for metric, test_set, columns, rows in tables(figures):
+        title = f"Word error rate (%), {test_set}" if metric == "WER" else f"The audio itself, {test_set}"
         width = max(len(name) for name, _ in rows) + 2
         lines += ["", title, " " * width + "".join(f"{c:>12}" for c in columns)]
         lines += [f"{name:<{width}}" + "".join(f"{show(v):>12}" for v in values) for name, values in rows]

@@ -1,4 +1,4 @@
-"""Recordings to listen to, and the page that shows them."""
+"""Recordings to listen to and to look at."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 import soundfile
 from segan_task import run
 
-from local import report
 from nnet.segan import examples
 
 LEVELS = {"noisy": 0.3, "enhanced": 0.2, "clean": 0.1}
@@ -29,7 +28,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_examples_are_on_the_page(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+def test_examples_are_those_of_the_recordings(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     sets = [data / condition for condition in LEVELS]
     assert run(monkeypatch, examples, *sets, data / "examples", "--count", "2") == 0
     names = {path.name for path in (data / "examples").iterdir()}
@@ -37,14 +36,6 @@ def test_examples_are_on_the_page(monkeypatch: pytest.MonkeyPatch, data: Path) -
     for condition, level in LEVELS.items():
         heard, rate = soundfile.read(data / f"examples/a.{condition}.wav")
         assert rate == 16000 and len(heard) == 8000 and np.allclose(heard, level * SOUND, atol=1e-4)
-
-    results = data / "results.tsv"
-    results.write_text("system\ttest_set\tcondition\tmetric\tvalue\nmono\ttest\tclean\tWER\t50.0\n")
-    options = ("--pictures", data / "none", "--examples", data / "examples")
-    assert run(monkeypatch, report, results, data / "page", *options) == 0
-    page = (data / "page/index.html").read_text()
-    assert page.count("<audio") == 6 and 'src="a.enhanced.wav"' in page and 'src="d.png"' in page
-    assert (data / "page/a.enhanced.wav").is_file()
 
 
 def test_an_utterance_that_was_not_enhanced_is_named(
