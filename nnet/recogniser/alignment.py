@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from kaldi.decoder.decoding_graph import DecodingGraph
 from kaldi.decoder.training_graphs import TrainGraphCompiler
+from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import read_fst
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.context_dependency import read_tree
 from kaldi.util.symbols import read_symbols
 from local.model_folder import ModelError
+from nnet.recogniser.lexicon import Phones, Pronouncer, with_words
 
 TRANSITION_SCALE = 1.0  # as utils/mkgraph.sh has it
 
@@ -32,32 +35,60 @@ class TextGraphs:
         if not trees or not (folder / "lang/L.fst").exists():
             raise ModelError(f"{folder} has no lexicon to align with: pack it again, with --lang-dir")
         self._words = read_symbols(str(folder / "graph/words.txt"))
-        disambiguation = np.array((folder / "lang/disambig.int").read_text().split(), np.int32)
-        self._compiler = TrainGraphCompiler(
-            read_tree(str(trees[0])),
-            transitions,
-            read_fst(str(folder / "lang/L.fst")),
-            disambiguation,
-            TRANSITION_SCALE,
-            self_loop_scale,
-            remove_epsilons=False,
-        )
+        self._phones = read_symbols(str(folder / "graph/phones.txt"))
+        self._disambiguation = np.array((folder / "lang/disambig.int").read_text().split(), np.int32)
+        self._tree, self._transitions, self._self_loop_scale = read_tree(str(trees[0])), transitions, self_loop_scale
+        self._lexicon = read_fst(str(folder / "lang/L.fst"))
+        self._compiler = self._compiler_of(self._lexicon)
         self._lock = threading.Lock()  # the compiler keeps what it has learned of contexts
 
-    def of_text(self, words: Sequence[str]) -> DecodingGraph:
-        """The graph of a text, whose words may be in lower case where the lexicon's are in capitals, or the other way.
+    def _compiler_of(self, lexicon: Fst) -> TrainGraphCompiler:
+        return TrainGraphCompiler(
+            self._tree,
+            self._transitions,
+            lexicon,
+            self._disambiguation,
+            TRANSITION_SCALE,
+            self._self_loop_scale,
+            remove_epsilons=False,
+        )
 
-        Raises TextError that names the words that are not in the lexicon.
+    def of_text(self, words: Sequence[str]) -> tuple[DecodingGraph, dict[int, str]]:
+        """The graph of a text, and the names of its words that are not in words.txt, by their numbers.
+
+        Words may be in lower case where the lexicon's are in capitals, or the other way. Those that it lacks are
+        pronounced as English ones. Raises TextError that names those for which that is not possible.
         """
         if not words:
             raise TextError("there are no words to align")
-        numbers = [
-            next((self._words[w] for w in (word, word.upper(), word.lower()) if w in self._words), 0) for word in words
-        ]
-        if unknown := sorted({word for word, number in zip(words, numbers, strict=True) if not number}):
-            raise TextError(f"words that the model's lexicon lacks: {', '.join(unknown)}")
+        found = {
+            word: next((self._words[w] for w in (word, word.upper(), word.lower()) if w in self._words), 0)
+            for word in words
+        }
+        unknown = sorted(word for word, number in found.items() if not number)
+        more = {word: number for number, word in enumerate(unknown, max(self._words.values()) + 1)}
+        pronunciations = {number: self._pronounced(word, unknown) for word, number in more.items()}
+        numbers = np.array([(found | more)[word] for word in words], np.int32)
         with self._lock:
-            (graph,) = self._compiler.compile([np.array(numbers, np.int32)])
+            compiler = self._compiler_of(with_words(self._lexicon, pronunciations)) if more else self._compiler
+            (graph,) = compiler.compile([numbers])
         if graph is None or graph.start < 0:
             raise TextError(f"the lexicon has no pronunciation of one of these words: {' '.join(words)}")
-        return DecodingGraph(graph)
+        return DecodingGraph(graph), {number: word for word, number in more.items()}
+
+    def _pronounced(self, word: str, unknown: Sequence[str]) -> list[Phones]:
+        """Raises TextError."""
+        lacks = f"words that the model's lexicon lacks: {', '.join(unknown)}"
+        try:
+            found = self._pronounce(word)
+        except OSError as error:
+            raise TextError(f"{lacks}; to pronounce them, {error}") from None
+        except KeyError as error:
+            raise TextError(f"{lacks}; the model has no phone {error} to pronounce {word} with") from None
+        if not found:
+            raise TextError(f"{lacks}; {word} is no English word that could be pronounced")
+        return found
+
+    @cached_property
+    def _pronounce(self) -> Pronouncer:
+        return Pronouncer(self._phones)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +51,20 @@ class Reader:
         self._lmwt, self._penalty, self._shift = lmwt, word_ins_penalty, frame_shift
         self._calibration = calibration
 
-    def piece(self, lattice: Lattice, start: float, end: float, alternatives: int, keep_lattice: bool) -> Piece:
-        """What a lattice says of the piece from `start` to `end` seconds. Raises KaldiError for a foreign lattice."""
+    def piece(
+        self,
+        lattice: Lattice,
+        start: float,
+        end: float,
+        alternatives: int = 0,
+        keep_lattice: bool = False,
+        names: Mapping[int, str] | None = None,
+    ) -> Piece:
+        """What a lattice says of the piece from `start` to `end` seconds; names: of words that words.txt lacks.
+
+        Raises KaldiError for a foreign lattice.
+        """
+        name_of = ChainMap(dict(names or {}), self._words)
         scaled = scaled_for_words(lattice, self._lmwt, self._penalty)
         path = scaled.best_path()
         if path is None:
@@ -65,7 +79,7 @@ class Reader:
         ]
         words = tuple(
             Word(
-                self._words.get(word, f"[{word}]"),
+                name_of.get(word, f"[{word}]"),
                 self._at(start, begin),
                 self._at(start, begin + length),
                 self._calibration(posterior) if self._calibration else posterior,

