@@ -7,16 +7,17 @@ from pathlib import Path
 
 CONDITIONS = ["clean", "noisy", "enhanced"]
 
+FIELDS = ["system", "test_set", "condition", "metric"]  # that name a figure
 Figures = dict[tuple[str, str, str, str], float]
 Row = dict[str, str]
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a table with tabs and a header; none where there is no such file. Raises OSError."""
+    """The rows of a table with tabs and a header, without lines that begin with #; none where there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t"))
+        return list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
 
 
 def read_results(path: Path) -> Figures:

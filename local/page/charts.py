@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 SERIES = 10  # colours of the page
+MANY = 30  # points, which are not marked
 # Colours that stand for the page's own until the picture is drawn.
 INK = "#0f0e0d"
 PLACES = {f"#fe{number:02d}ef": f"var(--series-{number})" for number in range(SERIES)} | {INK: "currentColor"}
@@ -27,18 +28,24 @@ class Line(NamedTuple):
 
 
 def line_chart(
-    name: str, description: str, panels: Mapping[str, Mapping[str, Line]], x_label: str, y_label: str
+    name: str,
+    description: str,
+    panels: Mapping[str, Mapping[str, Line]],
+    x_label: str,
+    y_label: str,
+    names: Sequence[str] = (),
 ) -> str:
-    """A chart with a panel for each title, side by side with one legend; lines of one name have one colour.
+    """A chart with a panel for each title, side by side with one legend.
 
-    name: unique in the page; description: what it shows, for those who cannot see it.
+    name: unique in the page; description: what it shows, for those who cannot see it; names: lines of other charts of
+    the page, whose colours these are to keep.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names = list(dict.fromkeys(line for lines in panels.values() for line in lines))
+    names = list(dict.fromkeys([*names, *(line for lines in panels.values() for line in lines)]))
     colours = {line: list(PLACES)[number % SERIES] for number, line in enumerate(names)}
     style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "savefig.transparent": True}
     style |= {f"{part}.color": INK for part in ("text", "xtick", "ytick")}
@@ -51,8 +58,11 @@ def line_chart(
         for axes, (title, lines) in zip(grid[0], panels.items(), strict=True):
             for line, points in lines.items():
                 # Lines also differ in how they are drawn, for those who do not tell the colours apart.
+                marker = "o" if len(points.x) < MANY else ""
                 dashes = ["-", "--", ":", "-."][names.index(line) % 4]
-                drawn = axes.plot(points.x, points.y, color=colours[line], linestyle=dashes, marker="o", markersize=3)
+                drawn = axes.plot(
+                    points.x, points.y, color=colours[line], linestyle=dashes, marker=marker, markersize=3
+                )
                 shown.setdefault(line, drawn[0])
                 if points.low and points.high:
                     axes.fill_between(points.x, points.low, points.high, color=colours[line], alpha=0.12, linewidth=0)

@@ -72,12 +72,13 @@ def audio_tables(figures: Figures) -> str:
 def charts(statistics: Path) -> str:
     """Error rates over SNR and over age."""
     rows = [row for row in read_table(statistics / "groups.tsv") if row["test_set"] == SHOWN_SET]
+    systems = list(dict.fromkeys(row["system"] for row in rows))
     parts = []
     for grouping, name, unit in (("SNR", "snr", "SNR (dB)"), ("age", "age", "age (years)")):
         panels = lines_over(grouping, rows)
         if panels:
             description = f"{RATES} over {unit} of each system: {', '.join(panels)}; the figures are in a table below"
-            parts.append(line_chart(name, description, panels, unit, RATES))
+            parts.append(line_chart(name, description, panels, unit, RATES, systems))
     return "".join(parts)
 
 

@@ -11,7 +11,7 @@ from local.page.charts import Line, line_chart
 from local.page.elements import cell, details, escape, table
 from local.results import read_table
 
-POINTS = 200  # of a curve over steps
+POINTS = 60  # of a curve over steps
 NOT_LEARNT = ("epoch", "step", "frames_per_second", "learning_rate")
 CONFIGURATIONS = ("conf/mfcc.conf", "conf/decode.conf", "conf/decode_nnet.conf", "conf/segan.toml", "conf/ligru.toml")
 
