@@ -91,6 +91,18 @@ class Recogniser:
         """Samples a second of the model; other recordings are brought to it."""
         return self._mfcc.rate
 
+    @property
+    def enhances(self) -> bool:
+        """Whether recordings are enhanced first, by SEGAN."""
+        return self._enhance is not None
+
+    def enhance(self, recording: Recording, rate: int | None = None, *, channel: int | None = None) -> np.ndarray:
+        """The enhanced recording, float32 [time] in [-1, 1] at the model's rate; as it is without an enhancer.
+
+        Raises AudioError.
+        """
+        return self._enhanced(np.concatenate(list(_blocks(recording, rate, channel, self.rate))))
+
     def _enhanced(self, samples: np.ndarray) -> np.ndarray:
         return self._enhance(samples) if self._enhance and len(samples) else samples
 

@@ -1,0 +1,1 @@
+"""A small web application around a recogniser, of Starlette on uvicorn: local/serve.sh."""
