@@ -4,62 +4,92 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Basename;
-our @EXPORT_OK = qw(parse_command_line job_log job_script report_failures);
+our @EXPORT_OK = qw(fail parse_command_line quoted make_directory job_log job_script died_of_signal report_failures);
+
+# Says what is wrong in one line and ends with status 1.
+sub fail {
+  my ($message) = @_;
+  print STDERR basename($0) . ": $message\n";
+  exit 1;
+}
 
 # Reads "[options] [JOB=1:N] <log> <command> <argument> ..." and returns the job array as a hash:
 # options {name => value, dashes as underscores}, flags (a list: those of the queue itself, with one dash, as Kaldi allows),
-# name ('JOB' or undef), first, last, log, command (its arguments).
+# name ('JOB' or undef), first, last, threads and retries of a job, log, command (its arguments).
 sub parse_command_line {
   my (@arguments) = @_;
   my $program = basename($0);
-  my %array = (options => {}, flags => [], first => 1, last => 1);
+  my %array = (options => {}, flags => [], first => 1, last => 1, threads => 1);
   # Options stand before or after JOB=1:N.
   while (@arguments && $arguments[0] =~ m/^-|^\w+=\d/) {
     my $argument = shift @arguments;
     if ($argument =~ m/^([A-Za-z_]\w*)=(\d+)(?::(\d+))?$/) {
       @array{qw(name first last)} = ($1, $2, $3 // $2);
-      $array{first} >= 1 && $array{first} <= $array{last} or die "$program: bad job range $argument\n";
+      $array{first} >= 1 && $array{first} <= $array{last} or fail("bad job range $argument: it goes from 1 upwards, as in $1=1:4");
     } elsif ($argument =~ m/^--(help)$/) {
       print usage($program);
       exit 0;
     } elsif ($argument =~ m/^--([a-z][\w-]*)$/ || $argument eq '-tc') {
       my $option = $argument eq '-tc' ? 'max_jobs_run' : $1 =~ tr/-/_/r;
-      $array{options}{$option} = shift(@arguments) // die "$program: option $argument needs a value\n";
+      $array{options}{$option} = shift(@arguments) // fail("option $argument needs a value");
     } elsif ($argument =~ m/^-[a-zA-Z]+$/) {
-      my $values = {'-V' => 0, '-pe' => 2}->{$argument} // 1;
-      push @{$array{flags}}, $argument, splice(@arguments, 0, $values);
+      my @values = splice(@arguments, 0, {'-V' => 0, '-pe' => 2}->{$argument} // 1);
+      next if $argument eq '-sync';    # the runner itself waits for the job
+      $array{threads} = $values[1] if $argument eq '-pe';
+      push @{$array{flags}}, $argument, @values;
     } else {
-      die "$program: unexpected argument '$argument'\n" . usage($program);
+      fail("unexpected argument '$argument' (see --help)");
     }
   }
-  @arguments >= 2 or die usage($program);
+  if (@arguments < 2) {
+    print STDERR usage($program);
+    exit 1;
+  }
   $array{log} = shift @arguments;
   if (defined $array{name} && $array{last} > $array{first} && $array{log} !~ m/$array{name}/) {
-    die "$program: the jobs $array{name}=$array{first}:$array{last} would share the log $array{log}; put $array{name} in its name\n";
+    fail("the jobs $array{name}=$array{first}:$array{last} would share the log $array{log}; put $array{name} in its name");
   }
   $array{command} = \@arguments;
+  $array{threads} = $array{options}{num_threads} // $array{threads};
+  $array{retries} = delete $array{options}{max_retries} // 0;
+  $array{retries} =~ m/^\d+$/ or fail("--max-retries takes a number, not '$array{retries}'");
   return %array;
 }
 
 sub usage {
   my ($program) = @_;
-  return "Usage: $program [--max-jobs-run N] [--mem SIZE] [--num-threads N] [--gpu N] [JOB=1:N] <log> <command> [<argument> ...]\n"
+  return "Usage: $program [--max-jobs-run N] [--mem SIZE] [--num-threads N] [--gpu N] [--max-retries N]\n"
+    . "    [JOB=1:N] <log> <command> [<argument> ...]\n"
     . "Runs the command, or N of them with JOB replaced by 1..N in the command and in the log's name.\n"
-    . "An argument without spaces reaches the shell as it is, so \\|, '&&' and '>' connect commands.\n";
+    . "An argument without spaces reaches the shell as it is, so \\|, '&&' and '>' connect commands.\n"
+    . "--max-retries: how often a job is begun anew that a signal ended or that was lost with its machine (default 0).\n";
 }
 
-# The line for bash that runs job number $job, which may also be a shell variable such as ${SGE_TASK_ID}.
+# A text as one word for the shell.
+sub quoted {
+  my ($text) = @_;
+  return "'" . $text =~ s/'/'\\''/gr . "'";
+}
+
+# Perl's File::Path takes longer to load than all else here.
+sub make_directory {
+  my ($directory) = @_;
+  return if -d $directory;
+  require File::Path;
+  File::Path::make_path($directory, {error => \my $errors});
+  -d $directory or fail("cannot make the directory $directory: " . join(', ', map { values %$_ } @$errors));
+}
+
+# The line for bash that runs job number $job.
 sub job_command {
   my ($array, $job) = @_;
-  return join(' ', map { quote_argument($_, $array->{name}, $job) } @{$array->{command}});
+  return join(' ', map { quote_argument(defined $array->{name} ? s/$array->{name}/$job/gr : $_) } @{$array->{command}});
 }
 
 # Kaldi's rule: a word goes to the shell bare, anything with spaces in double quotes, or in single ones if it has double quotes.
 sub quote_argument {
-  my ($argument, $name, $job) = @_;
+  my ($argument) = @_;
   my $quote = $argument =~ m/^\S+$/ ? '' : $argument =~ m/"/ ? "'" : '"';
-  my $number = $quote eq "'" && $job =~ m/^\$/ ? "'\"$job\"'" : $job;
-  $argument =~ s/$name/$number/g if defined $name;
   return "$quote$argument$quote";
 }
 
@@ -69,37 +99,34 @@ sub job_log {
   return defined $array->{name} ? $array->{log} =~ s/$array->{name}/$job/gr : $array->{log};
 }
 
-# The bash script of job number $job: runs the command and writes the log, with the head and the tail that Kaldi's logs have.
+# The bash script of job number $job: runs the command and writes the log, with the head and the tail that Kaldi's logs have;
+# leaves the exit code in $code. An attempt after the first is written below the ones before it.
 # Every part of a pipe must succeed. Jobs are short and many, so bash alone does what is around the command.
 sub job_script {
-  my ($array, $job) = @_;
+  my ($array, $job, $attempt) = @_;
   my $command = job_command($array, $job);
-  my $log = job_log($array, $job);
-  my $threads = $array->{options}{num_threads} // 1;
+  my $log = quoted(job_log($array, $job));
+  my $head = quoted("# $command");
   my $date = '%(%a %b %e %H:%M:%S %Z %Y)T';
+  my ($write, $which) = $attempt > 1 ? ('>>', "# Attempt $attempt of " . ($array->{retries} + 1) . '\n') : ('>', '');
   return <<"END_OF_SCRIPT";
-log="$log"
+log=$log
 set -o pipefail
-IFS= read -r -d '' head <<END_OF_COMMAND
-# @{[heredoc_text($command)]}
-END_OF_COMMAND
-printf '%s# Started at $date\n#\n' "\$head" -1 >"\$log" || exit 1
+printf '%s\\n$which# Started at $date\\n# Running on %s\\n#\\n' $head -1 "\$HOSTNAME" $write"\$log" || exit 1
 started=\$SECONDS
 ( $command
 ) >>"\$log" 2>&1
 code=\$?
 seconds=\$((SECONDS - started))
-printf '# Accounting: time=%d threads=$threads\n# Ended (code %d) at $date, elapsed time %d seconds\n' \\
+printf '# Accounting: time=%d threads=$array->{threads}\\n# Ended (code %d) at $date, elapsed time %d seconds\\n' \\
   "\$seconds" "\$code" -1 "\$seconds" >>"\$log"
 END_OF_SCRIPT
 }
 
-# A command as it must stand in a here-document in which only task variables of the queue are expanded.
-sub heredoc_text {
-  my ($text) = @_;
-  $text =~ s/([\\`])/\\$1/g;
-  $text =~ s/\$(?!\{?(?:SGE_TASK_ID|SLURM_ARRAY_TASK_ID))/\\\$/g;
-  return $text;
+# The shell's exit code of a command that a signal ended is 128 and the signal's number.
+sub died_of_signal {
+  my ($code) = @_;
+  return $code > 128 && $code <= 192 ? $code - 128 : 0;
 }
 
 # Tells which jobs failed, with the end (and the first error) of the first one's log; returns the exit status.

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use File::Basename;
 use lib dirname(__FILE__);
-use QueuedArray qw(run_queued);
+use QueuedArray qw(run_queued answer_of);
 
 my %grid_engine = (
   config_file => 'conf/queue.conf',
@@ -22,9 +22,52 @@ option gpu=0
 option gpu=* -l gpu=$0 -q g.q
 END_OF_CONFIG
   task_variable => 'SGE_TASK_ID',
-  array_flags => sub { my ($array) = @_; return "-t $array->{first}:$array->{last}" },
-  output_flag => '-o',
-  cancel => 'qdel',
-  is_alive => sub { my ($id) = @_; return system("qstat -j $id >/dev/null 2>&1") == 0 },
+  flags => sub {
+    my ($name, $first, $last, undef, $output) = @_;
+    return "-N $name -t $first-$last -o " . (defined $output ? "'$output.\$TASK_ID'" : '/dev/null');
+  },
+  job => sub { return $_[0] =~ m/Your job\S* (\d+)[. ]/ ? $1 : undef },
+  unreachable => qr/qmaster|gdi request|commlib|unable to contact/i,
+  states => \&states,
+  waiting => \&why_waiting,
+  end => \&why_ended,
+  again => qr/^killed/,
+  find => sub { return "qstat -j $_[0]" },
+  cancel => sub { return "qdel $_[0]" },
+  cancel_task => sub { return "qdel $_[0] -t $_[1]" },
 );
 exit run_queued(\%grid_engine, @ARGV);
+
+# A line for each task: job, priority, name, user, state, date, time, ..., slots, task.
+sub states {
+  my ($job) = @_;
+  my $user = getpwuid($<);
+  my $answer = answer_of("qstat -g d -u $user");
+  my %states;
+  for (split(/\n/, $answer)) {
+    my ($number, undef, undef, undef, $state, @rest) = split;
+    next if !@rest || $number ne $job;
+    $states{$rest[-1]} = [$state =~ m/E/ ? 'stuck' : $state =~ m/qw/ ? 'waiting' : 'running', ''];
+  }
+  return ($answer, \%states);
+}
+
+sub why_waiting {
+  my ($job) = @_;
+  my $answer = answer_of("qstat -j $job");
+  my @reasons = $answer =~ m/^error reason\s+\d+:\s*(.*)$/mg;
+  @reasons = split(/\n/, $1) if !@reasons && $answer =~ m/^scheduling info:\s*(.*)/ms;
+  s/^\s+|\s+$//g for @reasons;
+  return join('; ', @reasons);
+}
+
+# From the accounting, which the queue writes a little later.
+sub why_ended {
+  my ($job, $task) = @_;
+  my $answer = answer_of("qacct -j $job -t $task");
+  my ($failed) = $answer =~ m/^failed\s+\d+\s*:\s*(.*?)\s*$/m;
+  my ($exit) = $answer =~ m/^exit_status\s+(\d+)/m;
+  return '' if !defined $exit;
+  return $failed if defined $failed && $failed !~ m/assumedly after job/;
+  return $exit > 128 ? 'killed, or deleted' : '';
+}

@@ -3,6 +3,7 @@
 #
 # --max-jobs-run N   at most N at a time (default: as many as there are processors, or with --gpu as have GPUs)
 # --num-threads N    threads of a job: fewer jobs run at a time
+# --max-retries N    how often a job that a signal ended is begun anew (default 0)
 # --gpu N            N > 0: so many GPUs for each job, in turn, unless CUDA_VISIBLE_DEVICES is set already
 # --mem, --time ..., and flags of the queues such as -V and -l mem_free=1G: for queue.pl and slurm.pl; of no effect here
 # After a failure no further job is started. A signal to run.pl ends its jobs.
@@ -10,18 +11,18 @@ use strict;
 use warnings;
 use File::Basename;
 use lib dirname(__FILE__);
-use JobArray qw(parse_command_line job_log job_script report_failures);
+use JobArray qw(fail parse_command_line make_directory job_log job_script died_of_signal report_failures);
 
 my %array = parse_command_line(@ARGV);
 my $gpus_of_job = $array{options}{gpu} // 0;
-$gpus_of_job =~ m/^\d+$/ or die "run.pl: --gpu takes a number, not '$gpus_of_job'\n";
+$gpus_of_job =~ m/^\d+$/ or fail("--gpu takes a number, not '$gpus_of_job'");
 my @gpus = gpus_to_share();
 my $most = @gpus ? int(@gpus / $gpus_of_job) : $array{last} > $array{first} ? processors() : 1;
 my $at_a_time = $array{options}{max_jobs_run} // $most;
-$at_a_time =~ m/^[1-9]\d*$/ or die "run.pl: --max-jobs-run takes a positive number, not '$at_a_time'\n";
+$at_a_time =~ m/^[1-9]\d*$/ or fail("--max-jobs-run takes a positive number, not '$at_a_time'");
 $at_a_time = $most if @gpus && $at_a_time > $most;
 
-my (%job_of, %gpus_of, @failed);
+my (%job_of, %gpus_of, %attempts, @failed);
 for my $signal (qw(INT TERM HUP)) {
   $SIG{$signal} = sub {
     $SIG{$signal} = 'DEFAULT';
@@ -31,45 +32,51 @@ for my $signal (qw(INT TERM HUP)) {
   };
 }
 
-for my $job ($array{first} .. $array{last}) {
-  wait_for_a_job() while keys %job_of >= $at_a_time;
-  last if @failed;
-  start($job);
+my @waiting = ($array{first} .. $array{last});
+while (@waiting || %job_of) {
+  if (@waiting && keys %job_of < $at_a_time) { start(shift @waiting); }
+  else { wait_for_a_job(); }
+  @waiting = () if @failed;
 }
-wait_for_a_job() while %job_of;
 exit report_failures(\%array, sort { $a <=> $b } @failed);
 
 sub start {
   my ($job) = @_;
   make_directory(dirname(job_log(\%array, $job)));
-  my $script = job_script(\%array, $job) . "exit \$code\n";
+  my @bash = bash(job_script(\%array, $job, ++$attempts{$job}) . "exit \$code\n");
   my @given = splice(@gpus, 0, $gpus_of_job);
-  my $pid = fork() // die "run.pl: cannot start a process: $!\n";
+  my $pid = fork() // fail("cannot start a process: $!");
   if ($pid == 0) {
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
     setpgrp(0, 0);    # a process group of its own, so that the whole pipe can be ended
     $ENV{CUDA_VISIBLE_DEVICES} = join(',', @given) if @given;
-    exec('bash', '-c', $script) or die "run.pl: cannot start bash: $!\n";
+    exec(@bash) or fail("cannot start bash: $!");
   }
   setpgrp($pid, $pid);
   $job_of{$pid} = $job;
   $gpus_of{$pid} = \@given;
 }
 
-# Perl's File::Path and POSIX take longer to load than all else here.
-sub make_directory {
-  my ($directory) = @_;
-  return if -d $directory;
-  require File::Path;
-  File::Path::make_path($directory);
+# The command that runs a script. Linux takes no argument of 128 kB, so a long script is a file without a name.
+my $file;
+sub bash {
+  my ($script) = @_;
+  return ('bash', '-c', $script) if length($script) < 100_000;
+  local $^F = 1000;    # bash is to find it open
+  open($file, '+>', undef) or fail("cannot open a temporary file: $!");
+  print $file $script;
+  seek($file, 0, 0);
+  return ('bash', '/dev/fd/' . fileno($file));
 }
 
 sub wait_for_a_job {
   my $pid = waitpid(-1, 0);
   my $status = $?;
   my $job = delete $job_of{$pid} // return;
-  push @failed, $job if $status != 0;
   push @gpus, @{delete $gpus_of{$pid}};
+  return if $status == 0;
+  if ($attempts{$job} <= $array{retries} && ($status & 127 || died_of_signal($status >> 8))) { unshift @waiting, $job; }
+  else { push @failed, $job; }
 }
 
 sub processors {
@@ -82,6 +89,6 @@ sub processors {
 sub gpus_to_share {
   return () if !$gpus_of_job || defined $ENV{CUDA_VISIBLE_DEVICES};
   my @lines = grep { m/^GPU \d+/ } `nvidia-smi -L 2>/dev/null`;
-  die "run.pl: --gpu $gpus_of_job, but this machine has only " . @lines . "\n" if @lines && @lines < $gpus_of_job;
+  fail("--gpu $gpus_of_job, but this machine has only " . @lines) if @lines && @lines < $gpus_of_job;
   return (0 .. $#lines);
 }

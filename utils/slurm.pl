@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use File::Basename;
 use lib dirname(__FILE__);
-use QueuedArray qw(run_queued);
+use QueuedArray qw(run_queued answer_of);
 
 my %slurm = (
   config_file => 'conf/slurm.conf',
@@ -15,20 +15,54 @@ option mem=* --mem $0
 option mem=0
 option num_threads=* --cpus-per-task $0
 option num_threads=1
-option max_jobs_run=*
 option time=* --time $0
 default gpu=0
 option gpu=0
 option gpu=* --partition gpu --gres=gpu:$0
 END_OF_CONFIG
   task_variable => 'SLURM_ARRAY_TASK_ID',
-  array_flags => sub {
-    my ($array) = @_;
-    my $limit = $array->{options}{max_jobs_run};
-    return "--array=$array->{first}-$array->{last}" . (defined $limit ? "%$limit" : '');
+  flags => sub {
+    my ($name, $first, $last, $limit, $output) = @_;
+    my $range = "$first-$last" . (defined $limit ? "%$limit" : '');
+    return "--job-name=$name --array=$range --output=" . (defined $output ? "$output.%a" : '/dev/null');
   },
-  output_flag => '--output',
-  cancel => 'scancel',
-  is_alive => sub { my ($id) = @_; return `squeue --noheader --jobs $id 2>/dev/null` =~ m/\S/ },
+  job => sub { return $_[0] =~ m/Submitted batch job (\d+)/ ? $1 : undef },
+  unreachable => qr/Unable to contact slurm|Socket timed out|Connection (?:refused|timed out|reset)|temporarily unable|Zero Bytes|Transport endpoint/i,
+  states => \&states,
+  waiting => sub { return '' },
+  end => sub { return '' },
+  again => qr/^(?:killed|NODE_FAIL|PREEMPTED|BOOT_FAIL)/,
+  find => sub { return "squeue --noheader --name=$_[0] --format=%F" },
+  cancel => sub { return "scancel --name=$_[0]" },
+  cancel_task => sub { return "scancel $_[0]_$_[1]" },
 );
 exit run_queued(\%slurm, @ARGV);
+
+# Slurm knows tasks for some minutes after their end.
+sub states {
+  my ($job) = @_;
+  my $answer = answer_of("squeue --noheader --array --states=all --jobs=$job --format='%K %T %r'");
+  my %states;
+  for (split(/\n/, $answer)) {
+    my ($task, $state, $reason) = m/^(\d+) ([A-Z_]+) (.*?)\s*$/ or next;
+    $reason = '' if $reason eq 'None';
+    $states{$task} =
+        $state eq 'PENDING' ? [$reason =~ m/launch.failed/i ? 'stuck' : 'waiting', $reason]
+      : $state =~ m/^(?:RUNNING|CONFIGURING|COMPLETING|SUSPENDED|STOPPED|REQUEUE\w*|RESIZING|SIGNALING|STAGE_OUT)$/ ? ['running', '']
+      : ['ended', why_ended($state, $reason)];
+  }
+  return ($answer, \%states);
+}
+
+sub why_ended {
+  my ($state, $reason) = @_;
+  my %meaning = (
+    COMPLETED => '',
+    FAILED => 'killed',
+    OUT_OF_MEMORY => 'out of memory (OUT_OF_MEMORY)',
+    TIMEOUT => 'time limit (TIMEOUT)',
+    NODE_FAIL => 'NODE_FAIL, its machine failed',
+    CANCELLED => 'cancelled (CANCELLED)',
+  );
+  return join(', ', grep { $_ ne '' } $meaning{$state} // $state, $reason);
+}

@@ -5,45 +5,88 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 UTILS = Path(__file__).resolve().parents[2] / "utils"
 
-QSUB = """#!/bin/bash
-echo "$@" >qsub.arguments
-while [ $# -gt 1 ]; do case $1 in -t) range=$2; shift ;; -o) log=$2; shift ;; esac; shift; done
-for task in $(seq "${range%:*}" "${range#*:}"); do
-  [ "$task" = "$LOSE" ] || SGE_TASK_ID=$task bash "$1" >>"$log" 2>&1 &
-done
-echo "Your job-array 77.$range:1 (\\"x\\") has been submitted"
-"""
-SBATCH = """#!/bin/bash
-echo "$@" >sbatch.arguments
-for last; do [[ $last != --array=* ]] || range=${last#--array=}; done
-range=${range%%%*}
-for task in $(seq "${range%-*}" "${range#*-}"); do SLURM_ARRAY_TASK_ID=$task bash "$last" & done >/dev/null 2>&1
-echo "Submitted batch job 77"
+# A queue whose tasks are processes of this machine. $QUEUE/<task> holds the process of a task that runs; $QUEUE/away:
+# the queue cannot be reached; LOSE=<task>: that one ends without a word; SLOW=<seconds>: a submission's answer is late.
+QUEUE = """#!/bin/bash
+program=$(basename "$0")
+if [ -e "$QUEUE/away" ]; then echo "error: Unable to contact slurm controller or qmaster" >&2; exit 1; fi
+case $program in
+  sbatch | qsub)
+    echo "$@" > "$QUEUE/arguments"
+    while [ $# -gt 1 ]; do
+      case $1 in
+        -t) range=$2 ;;
+        --array=*) range=${1#*=} ;;
+        -o) output=${2%.*} ;;
+        --output=*) output=${1#*=}; output=${output%.*} ;;
+      esac
+      shift
+    done
+    range=${range%%%*}
+    for task in $(seq "${range%-*}" "${range#*-}"); do
+      [ "$task" != "$LOSE" ] || continue
+      setsid env -i SGE_TASK_ID=$task SLURM_ARRAY_TASK_ID=$task PATH=/usr/bin:/bin bash "$1" > "$output.$task" 2>&1 &
+      echo $! > "$QUEUE/$task"
+    done
+    case $program in
+      sbatch) echo "Submitted batch job 77" ;;
+      qsub) echo "Your job-array 77.$range:1 (\"x\") has been submitted" ;;
+    esac
+    touch "$QUEUE/submitted"
+    sleep "${SLOW-0}" ;;
+  squeue | qstat)
+    [[ " $* " != *" -j "* ]] || exit 1
+    for file in "$QUEUE"/[0-9]*; do
+      if kill -0 "$(cat "$file")" 2> /dev/null; then
+        task=$(basename "$file")
+        case $program in
+          squeue) echo "$task RUNNING None" ;;
+          qstat) echo "77 0.5 x user r 11/29/2026 15:01:10 all.q@localhost 1 $task" ;;
+        esac
+      fi
+    done ;;
+  scancel | qdel) for file in "$QUEUE"/[0-9]*; do kill -TERM -- -"$(cat "$file")"; done ;;
+esac
 """
 
 
 @pytest.fixture
-def queues(tmp_path: Path) -> dict[str, str]:
-    """An environment with qsub, qstat, sbatch, squeue that run the tasks at once, on this machine."""
-    programs = {"qsub": QSUB, "sbatch": SBATCH, "qstat": "#!/bin/bash\nexit 1\n", "squeue": "#!/bin/bash\n"}
-    (tmp_path / "bin").mkdir()
-    for name, text in programs.items():
-        (tmp_path / "bin" / name).write_text(text)
+def queues(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment with the commands of both queues."""
+    for name in ("bin", "queue"):
+        (tmp_path / name).mkdir()
+    for name in ("sbatch", "squeue", "scancel", "qsub", "qstat", "qdel", "qacct"):
+        (tmp_path / "bin" / name).write_text(QUEUE)
         (tmp_path / "bin" / name).chmod(0o755)
-    return dict(os.environ, PATH=f"{tmp_path}/bin:{os.environ['PATH']}", QUEUE_PATIENCE_SECONDS="2")
+    yield dict(
+        os.environ,
+        PATH=f"{tmp_path}/bin:{os.environ['PATH']}",
+        QUEUE=f"{tmp_path}/queue",
+        QUEUE_PATIENCE_SECONDS="1",
+        QUEUE_RETRY_SECONDS="1",
+    )
 
 
 def submit(runner: str, *arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run([UTILS / runner, *arguments], env=env, cwd=cwd, capture_output=True, text=True)
 
 
+def wait_for(file: Path) -> None:
+    deadline = time.time() + 10
+    while not file.exists() and time.time() < deadline:
+        time.sleep(0.05)
+    assert file.exists()
+
+
 runners = pytest.mark.parametrize("runner", ["run.pl", "queue.pl", "slurm.pl"])
+queued = pytest.mark.parametrize("runner", ["queue.pl", "slurm.pl"])
 
 
 @runners
@@ -55,7 +98,7 @@ def test_array_and_log(runner: str, queues: dict[str, str], tmp_path: Path) -> N
     assert (tmp_path / "out.2").read_text() == '2 two "quoted" 2 words 2\n'
     log = (tmp_path / "log/x.2.log").read_text().splitlines()
     assert log[0].startswith("# echo ") and "JOB" not in log[0]
-    assert log[1].startswith("# Started at ") and log[2] == "#"
+    assert log[1].startswith("# Started at ") and log[2].startswith("# Running on ") and log[3] == "#"
     assert re.fullmatch(r"# Accounting: time=\d+ threads=2", log[-2])
     assert re.fullmatch(r"# Ended \(code 0\) at .*, elapsed time \d+ seconds", log[-1])
 
@@ -83,30 +126,164 @@ def test_one_log_for_many_jobs_is_refused(runner: str, queues: dict[str, str], t
 def test_flags_of_the_queues(queues: dict[str, str], tmp_path: Path) -> None:
     options = ["--mem", "4G", "--gpu", "1", "--max-jobs-run", "2", "JOB=1:4", "x.JOB.log", "true"]
     assert submit("queue.pl", *options, env=queues, cwd=tmp_path).returncode == 0
-    assert {"mem_free=4G,ram_free=4G", "gpu=1", "-tc", "1:4"} <= set((tmp_path / "qsub.arguments").read_text().split())
+    assert {"mem_free=4G,ram_free=4G", "gpu=1", "-tc", "1-4"} <= set((tmp_path / "queue/arguments").read_text().split())
     assert submit("slurm.pl", *options, env=queues, cwd=tmp_path).returncode == 0
-    assert {"--gres=gpu:1", "--mem", "--array=1-4%2"} <= set((tmp_path / "sbatch.arguments").read_text().split())
+    assert {"--gres=gpu:1", "--mem", "--array=1-4%2"} <= set((tmp_path / "queue/arguments").read_text().split())
 
 
 def test_flags_with_one_dash_are_for_the_queue(queues: dict[str, str], tmp_path: Path) -> None:
     options = ["-V", "-l", "mem_free=1G", "-tc", "2", "-pe", "smp", "2", "JOB=1:4", "x.JOB.log", "echo", "JOB"]
     for runner in ("run.pl", "queue.pl"):
         assert submit(runner, *options, env=queues, cwd=tmp_path).returncode == 0
-    assert "-tc 2 -V -l mem_free=1G -pe smp 2 " in (tmp_path / "qsub.arguments").read_text()
+    assert "-tc 2 -V -l mem_free=1G -pe smp 2 " in (tmp_path / "queue/arguments").read_text()
 
 
 def test_queue_configuration(queues: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "site.conf").write_text("command qsub -q mine   # ours\noption mem=* -l m=$0\ndefault mem=1G\n")
     arguments = ["--config", "site.conf", "JOB=1:1", "x.JOB.log", "true"]
     assert submit("queue.pl", *arguments, env=queues, cwd=tmp_path).returncode == 0
-    assert (tmp_path / "qsub.arguments").read_text().startswith("-q mine -l m=1G ")
+    assert (tmp_path / "queue/arguments").read_text().startswith("-q mine -l m=1G ")
     done = submit("queue.pl", "--time", "1h", *arguments, env=queues, cwd=tmp_path)
     assert done.returncode != 0 and "--time has no rule in site.conf" in done.stderr
 
 
+@queued
+def test_what_a_step_sets_reaches_its_jobs(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "path.sh").write_text("export SOURCED=yes\n")
+    set_by_step = {"OMP_NUM_THREADS": "3", "KALDI_ROOT": "/it's a folder"}
+    show = "echo $SOURCED $OMP_NUM_THREADS $KALDI_ROOT > out; echo $PATH >> out".split()
+    assert submit(runner, "x.log", *show, env=queues | set_by_step, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out").read_text() == f"yes 3 /it's a folder\n{queues['PATH']}\n"
+
+
+@runners
+@pytest.mark.parametrize("name", ["a b", "[x]{y}", 'it\'s "q" $HOME'])
+def test_odd_paths(runner: str, name: str, queues: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / name
+    foreign = folder / "log/q/x.done.1"
+    foreign.parent.mkdir(parents=True)
+    foreign.touch()
+    command = "echo JOB > out.JOB && [ JOB -eq 1 ]".split()
+    done = submit(runner, "JOB=1:2", "log/1 x.JOB.log", *command, env=queues, cwd=folder)
+    assert done.returncode == 1 and "1 of 2 jobs failed (2), log is in log/1 x.2.log" in done.stderr
+    assert (folder / "out.1").read_text() == "1\n" and list(foreign.parent.iterdir()) == [foreign]
+
+
+@runners
+def test_the_jobs_number_in_the_logs_folder(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    assert submit(runner, "JOB=1:2", "JOB/log/x.log", "true", env=queues, cwd=tmp_path).returncode == 0
+    assert all("(code 0)" in (tmp_path / f"{n}/log/x.log").read_text() for n in (1, 2))
+    assert not (tmp_path / "JOB").exists()
+
+
+@runners
+def test_long_command(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    words = " ".join(["word"] * 25_000)
+    assert submit(runner, "x.log", "echo", words, ">", "out", env=queues, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out").read_text() == f"{words}\n"
+
+
+@runners
+def test_retries(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    die_once = "test -e once.JOB || { touch once.JOB; kill -9 $BASHPID; }".split()
+    options = ["--max-retries", "1", "JOB=1:2"]
+    done = submit(runner, *options, "x.JOB.log", *die_once, env=queues, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "x.2.log").read_text()
+    assert "(code 137)" in log and "# Attempt 2 of 2\n" in log and "(code 0)" in log
+    always = "[ JOB -eq 1 ] || kill -9 $BASHPID".split()
+    assert submit(runner, *options, "y.JOB.log", *always, env=queues, cwd=tmp_path).returncode == 1
+    assert (tmp_path / "y.2.log").read_text().count("(code 137)") == 2
+    by_itself = submit(runner, "--max-retries", "1", "z.log", "false", env=queues, cwd=tmp_path)
+    assert by_itself.returncode == 1 and "Attempt" not in (tmp_path / "z.log").read_text()
+
+
+@queued
+def test_two_runners_with_one_log(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    arguments = [UTILS / runner, "x.log", "sleep", "0.5;"]
+    fails = subprocess.Popen([*arguments, "false"], env=queues, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    assert subprocess.run([*arguments, "true"], env=queues, cwd=tmp_path).returncode == 0
+    assert fails.wait(10) == 1 and not (tmp_path / "q").exists()
+
+
+@queued
+def test_the_job_of_a_killed_runner_is_cancelled(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    killed = subprocess.Popen([UTILS / runner, "x.log", *"sleep 1; touch wrong".split()], env=queues, cwd=tmp_path)
+    wait_for(tmp_path / "queue/submitted")
+    killed.kill()
+    killed.wait()
+    done = submit(runner, "x.log", *"sleep 1.5; false".split(), env=queues, cwd=tmp_path)
+    assert done.returncode == 1 and "an earlier run with the log x.log was killed" in done.stderr
+    assert not (tmp_path / "wrong").exists() and not (tmp_path / "q").exists()
+
+
+@queued
+def test_a_queue_that_cannot_be_reached_is_waited_for(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    away = tmp_path / "queue/away"
+    away.touch()
+    command = "touch started; sleep 3; false".split()  # longer than the patience with a lost task
+    process = subprocess.Popen(
+        [UTILS / runner, "x.log", *command], env=queues, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr and "the queue cannot be reached to submit" in process.stderr.readline()
+    away.unlink()
+    wait_for(tmp_path / "started")
+    away.touch()
+    output = process.communicate(timeout=20)[1]
+    assert process.returncode == 1 and "left the queue" not in output
+
+
+@queued
+def test_ctrl_c_while_submitting(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        ["env", "--default-signal=INT", UTILS / runner, "x.log", *"sleep 1.5; touch wrong".split()],
+        env=queues | {"SLOW": "0.5"},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(tmp_path / "queue/submitted")
+    os.killpg(process.pid, signal.SIGINT)
+    assert "stopped by SIGINT; cancelled the job of x.log" in process.communicate(timeout=10)[1]
+    assert process.returncode == -signal.SIGINT and not (tmp_path / "q").exists()
+    time.sleep(1.5)
+    assert not (tmp_path / "wrong").exists()
+
+
+@queued
+def test_bad_input_is_one_line(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "bad.conf").write_text("command sbatch\n\noptoin mem=* --mem $0\n")
+    (tmp_path / "elsewhere.conf").write_text("command nosuchprogram\n")
+    (tmp_path / "file").touch()
+    for arguments, message in [
+        (["--nosuch", "1", "x.log", "true"], "option --nosuch has no rule"),
+        (["--config", "nosuch.conf", "x.log", "true"], "cannot read the configuration nosuch.conf"),
+        (["--config", "bad.conf", "x.log", "true"], "bad.conf line 3: cannot read 'optoin mem=* --mem $0'"),
+        (["--config", "elsewhere.conf", "x.log", "true"], "there is no nosuchprogram on this machine"),
+        (["JOB=3:1", "x.JOB.log", "true"], "bad job range JOB=3:1"),
+        (["file/x.log", "true"], "cannot make the directory file"),
+    ]:
+        done = submit(runner, *arguments, env=queues, cwd=tmp_path)
+        assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "queue/arguments").exists()
+
+
+def test_limit_without_a_rule(queues: dict[str, str], tmp_path: Path) -> None:
+    """Slurm's is a part of the array's range; without a rule, GridEngine's is ignored. The runner waits by itself."""
+    for runner, program, limit in (("slurm.pl", "sbatch", "%2"), ("queue.pl", "qsub", "-t 1-4 ")):
+        (tmp_path / "site.conf").write_text(f"command {program}\n")
+        options = ["--config", "site.conf", "--max-jobs-run", "2", "JOB=1:4", "x.JOB.log", "true"]
+        assert submit(runner, *options, env=queues, cwd=tmp_path).returncode == 0
+        assert limit in (tmp_path / "queue/arguments").read_text()
+    assert submit("queue.pl", *"-sync y -pe smp 3 x.log true".split(), env=queues, cwd=tmp_path).returncode == 0
+    assert "sync" not in (tmp_path / "queue/arguments").read_text()
+    assert "threads=3" in (tmp_path / "x.log").read_text()
+
+
 def test_a_lost_task_is_noticed(queues: dict[str, str], tmp_path: Path) -> None:
     done = submit("queue.pl", "JOB=1:2", "x.JOB.log", "true", env=dict(queues, LOSE="2"), cwd=tmp_path)
-    assert done.returncode == 1 and "task 2 of job 77 left the queue" in done.stderr
+    assert done.returncode == 1 and "task 2 of job 77: left the queue" in done.stderr
 
 
 def test_max_jobs_run(queues: dict[str, str], tmp_path: Path) -> None:
