@@ -68,11 +68,12 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def without_zeros(samples: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
-    """The parts of samples, and whether they have a signal: others are digital zeros, more than ZEROS."""
+    """The parts of samples, and whether they have a signal: others are digital zeros, over ZEROS of them or all."""
     signal = np.flatnonzero(samples)
+    longest = ZEROS if len(signal) else 0
     edges = np.concatenate([[-1], signal, [len(samples)]])
     position = 0
-    for place in np.flatnonzero(np.diff(edges) > ZEROS):
+    for place in np.flatnonzero(np.diff(edges) - 1 > longest):
         first, last = edges[place] + 1, edges[place + 1]  # of the zeros; a little of them stays with the signal
         begin = first + MARGIN if first > 0 else 0
         end = last - MARGIN if last < len(samples) else last

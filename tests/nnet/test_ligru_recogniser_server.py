@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 import soundfile
 from recipe_copy import ROOT
 
+from kaldi.base.log import KaldiError
 from local import cut_at_pauses
 from nnet.recogniser import Recogniser
 from nnet.recogniser.formats import FORMATS
@@ -32,7 +34,7 @@ pytest.importorskip("httpx2")
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from nnet.recogniser.server.app import Limits, make_app
+from nnet.recogniser.server.app import Limits, RequestError, make_app, received
 
 LIMITS = Limits(megabytes=0.5, minutes=0.2, silence=5.0)
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -115,6 +117,35 @@ def test_too_many_at_a_time(recogniser: Recogniser, recordings: list[Path]) -> N
         assert (answer.status_code, answer.text) == (503, "too many recordings at a time: try again later\n")
 
 
+def test_a_request_that_stops_coming() -> None:
+    class Stopped:
+        async def stream(self) -> AsyncIterator[bytes]:
+            yield b"RIFF"
+            await asyncio.sleep(10)
+
+    async def receive() -> None:
+        async with received(Stopped(), LIMITS._replace(silence=0.05)):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(RequestError, match="nothing came for 0.05 seconds") as problem:
+        asyncio.run(receive())
+    assert problem.value.status == 408
+
+
+def test_faults_of_the_model(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise KaldiError("the model does not fit itself")
+
+    monkeypatch.setattr(recogniser, "transcribe", fails)
+    with TestClient(make_app(recogniser, LIMITS)) as client:
+        answer = client.post("/transcribe", content=recordings[1].read_bytes())
+        assert (answer.status_code, answer.text) == (500, "the model does not fit itself\n")
+        with client.websocket_connect("/live") as live:
+            live.send_json({"rate": 16000})
+            live.send_bytes(bytes(32000))
+            assert live.receive_json() == {"error": "the model does not fit itself"}
+
+
 def test_enhancement(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
     monkeypatch.setattr(recogniser, "_enhance", lambda samples: samples / 2)
     with TestClient(make_app(recogniser, LIMITS)) as client:
@@ -131,8 +162,8 @@ def test_partial_results(client: TestClient, recogniser: Recogniser, recordings:
         live.send_json({"rate": rate})
         live.send_bytes(samples.tobytes())
         assert live.receive_json()["partial"]["text"] == "FIVE NINE"
-        live.send_bytes(np.zeros(rate, np.int16).tobytes())
-        assert live.receive_json()["partial"]["duration"] == pytest.approx(len(samples) / rate + 1, abs=0.01)
+        live.send_bytes(np.zeros(2 * rate, np.int16).tobytes())
+        assert live.receive_json()["partial"]["duration"] == pytest.approx(len(samples) / rate + 2, abs=0.01)
         live.send_text("end")
         whole = live.receive_json()["whole"]
         assert whole["text"] == "FIVE NINE" and set(whole["files"]) == set(FORMATS)

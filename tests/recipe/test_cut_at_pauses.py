@@ -90,4 +90,5 @@ def test_digital_zeros_are_parts_of_their_own() -> None:
         (rest - margin, False),
     ]
     assert [has_signal for _, has_signal in without_zeros(zeros)] == [False]
-    assert [has_signal for _, has_signal in without_zeros(zeros[:100])] == [True]
+    assert [has_signal for _, has_signal in without_zeros(zeros[:100])] == [False]
+    assert list(without_zeros(zeros[:0])) == []

@@ -51,7 +51,7 @@ HEADERS = {
 }
 PARTIAL_SECONDS = 0.5  # between partial results
 LOWEST_RATE, HIGHEST_RATE = 4000, 192000  # of live samples, in Hz
-CLOSED_BY_LIMIT, CLOSED_BY_REQUEST = 1009, 1008  # of WebSockets (RFC 6455)
+CLOSED_BY_LIMIT, CLOSED_BY_REQUEST, CLOSED_BY_FAULT = 1009, 1008, 1011  # of WebSockets (RFC 6455)
 
 T = TypeVar("T")
 
@@ -185,6 +185,9 @@ def make_app(recogniser: Recogniser, limits: Limits, hosts: list[str] | None = N
             await _live(socket, recognition)
         except WebSocketDisconnect:
             pass  # the browser was closed
+        except KaldiError as error:
+            await socket.send_json({"error": str(error)})
+            await socket.close(CLOSED_BY_FAULT)
         except RequestError as error:
             await socket.send_json({"error": str(error)})
             await socket.close(CLOSED_BY_LIMIT if error.status == 413 else CLOSED_BY_REQUEST)
