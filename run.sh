@@ -14,6 +14,7 @@ corpus_dir=       # where the corpus lies, for those that are not made or downlo
 noise_dir=        # folders of noise recordings, with commas between them (default: the recipe's synthetic noises)
 nj=$(nproc)       # parallel jobs
 use_gpu=auto      # auto, true or false
+train_threads=    # CPU threads of each training, which its job asks for (default: what this machine has)
 
 corpora=$(cd egs && echo */corpus.conf | sed 's#/corpus.conf##g')
 help_message="Usage: ./run.sh [options]
@@ -25,6 +26,7 @@ Trains and tests a speech recogniser for children's speech in noise; ends with a
   --noise-dir DIR,.. folders of noise recordings (default: synthetic noises)
   --nj N             parallel jobs (default: the number of cores)
   --use-gpu auto|true|false
+  --train-threads N  CPU threads of a training (default: as this machine has); the same number gives the same networks on any
 and every variable of egs/NAME/corpus.conf, e.g. --tri3b-leaves 2000, --encoder base or --lm-background english.
 Stages: 0 data  1 lang  2 SEGAN records  3 SEGAN training  4 enhancement  5 features  6 mono  7 tri1  8 tri2b  9 tri3b
         10 fMLLR features  11 Li-GRU training  12 Li-GRU decoding  13 report"
@@ -56,6 +58,7 @@ for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
   [ -s "$file" ] || fail "$file of --lm-text or --lm-arpa is missing or empty"
 done
 [[ $stage =~ ^[0-9]*$ && $stop_stage =~ ^[0-9]+$ && $nj =~ ^[1-9][0-9]*$ ]] || fail "--stage, --stop-stage and --nj take numbers"
+[[ $train_threads =~ ^([1-9][0-9]*)?$ ]] || fail "--train-threads takes a number, not '$train_threads'"
 [ -z "$stage" ] || { [ "$stage" -le "$stop_stage" ] && [ "$stage" -le 13 ]; } ||
   fail "--stage $stage --stop-stage $stop_stage runs nothing: the stages are 0 to 13"
 
@@ -68,6 +71,7 @@ if $needs_english; then packages+=(requirements-english.txt); fi
 local/install_packages.sh "${packages[@]}"
 . ./path.sh
 . ./cmd.sh
+if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
 # What is wrong with the encoder is said now, not hours later.
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
@@ -201,8 +205,8 @@ if begin 1 lang; then
 fi
 
 train_segan() {
-  local/train_segan.sh --cmd "$cuda_cmd" --model "$segan_model" --epochs "$segan_epochs" --use-gpu "$use_gpu" "$@" \
-    --noise data/local/noise/train.list data/train data/dev data/dev_noisy exp/segan
+  local/train_segan.sh --cmd "$cuda_cmd" --model "$segan_model" --epochs "$segan_epochs" --use-gpu "$use_gpu" \
+    --threads "${train_threads:-0}" "$@" --noise data/local/noise/train.list data/train data/dev data/dev_noisy exp/segan
 }
 
 if begin 2 "SEGAN records"; then
@@ -219,7 +223,8 @@ if begin 4 enhancement; then
   # All sets at a time: much of each job is the start of TensorFlow, on one core.
   enhancements=()
   for set in train dev test; do
-    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/${set}_noisy" "data/${set}_enhanced" &
+    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+      exp/segan "data/${set}_noisy" "data/${set}_enhanced" &
     enhancements+=($!)
   done
   wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
@@ -347,7 +352,7 @@ if begin 11 "Li-GRU training"; then
   train_ligru() {
     local network=$1 sets=clean_noisy
     [ "$network" != ligru_segan ] || sets=clean_enhanced
-    OMP_NUM_THREADS=$((($(nproc) + 1) / 2)) \
+    OMP_NUM_THREADS=${train_threads:-$((($(nproc) + 1) / 2))} \
       steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$ligru_model" --epochs "$ligru_epochs" \
       "$(streams "$network" "train_$sets")" "$(streams "$network" "dev_$sets")" \
       "exp/tri3b_ali_train_$sets" "exp/tri3b_ali_dev_$sets" "exp/$network"
@@ -358,7 +363,7 @@ if begin 11 "Li-GRU training"; then
     steps/nnet3/chain/build_tree.sh --cmd "$train_cmd" --context-opts "--context-width=2 --central-position=1" \
       --frame-subsampling-factor "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" subsampling)" \
       "$chain_leaves" data/train data/lang_chain exp/tri3b_ali_train "exp/${network}_tree"
-    OMP_NUM_THREADS=$((($(nproc) + 1) / 2)) \
+    OMP_NUM_THREADS=${train_threads:-$((($(nproc) + 1) / 2))} \
       steps/nnet/train_ligru_chain.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$model" --epochs "$chain_epochs" \
       "$(streams "$network" train_clean_noisy)" "$(streams "$network" dev_clean_noisy)" "exp/${network}_tree" \
       exp/tri3b_lats_train_clean_noisy exp/tri3b_lats_dev_clean_noisy "exp/$network"

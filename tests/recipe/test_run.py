@@ -48,6 +48,17 @@ def test_unknown_option(recipe: Path) -> None:
     assert "--nosuch" in one_line_error(run(recipe, "--nosuch", "1"))
 
 
+def test_threads_of_a_training_are_a_number(recipe: Path) -> None:
+    assert "--train-threads takes a number, not '0'" in one_line_error(run(recipe, "--train-threads", "0"))
+
+
+def test_the_environment_goes_before_cmd_sh(recipe: Path) -> None:
+    show = ["bash", "-c", '. ./cmd.sh; echo "$train_cmd, $decode_cmd, $cuda_cmd"']
+    environment = {"train_cmd": "slurm.pl --mem 2G", "cuda_cmd": "queue.pl"}
+    done = subprocess.run(show, cwd=recipe, env=os.environ | environment, capture_output=True, text=True)
+    assert done.stdout == "slurm.pl --mem 2G, run.pl, queue.pl\n"
+
+
 @pytest.mark.parametrize("stages", [("--stage", "20"), ("--stage", "5", "--stop-stage", "4")])
 def test_no_such_stages(recipe: Path, stages: tuple[str, ...]) -> None:
     assert f"--stage {stages[1]}" in one_line_error(run(recipe, *stages))
