@@ -3,8 +3,8 @@
 
 bench/recogniser.py MODEL data/test_noisy: a packed model and a data directory with text. Prints a table of loading and
 of recordings of 1 to 600 seconds, which are the set's one behind the other, half a second between them; then the word
-error rate of the set, each speaker's recordings together, and the area under the curve of confidence for right against
-wrong words. One thread (OMP_NUM_THREADS=1).
+error rate of the set, each speaker's recordings together, the area under the curve of confidence for right against
+wrong words, and whether confidences are the share of right words. One thread (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -41,6 +41,19 @@ def area_under_curve(right: np.ndarray, wrong: np.ndarray) -> float:
     return float(below.sum() / (2 * len(right) * len(wrong)))
 
 
+def print_reliability(right: np.ndarray, wrong: np.ndarray) -> None:
+    """The share of right words in each tenth of confidence, and how far it is from the mean confidence there."""
+    print("\n| confidence | words | right |\n|---|---|---|")
+    distance = 0.0
+    for low in np.arange(10) / 10:
+        good, bad = (part[(part >= low) & ((part < low + 0.1) | (low == 0.9))] for part in (right, wrong))
+        if count := len(good) + len(bad):
+            mean, share = (good.sum() + bad.sum()) / count, len(good) / count
+            distance += count * abs(mean - share)
+            print(f"| {mean:.2f} | {count} | {share:.2f} |")
+    print(f"\nexpected calibration error {distance / (len(right) + len(wrong)):.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -70,8 +83,10 @@ def main() -> None:
             reference = texts[name].split()
             errors += judge(reference, found.words, judged)
             words += len(reference)
-    area = area_under_curve(np.array(judged[True]), np.array(judged[False]))
+    right, wrong = np.array(judged[True]), np.array(judged[False])
+    area = area_under_curve(right, wrong)
     print(f"\nword error rate {100 * errors / words:.2f} %, area under the curve of confidence {area:.3f}")
+    print_reliability(right, wrong)
 
 
 def judge(reference: list[str], words: tuple[Word, ...], judged: dict[bool, list[float]]) -> int:

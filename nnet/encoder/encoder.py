@@ -17,8 +17,8 @@ OVERLAP = 500  # frames, at least, that two windows of a longer recording share
 class Encoder:
     """An encoder of Whisper's family in a folder of CTranslate2's format, with 8-bit weights on a CPU."""
 
-    def __init__(self, folder: Path, use_gpu: str = "false") -> None:
-        """use_gpu: auto, true or false. Raises ValueError."""
+    def __init__(self, folder: Path, use_gpu: str = "false", workers: int = 1) -> None:
+        """use_gpu: auto, true or false. workers: threads that may call it at a time. Raises ValueError."""
         try:
             import ctranslate2
         except ImportError:
@@ -29,7 +29,9 @@ class Encoder:
         gpu = use_gpu == "true" or (use_gpu == "auto" and ctranslate2.get_cuda_device_count() > 0)
         device, precision = ("cuda", "float16") if gpu else ("cpu", "int8")
         try:
-            self._model = ctranslate2.models.Whisper(str(folder), device, compute_type=precision, intra_threads=1)
+            self._model = ctranslate2.models.Whisper(
+                str(folder), device, compute_type=precision, inter_threads=workers, intra_threads=1
+            )
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"{folder}: no encoder of Whisper's family that can be loaded ({reason})") from None

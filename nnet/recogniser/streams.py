@@ -6,6 +6,7 @@ side by side until they are as slow as those of the slowest, and the streams are
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,4 +151,4 @@ def _encoded(packed: Model, stream: Stream, folder: Path | None, rate: int) -> E
         raise ModelError(f"{folder} is not the encoder {stream.encoder}, on which {packed.folder} was trained")
     if rate != RATE:
         raise ModelError(f"{packed.folder} has MFCCs of {rate} samples a second, its encoder is for {RATE}")
-    return Encoded(Encoder(folder))
+    return Encoded(Encoder(folder, workers=os.cpu_count() or 1))

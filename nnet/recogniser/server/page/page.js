@@ -193,4 +193,4 @@ document.ondrop = (event) => {
 model = await (await fetch("model")).json();
 document.title = element("model").textContent = model.name;
 const rates = Object.entries(model.word_error_rates ?? {}).map(([set, rate]) => `${set} ${rate} %`).join(", ");
-element("about").textContent = `trained on ${model.corpus}; licence: ${model.licence}` + (rates ? `; word errors: ${rates}` : "");
+element("about").textContent = `corpus: ${model.corpus}; licence: ${model.licence}` + (rates ? `; word errors: ${rates}` : "");
