@@ -16,6 +16,7 @@ help_message="Usage: $0 [options] <nnet-dir> <model-folder>
 e.g.: $0 exp/ligru children
       $0 --segan-dir exp/segan --licence CC-BY-4.0 exp/ligru_segan children
 The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
+Confidences of words are calibrated on what of dev is decoded and scored, <nnet-dir>/decode_dev and decode_dev_*.
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
   --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
   --lang-dir DIR        whose lexicon aligns texts (data/lang_test beside exp, if it has the graph's words)

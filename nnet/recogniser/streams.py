@@ -20,7 +20,6 @@ from local.model_folder import Model, ModelError
 from nnet.encoder.encoder import Encoder
 from nnet.encoder.identity import WEIGHTS, identify
 from nnet.encoder.mel import WINDOW
-from nnet.encoder.models import find_encoder
 from nnet.ligru.streams import Stream, network_factor
 from nnet.recogniser.decoding import Graph
 from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation, compressed, uncompressed
@@ -145,6 +144,8 @@ def _encoded(packed: Model, stream: Stream, folder: Path | None, rate: int) -> E
     if folder is None:
         folder, found = packed.folder / "encoder", inside["sha256"]
     else:
+        from nnet.encoder.models import find_encoder  # what downloads takes long to import
+
         folder = find_encoder(str(folder))
         found = identify(folder).sha256
     if found != stream.encoder.sha256:

@@ -280,6 +280,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
 def test_page_in_a_browser(server: str, recordings: list[Path], tmp_path: Path) -> None:
     """A file that is dropped, then the microphone."""
