@@ -12,6 +12,8 @@ files, see the words with their confidence, hear the recording and, where SEGAN 
 version, download every format. POST /transcribe answers programs, the WebSocket /live gives partial results. Nothing
 is kept, and nothing is loaded from or sent to another machine."""
 
+MESSAGE_BYTES, CONNECTIONS = 1 << 20, 100
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="local/serve.sh", description=DESCRIPTION)
@@ -46,7 +48,11 @@ def main() -> int:
         limits = Limits(arguments.megabytes, arguments.minutes, jobs=arguments.jobs)
         hosts = [arguments.host, "localhost"] if arguments.host in ("127.0.0.1", "localhost") else None
         config = uvicorn.Config(
-            make_app(recogniser, limits, hosts), log_level="warning", ws="websockets-sansio", ws_max_size=1 << 20
+            make_app(recogniser, limits, hosts),
+            log_level="warning",
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES,
+            limit_concurrency=CONNECTIONS,
         )
         print(f"{arguments.model}: http://{arguments.host}:{port}/ (Ctrl-C ends it)", flush=True)
         uvicorn.Server(config).run([listener])

@@ -6,8 +6,8 @@
     POST /enhance     the bytes of a recording to a WAV file, enhanced by the model's SEGAN
     WebSocket /live   {"rate": R}, samples of 16 bits, "end": a partial result every half second, then the whole one
 
-What is wrong with a request is one line with a status: 400 options, 404 no enhancer, 408 it stopped coming, 413 too
-large or too long, 415 not audio, 503 too many at a time.
+What is wrong with a request is one line with a status: 400 options, 403 another site, 404 no enhancer, 408 it stopped
+coming, 413 too large or too long, 415 not audio, 503 too many at a time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import soundfile
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -120,9 +120,17 @@ class Recognition:
         return wav.getvalue()
 
 
+def is_foreign(connection: HTTPConnection) -> bool:
+    """Whether a page of another site asks, as browsers say."""
+    origin = connection.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != connection.headers.get("host")
+
+
 @asynccontextmanager
 async def received(request: Request, limits: Limits) -> AsyncIterator[Path]:
     """The body in a temporary file. Raises RequestError, ClientDisconnect."""
+    if is_foreign(request):
+        raise RequestError(403, "asked by a page of another site")
     largest, size = int(limits.megabytes * 1e6), 0
     with tempfile.NamedTemporaryFile(prefix="recording") as file:
         chunks = request.stream()
@@ -176,9 +184,8 @@ def make_app(recogniser: Recogniser, limits: Limits, hosts: list[str] | None = N
         return Response(wav, media_type="audio/wav")
 
     async def live(socket: WebSocket) -> None:
-        origin = socket.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
-            await socket.close(CLOSED_BY_REQUEST, "a page of another site")
+        if is_foreign(socket):
+            await socket.close(CLOSED_BY_REQUEST)
             return
         await socket.accept()
         try:

@@ -26,21 +26,23 @@ class Live:
         """rate: of the samples that will come, in Hz."""
         self._recogniser, self._rate = recogniser, rate
         self._blocks: list[np.ndarray] = []
+        self._length = 0  # samples in them
         self._ended: list[Piece] = []
         self._position = 0  # samples in the pieces that have ended
 
     @property
     def seconds(self) -> float:
         """So far."""
-        return sum(map(len, self._blocks)) / self._rate
+        return self._length / self._rate
 
     def add(self, samples: np.ndarray) -> None:
         """Samples [time] that come next, of 16 bits."""
         self._blocks.append(samples)
+        self._length += len(samples)
 
     def partial(self) -> Transcription:
-        """The words so far. Raises KaldiError."""
-        samples = np.concatenate([np.zeros(0, np.int16), *self._blocks])
+        """The words so far; more samples may be added meanwhile. Raises KaldiError."""
+        samples = self._samples()
         parts = list(cut_at_pauses.cut([resample(samples[self._position :] / 32768, self._rate, cut_at_pauses.RATE)]))
         for part in parts[:-1]:
             self._ended += self._pieces(part)
@@ -49,9 +51,14 @@ class Live:
 
     def whole(self) -> Transcription:
         """All words, of a recording that has ended. Raises AudioError, KaldiError."""
-        if not self._blocks:
-            raise AudioError("recording has no samples")
-        return self._recogniser.transcribe(np.concatenate(self._blocks), self._rate)
+        return self._recogniser.transcribe(self._samples(), self._rate)
+
+    def _samples(self) -> np.ndarray:
+        """All so far, which are one block from now on."""
+        count = len(self._blocks)
+        samples = np.concatenate([np.zeros(0, np.int16), *self._blocks[:count]])
+        self._blocks[:count] = [samples]
+        return samples
 
     def _pieces(self, samples: np.ndarray) -> list[Piece]:
         """Those of a part that begins where the last piece that has ended does."""

@@ -147,7 +147,13 @@ async function startRecording() {
       say(message.error, true);
     }
   };
-  socket.onclose = () => { stopRecording(); element("live").replaceChildren(); };
+  socket.onclose = () => {
+    if (recording) {
+      stopRecording();
+      say(element("status").classList.contains("error") ? element("status").textContent : "the server has hung up", true);
+    }
+    element("live").replaceChildren();
+  };
   element("record").textContent = "Stop";
   element("record").classList.add("recording");
   say("Speak …");
