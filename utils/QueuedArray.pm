@@ -19,7 +19,7 @@ use Cwd;
 use Exporter 'import';
 use Fcntl qw(:flock);
 use File::Basename;
-use File::Path qw(remove_tree);
+use File::Path qw(make_path remove_tree);
 use JobArray qw(fail parse_command_line quoted make_directory job_log job_script died_of_signal report_failures);
 our @EXPORT_OK = qw(run_queued answer_of);
 
@@ -41,8 +41,9 @@ my %reason;    # why tasks failed, as far as their logs do not say
 #   flags(name, first, last, limit, output): those of a submission of these tasks, at most so many at a time, or undef, with what
 #     the queue says of them in files of this name and the task's number, or undef
 #   job(answer): the number of the job, if the submission was accepted
-#   unreachable: a pattern of answers that say that the queue could not be reached, or is too busy to answer
-#   states(job): (answer, {task => [waiting|running|stuck|ended, reason]}) of the tasks that it knows
+#   unreachable: a pattern of answers to a submission that say that the queue could not be reached, or is too busy to answer
+#   states(job): (answer, {task => [waiting|running|stuck|ended, reason]}) of the tasks that it knows; undef for an answer that
+#     does not say which it knows
 #   waiting(job): the reason why all tasks wait, if states does not say it
 #   end(job, task): why a task ended that states does not know any more, or ''
 #   again: a pattern of the reasons, beside none, for which a task that was ended is worth another attempt
@@ -55,9 +56,9 @@ sub run_queued {
   my $command = submission_command();
   make_directory(dirname(job_log(\%array, $_))) for $array{first} .. $array{last};
   $SIG{$_} = sub { $stopped = $_[0] } for qw(INT TERM HUP);
-  my $logs = dirname($array{log} =~ m:^/: ? $array{log} : getcwd() . "/$array{log}");
-  # The folder of the logs may be named after the job.
-  $logs = dirname($logs) while defined $array{name} && $logs =~ m/$array{name}/;
+  my $logs = dirname($array{log});
+  $logs = dirname($logs) while defined $array{name} && $logs =~ m/$array{name}/;    # folders that are named after the job
+  $logs = getcwd() . ($logs eq '.' ? '' : "/$logs") if $logs !~ m:^/:;
   clear_up_after_others("$logs/q");
   make_folder("$logs/q");
   write_file("$folder/submit.sh", submitted_script());
@@ -82,6 +83,7 @@ sub host {
 sub make_folder {
   my ($parent) = @_;
   $name = join('.', job_name(), host(), $$, time);
+  make_path("$parent/.$name", {error => \my $ignored}) for 1 .. 3;    # another runner may just remove an empty q/
   make_directory("$parent/.$name");
   open($lock, '>', "$parent/.$name/lock") or fail("cannot write $parent/.$name/lock: $!");
   flock($lock, LOCK_EX);
@@ -244,7 +246,7 @@ sub wait_for_tasks {
     }
     for my $task (grep { $open{$_} && defined $open{$_}{lost} } @lost) {
       my ($job, $signal) = @{$open{$task}}{qw(job signal)};
-      my $why = $open{$task}{why} || $queue->{end}->($job, $task);
+      my $why = $open{$task}{why} || ($signal ? '' : $queue->{end}->($job, $task));
       my $worth_a_retry = $why eq '' || $why =~ $queue->{again};
       $why = join(', ', "died of signal $signal", $why || ()) if $signal;
       push @failed, end_task($command, $task, 1, $why || 'left the queue without an exit code', $worth_a_retry);
@@ -279,14 +281,15 @@ my ($last_answer, $last_said, %said) = (time, time);
 sub check_states {
   for my $job (keys %{{map { $_->{job} => 1 } values %open}}) {
     my ($answer, $states) = $queue->{states}->($job);
-    if ($answer =~ $queue->{unreachable}) {
+    if (!defined $states) {
       if (time - $last_said >= 60) {
         $last_said = time;
-        print STDERR basename($0) . ": the queue has not answered for " . (time - $last_answer) . " s, waiting for it: " . one_line($answer) . "\n";
+        my $seconds = time - $last_answer;
+        print STDERR basename($0) . ": the queue has not answered for $seconds s, waiting for it: " . one_line($answer) . "\n";
       }
       next;
     }
-    $last_answer = time;
+    $last_answer = $last_said = time;
     my $all_wait = 1;
     for my $task (grep { $open{$_}{job} == $job } keys %open) {
       my ($state, $why) = @{$states->{$task} // ['ended', '']};

@@ -27,7 +27,7 @@ END_OF_CONFIG
     return "-N $name -t $first-$last -o " . (defined $output ? "'$output.\$TASK_ID'" : '/dev/null');
   },
   job => sub { return $_[0] =~ m/Your job\S* (\d+)[. ]/ ? $1 : undef },
-  unreachable => qr/qmaster|gdi request|commlib|unable to contact/i,
+  unreachable => qr/qmaster|gdi request|commlib/,
   states => \&states,
   waiting => \&why_waiting,
   end => \&why_ended,
@@ -43,6 +43,7 @@ sub states {
   my ($job) = @_;
   my $user = getpwuid($<);
   my $answer = answer_of("qstat -g d -u $user");
+  return ($answer, undef) if $answer ne '' && $answer !~ m/^job-ID/m;
   my %states;
   for (split(/\n/, $answer)) {
     my ($number, undef, undef, undef, $state, @rest) = split;
@@ -61,10 +62,21 @@ sub why_waiting {
   return join('; ', @reasons);
 }
 
-# From the accounting, which the queue writes a little later.
+# From the accounting, which the queue writes some 15 s later; if it does not know then, it is not waited for again.
+my $wait_for_accounting;
 sub why_ended {
   my ($job, $task) = @_;
+  $wait_for_accounting //= 1;
   my $answer = answer_of("qacct -j $job -t $task");
+  if ($answer !~ m/^exit_status/m && $wait_for_accounting) {
+    print STDERR "queue.pl: task $task of job $job left the queue without an exit code, waiting for the accounting\n";
+    for (1 .. 8) {
+      sleep 2;
+      $answer = answer_of("qacct -j $job -t $task");
+      last if $answer =~ m/^exit_status/m;
+    }
+    $wait_for_accounting = $answer =~ m/^exit_status/m;
+  }
   my ($failed) = $answer =~ m/^failed\s+\d+\s*:\s*(.*?)\s*$/m;
   my ($exit) = $answer =~ m/^exit_status\s+(\d+)/m;
   return '' if !defined $exit;

@@ -43,8 +43,9 @@ sub states {
   my ($job) = @_;
   my $answer = answer_of("squeue --noheader --array --states=all --jobs=$job --format='%K %T %r'");
   my %states;
+  return ($answer, {}) if $answer =~ m/Invalid job id/;
   for (split(/\n/, $answer)) {
-    my ($task, $state, $reason) = m/^(\d+) ([A-Z_]+) (.*?)\s*$/ or next;
+    my ($task, $state, $reason) = m/^(\d+) ([A-Z_]+) (.*?)\s*$/ or return ($answer, undef);
     $reason = '' if $reason eq 'None';
     $states{$task} =
         $state eq 'PENDING' ? [$reason =~ m/launch.failed/i ? 'stuck' : 'waiting', $reason]

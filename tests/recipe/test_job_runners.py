@@ -48,10 +48,11 @@ case $program in
         task=$(basename "$file")
         case $program in
           squeue) echo "$task RUNNING None" ;;
-          qstat) echo "77 0.5 x user r 11/29/2026 15:01:10 all.q@localhost 1 $task" ;;
+          qstat) echo "job-ID prior ..."; echo "77 0.5 x user r 11/29/2026 15:01:10 all.q@localhost 1 $task" ;;
         esac
       fi
     done ;;
+  qacct) printf 'failed 37 : qmaster enforced h_rt limit\nexit_status 137\n' ;;
   scancel | qdel) for file in "$QUEUE"/[0-9]*; do kill -TERM -- -"$(cat "$file")"; done ;;
 esac
 """
@@ -281,9 +282,12 @@ def test_limit_without_a_rule(queues: dict[str, str], tmp_path: Path) -> None:
     assert "threads=3" in (tmp_path / "x.log").read_text()
 
 
-def test_a_lost_task_is_noticed(queues: dict[str, str], tmp_path: Path) -> None:
-    done = submit("queue.pl", "JOB=1:2", "x.JOB.log", "true", env=dict(queues, LOSE="2"), cwd=tmp_path)
-    assert done.returncode == 1 and "task 2 of job 77: left the queue" in done.stderr
+@queued
+def test_a_lost_task_is_noticed(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    done = submit(runner, "JOB=1:2", "x.JOB.log", "true", env=queues | {"LOSE": "2"}, cwd=tmp_path)
+    why = {"queue.pl": "qmaster enforced h_rt limit", "slurm.pl": "left the queue without an exit code"}[runner]
+    assert done.returncode == 1 and f"task 2 of job 77: {why}" in done.stderr
+    assert f"# {runner}: task 2 of job 77: {why}\n" in (tmp_path / "x.2.log").read_text()
 
 
 def test_max_jobs_run(queues: dict[str, str], tmp_path: Path) -> None:
