@@ -4,9 +4,16 @@ set -euo pipefail
 
 here=$PWD
 cd "$(dirname "$0")/.."
+# What the recipe was installed with stays.
+requirements="requirements-recognise.txt"
+if grep -q '^tensorflow-cpu' .venv/installed.txt 2>/dev/null; then
+  requirements=requirements.txt
+elif grep -q '^tensorflow\[' .venv/installed.txt 2>/dev/null; then
+  requirements="requirements-gpu.txt"
+fi
 case ${1:-} in
   --help | -h) ;;
-  *) local/install_packages.sh requirements-recognise.txt requirements-serve.txt ;;
+  *) local/install_packages.sh "$requirements" requirements-serve.txt ;;
 esac
 # shellcheck disable=SC1091
 . ./path.sh

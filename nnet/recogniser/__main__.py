@@ -79,9 +79,9 @@ def main(argv: list[str] | None = None) -> int:
             recogniser = Recogniser(arguments.model, encoder=arguments.encoder, backend=arguments.backend)
             if arguments.dir:
                 arguments.dir.mkdir(parents=True, exist_ok=True)
-            found = _aligned if arguments.align else _transcribed
+            work = _aligned if arguments.align else _transcribed
             with Progress(len(recordings)) as progress:
-                for name, transcription in found(recogniser, recordings, arguments, progress):
+                for name, transcription in work(recogniser, recordings, arguments, progress):
                     progress.hide()
                     _put_out(arguments, name, transcription)
                     progress.advance(transcription.duration)

@@ -126,11 +126,12 @@ class Streams:
 
 
 def _fmllr(packed: Model, stream: Stream, mfcc: Mfcc, graph: Graph) -> Fmllr:
-    gmm = packed.folder / "gmm"
-    of_gmm = gmm / "graph"  # of a chain model, whose graph is not of the GMM's tree
-    first_graph = Graph(of_gmm / "HCLG.fst") if of_gmm.is_dir() else graph
-    silence = ((of_gmm if of_gmm.is_dir() else packed.folder / "graph") / "phones/silence.csl").read_text().strip()
-    first_pass = FirstPass(gmm, first_graph, silence, packed.settings("gmm"))
+    gmm, graph_dir = packed.folder / "gmm", packed.folder / "graph"
+    if packed.is_chain:  # its graph is not of the GMM's tree
+        graph_dir = gmm / "graph"
+        graph = Graph(graph_dir / "HCLG.fst")
+    silence = (graph_dir / "phones/silence.csl").read_text().strip()
+    first_pass = FirstPass(gmm, graph, silence, packed.settings("gmm"))
     if stream.dim != first_pass.dim:
         raise ModelError(f"{packed.folder} works on {stream.dim} features, its first pass makes {first_pass.dim}")
     return Fmllr(mfcc, first_pass)
@@ -140,7 +141,9 @@ def _encoded(packed: Model, stream: Stream, folder: Path | None, rate: int) -> E
     assert stream.encoder is not None
     inside = packed.description["files"].get(f"encoder/{WEIGHTS}")
     if folder is None and inside is None:
-        raise ModelError(f"{packed.folder} needs the encoder {stream.encoder}, which was not packed: say where it lies")
+        raise ModelError(
+            f"{packed.folder} needs the encoder {stream.encoder}, which was not packed: say where it lies (--encoder)"
+        )
     if folder is None:
         folder, found = packed.folder / "encoder", inside["sha256"]
     else:
