@@ -12,6 +12,7 @@ stop_stage=13     # last stage to run
 corpus=mini       # a folder of egs/
 corpus_dir=       # where the corpus lies, for those that are not made or downloaded
 noise_dir=        # folders of noise recordings, with commas between them (default: the recipe's synthetic noises)
+rir_dir=          # folders of impulse responses of rooms, likewise (default: no reverberation)
 nj=$(nproc)       # parallel jobs
 use_gpu=auto      # auto, true or false
 train_threads=    # CPU threads of each training, which its job asks for (default: what this machine has)
@@ -24,6 +25,7 @@ Trains and tests a speech recogniser for children's speech in noise; ends with a
   --corpus NAME      $corpora (default mini)
   --corpus-dir DIR   where the corpus lies
   --noise-dir DIR,.. folders of noise recordings (default: synthetic noises)
+  --rir-dir DIR,..   folders of impulse responses of rooms (default: no reverberation)
   --nj N             parallel jobs (default: the number of cores)
   --use-gpu auto|true|false
   --train-threads N  CPU threads of a training (default: as this machine has); the same number gives the same networks on any
@@ -53,6 +55,7 @@ while IFS= read -r name; do
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
+[[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
 for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
   [ -s "$file" ] || fail "$file of --lm-text or --lm-arpa is missing or empty"
@@ -114,6 +117,21 @@ end() {
   mv exp/stages.tsv.tmp exp/stages.tsv
 }
 
+# test_sets CONDITION: the test sets of a condition: with all SNRs, and those of one SNR each that were asked for.
+test_sets() {
+  local snr
+  echo "test$1"
+  if [ -n "$1" ]; then
+    for snr in ${test_snrs//,/ }; do echo "test$1_${snr}dB"; done
+  fi
+}
+# evaluated CONDITION ...: the sets that are decoded.
+evaluated() {
+  local condition
+  for condition; do echo "dev$condition"; done
+  for condition; do test_sets "$condition"; done
+}
+
 # wait_for MESSAGE PROCESS ...: wait for all of them, and fail if any of them did.
 wait_for() {
   local process message=$1 failed=false
@@ -131,31 +149,27 @@ jobs() {
 
 # decode SYSTEM PROGRAM CONDITION ...: decode and score dev, then test with the weights that dev chose.
 decode() {
-  local system=$1 program=$2 set condition
+  local system=$1 program=$2 set
   shift 2
   [ -f "exp/$system/graph/HCLG.fst" ] && [ "exp/$system/graph/HCLG.fst" -nt "exp/$system/final.mdl" ] ||
     utils/mkgraph.sh data/lang_test "exp/$system" "exp/$system/graph" > "exp/$system/mkgraph.log" 2>&1 ||
     fail "utils/mkgraph.sh failed, see exp/$system/mkgraph.log"
-  for set in dev test; do
-    for condition; do
-      "$program" --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
-        "exp/$system/graph" "data/$set$condition" "exp/$system/decode_$set$condition"
-    done
+  for set in $(evaluated "$@"); do
+    "$program" --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
+      "exp/$system/graph" "data/$set" "exp/$system/decode_$set"
   done
   score "$system" "$gmm_lmwt" "" "$@"
 }
 
 # rescore SYSTEM LOWEST:HIGHEST CONDITION ...: the lattices of a system with the large language model, where there is one.
 rescore() {
-  local system=$1 weights=$2 set condition
+  local system=$1 weights=$2 set
   shift 2
   rm -rf "exp/$system"/decode_*_large
   [ -f data/lang_test_large/G.carpa ] || return 0
-  for set in dev test; do
-    for condition; do
-      steps/lmrescore_const_arpa.sh --cmd "$decode_cmd" --skip-scoring true data/lang_test data/lang_test_large \
-        "data/$set$condition" "exp/$system/decode_$set$condition" "exp/$system/decode_$set${condition}_large"
-    done
+  for set in $(evaluated "$@"); do
+    steps/lmrescore_const_arpa.sh --cmd "$decode_cmd" --skip-scoring true data/lang_test data/lang_test_large \
+      "data/$set" "exp/$system/decode_$set" "exp/$system/decode_${set}_large"
   done
   score "$system" "$weights" _large "$@"
 }
@@ -163,14 +177,16 @@ rescore() {
 # score SYSTEM LOWEST:HIGHEST SUFFIX CONDITION ...: dev over these language-model weights and all word insertion penalties,
 # test with the best of them; the suffix is that of the decodings' names.
 score() {
-  local system=$1 weights=$2 suffix=$3 condition
+  local system=$1 weights=$2 suffix=$3 condition set
   shift 3
   for condition; do
     local/score.sh --cmd "$decode_cmd" --min-lmwt "${weights%:*}" --max-lmwt "${weights#*:}" \
       --word-ins-penalty "$word_ins_penalty" \
       "data/dev$condition" data/lang_test "exp/$system/decode_dev$condition$suffix"
-    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$system/decode_dev$condition$suffix" \
-      "data/test$condition" data/lang_test "exp/$system/decode_test$condition$suffix"
+    for set in $(test_sets "$condition"); do
+      local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$system/decode_dev$condition$suffix" \
+        "data/$set" data/lang_test "exp/$system/decode_$set$suffix"
+    done
   done
 }
 
@@ -179,9 +195,16 @@ if begin 0 data; then
   rm -f exp/stages.tsv
   "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
   local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
-  for set in train dev test; do
-    python3 local/add_noise.py --nj "$nj" "data/$set" "data/local/noise/$set.list" "data/${set}_noisy"
-  done
+  IFS=, read -ra rir_dirs <<< "$rir_dir"
+  if [ -n "$rir_dir" ]; then python3 local/split_noise.py --rirs "${rir_dirs[@]}" data/local/rooms; fi
+  # noisy SET TARGET OPTION ...
+  noisy() {
+    python3 local/add_noise.py --nj "$nj" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
+      --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
+      "data/$1" "data/local/noise/$1.list" "data/$2"
+  }
+  for set in train dev test; do noisy "$set" "${set}_noisy"; done
+  for snr in ${test_snrs//,/ }; do noisy test "test_noisy_${snr}dB" --snr="$snr"; done
   echo "$corpus" > exp/.corpus
   end 0
 fi
@@ -228,6 +251,9 @@ if begin 4 enhancement; then
     enhancements+=($!)
   done
   wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
+  for snr in ${test_snrs//,/ }; do
+    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/test_noisy_${snr}dB" "data/test_enhanced_${snr}dB"
+  done
   for condition in noisy enhanced; do
     python3 -m nnet.segan.evaluate --nj "$nj" --test-set test --condition $condition data/test "data/test_$condition" \
       > exp/segan/audio.tmp
@@ -237,11 +263,9 @@ if begin 4 enhancement; then
 fi
 
 if begin 5 features; then
-  for set in train dev test; do
-    for condition in "${conditions[@]}"; do
-      steps/make_mfcc.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set$condition" exp/make_mfcc
-      steps/compute_cmvn_stats.sh "data/$set$condition" exp/make_mfcc
-    done
+  for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
+    steps/make_mfcc.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" exp/make_mfcc
+    steps/compute_cmvn_stats.sh "data/$set" exp/make_mfcc
   done
   end 5
 fi
@@ -289,13 +313,12 @@ if begin 10 "fMLLR features"; then
   for condition in "${conditions[@]}"; do
     steps/make_fmllr_feats.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
       "data-fmllr/train$condition" "data/train$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
-    for set in dev test; do
-      steps/make_fmllr_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set$condition" \
-        "data-fmllr/$set$condition" "data/$set$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
-    done
-    for set in train dev test; do
-      steps/compute_cmvn_stats.sh "data-fmllr/$set$condition" exp/make_fmllr data-fmllr/ark
-    done
+    steps/compute_cmvn_stats.sh "data-fmllr/train$condition" exp/make_fmllr data-fmllr/ark
+  done
+  for set in $(evaluated "${conditions[@]}"); do
+    steps/make_fmllr_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set" \
+      "data-fmllr/$set" "data/$set" exp/tri3b exp/make_fmllr data-fmllr/ark
+    steps/compute_cmvn_stats.sh "data-fmllr/$set" exp/make_fmllr data-fmllr/ark
   done
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
@@ -317,12 +340,10 @@ if begin 10 "fMLLR features"; then
     done
   done
   if [ -n "$encoder" ]; then
-    for set in train dev test; do
-      for condition in "${conditions[@]}"; do
-        steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
-          "$encoder" "data/$set$condition" "data-encoder/$set$condition" exp/make_encoder
-        steps/compute_cmvn_stats.sh "data-encoder/$set$condition" exp/make_encoder data-encoder/ark
-      done
+    for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
+      steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
+        "$encoder" "data/$set" "data-encoder/$set" exp/make_encoder
+      steps/compute_cmvn_stats.sh "data-encoder/$set" exp/make_encoder data-encoder/ark
     done
     for set in train dev; do
       local/combine_conditions.sh "data-encoder/$set" "data-encoder/${set}_noisy" "data-encoder/${set}_clean_noisy"
@@ -388,11 +409,9 @@ if begin 12 "Li-GRU decoding"; then
       fail "utils/mkgraph.sh failed, see exp/$network/mkgraph.log"
   done
   for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
-    for set in dev test; do
-      for condition in "${conditions[@]}"; do
-        steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
-          "$(graph "$network")" "$(streams "$network" "$set$condition")" "exp/$network" "exp/$network/decode_$set$condition"
-      done
+    for set in $(evaluated "${conditions[@]}"); do
+      steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
+        "$(graph "$network")" "$(streams "$network" "$set")" "exp/$network" "exp/$network/decode_$set"
     done
     score "$network" "$nnet_lmwt" "" "${conditions[@]}"
     rescore "$network" "$nnet_lmwt" "${conditions[@]}"

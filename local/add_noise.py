@@ -4,9 +4,12 @@
 Each utterance gets a random piece of a random noise recording, at a signal-to-noise ratio drawn evenly between
 --snr-low and --snr-high dB. The ratio is that of active speech: the mean power of the 20 ms frames that lie at most
 30 dB below the loudest one, over the mean power of the noise that is added; pauses do not count as speech. Where the
-sum would clip, speech and noise are scaled down together. Utterance-ids stay, so that the clean and the noisy recording
-of an utterance share one; recordings go to <dst-data-dir>/wav, ratios to utt2snr. The draw depends on nothing but the
-seed and the utterance-id.
+sum would clip, speech and noise are scaled down together.
+
+With --rirs the speech is heard in rooms, in some or all utterances; the ratio is that of the reverberant speech. With
+--babble-data up to four other speakers are part of the noise. With --level the speech gets a level. Utterance-ids stay,
+so that the clean and the noisy recording of an utterance share one; recordings go to <dst-data-dir>/wav, ratios to
+utt2snr, rooms to utt2room. The draw depends on nothing but the seed, the utterance-id and the lists.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import sys
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,20 +32,53 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from local.audio import AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
 from local.data_dir import remove_tables, write_table
 from local.levels import active_power
+from local.mixture import FULL_SCALE, TALKERS, add_talkers, decibels, reverberate
 
 log = logging.getLogger("add_noise.py")
 
 # Root mean square below which a piece of noise is taken for silence and another one is drawn.
 SILENCE = 1e-4
 DRAWS = 20
-FULL_SCALE = 0.99
+NO_ROOM = "none"  # in utt2room
 
-Task = tuple[str, Segment, Path, list[str], float, float, int]
+
+class Scene(NamedTuple):
+    """What is drawn for an utterance besides its noise."""
+
+    room: str | None  # the file of an impulse response
+    talkers: list[Segment]
+    level: float | None  # of active speech, dB of full scale
+
+
+class Task(NamedTuple):
+    """An utterance and what is to be made of it."""
+
+    utterance: str
+    speech: Segment
+    path: Path
+    noises: list[str]
+    snr_low: float
+    snr_high: float
+    seed: int
+    scene: Scene
 
 
 @lru_cache(maxsize=16)
 def read_noise(path: str) -> np.ndarray:
     return read_audio(path)
+
+
+@lru_cache(maxsize=64)
+def read_room(path: str) -> np.ndarray:
+    """An impulse response, of its first channel: the sum of several microphones would be that of no place."""
+    room = read_audio(path, channel=0)
+    if not room.any():
+        raise AudioError(f"impulse response is silent: {path}")
+    return room
+
+
+def random_numbers(seed: int, utterance: str, *stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(utterance.encode()), *stream])
 
 
 def draw_noise(noises: list[str], length: int, rng: np.random.Generator) -> np.ndarray:
@@ -64,15 +102,63 @@ def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 def make_noisy(task: Task) -> tuple[str, float, str]:
     """Write one noisy recording; returns the utterance-id, its ratio in dB, and what is wrong with its recording."""
-    utterance, segment, path, noises, low, high, seed = task
-    rng = np.random.default_rng([seed, zlib.crc32(utterance.encode())])
-    snr = round(float(rng.uniform(low, high)), 2)
+    rng = random_numbers(task.seed, task.utterance)
+    snr = round(float(rng.uniform(task.snr_low, task.snr_high)), 2)
     try:
-        speech = segment.read()
-        write_audio(path, add_noise(speech, draw_noise(noises, len(speech), rng), snr))
+        speech = task.speech.read()
+        noise = draw_noise(task.noises, len(speech), rng)
+        if task.scene.talkers:
+            noise = add_talkers(noise, [talker.read() for talker in task.scene.talkers], rng)
+        if task.scene.room:
+            speech = reverberate(speech, read_room(task.scene.room))
+        if task.scene.level is not None:
+            speech = speech * decibels(task.scene.level) / np.sqrt(max(active_power(speech), SILENCE**2))
+        write_audio(task.path, add_noise(speech, noise, snr))
     except AudioError as error:
-        return utterance, snr, str(error)
-    return utterance, snr, ""
+        return task.utterance, snr, str(error)
+    return task.utterance, snr, ""
+
+
+class Stage:
+    """What scenes are drawn from: impulse responses, other speakers, levels. Raises OSError, ValueError."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._rooms = read_list(arguments.rirs, "impulse responses") if arguments.rirs else []
+        self._talkers = list_utterances(arguments.babble_data) if arguments.babble_data else {}
+        self._speakers = read_scp(arguments.babble_data / "utt2spk") if arguments.babble_data else {}
+        self._levels = parse_range(arguments.level) if arguments.level else None
+
+    def scene(self, utterance: str, speaker: str) -> Scene:
+        """The talkers are others than the speaker."""
+        rng = random_numbers(self._arguments.seed, utterance, 1)  # the noise is the same with and without a scene
+        in_room, room = rng.uniform() < self._arguments.rir_chance, rng.integers(max(1, len(self._rooms)))
+        babbling, numbers = rng.uniform() < self._arguments.babble_chance, rng.permutation(len(self._talkers))
+        level = round(float(rng.uniform(*self._levels)), 2) if self._levels else None
+        names = list(self._talkers)
+        others = (names[number] for number in numbers if self._speakers[names[number]] != speaker)
+        talkers = [self._talkers[name] for name in islice(others, TALKERS)] if babbling else []
+        return Scene(self._rooms[room] if self._rooms and in_room else None, talkers, level)
+
+
+def read_list(path: Path, what: str) -> list[str]:
+    """The paths in a list. Raises OSError, ValueError where there are none."""
+    paths = path.read_text().splitlines()
+    if not paths:
+        raise ValueError(f"no {what} in {path}")
+    return paths
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """lowest:highest. Raises ValueError."""
+    low, colon, high = text.partition(":")
+    try:
+        limits = float(low), float(high)
+    except ValueError:
+        limits = (1.0, 0.0)
+    if not colon or limits[0] > limits[1]:
+        raise ValueError(f"--level takes <lowest>:<highest> in dB of full scale, not '{text}'")
+    return limits
 
 
 def make_all(tasks: list[Task], nj: int, skip_bad: bool) -> Iterator[tuple[str, float]]:
@@ -108,6 +194,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--snr-low", type=float, default=-5, help="dB (default -5)")
     parser.add_argument("--snr-high", type=float, default=15, help="dB (default 15)")
     parser.add_argument("--snr", type=float, help="one ratio for all utterances, in dB")
+    parser.add_argument(
+        "--rirs", type=Path, metavar="LIST", help="file with the path of an impulse response on each line"
+    )
+    parser.add_argument("--rir-chance", type=float, default=1.0, help="probability of a room (default 1)")
+    parser.add_argument("--babble-data", type=Path, metavar="DATA-DIR", help="of speakers who talk in the background")
+    parser.add_argument("--babble-chance", type=float, default=1.0, help="probability of them (default 1)")
+    parser.add_argument("--level", help="of the speech, <lowest>:<highest> in dB of full scale, as in --level=-36:-16")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nj", type=int, default=2, help="processes")
     parser.add_argument("--skip-bad", choices=["true", "false"], default="false",
@@ -124,24 +217,28 @@ def main() -> None:
     low, high = (arguments.snr_low, arguments.snr_high) if arguments.snr is None else (arguments.snr, arguments.snr)
     if low > high:
         raise ValueError(f"--snr-low {low} is above --snr-high {high}")
-    noises = arguments.noise_list.read_text().splitlines()
-    if not noises:
-        raise ValueError(f"no noise recordings in {arguments.noise_list}")
+    noises = read_list(arguments.noise_list, "noise recordings")
+    stage = Stage(arguments)
     target = arguments.dst_data_dir
     if target.resolve() == arguments.src_data_dir.resolve():
         raise ValueError(f"{target} is source and destination")
     wav_dir = target.resolve() / "wav"
     wav_dir.mkdir(parents=True, exist_ok=True)
     remove_tables(target)  # the new ones come last: a data directory without wav.scp is not finished
-    tasks = [
-        (utterance, segment, wav_dir / f"{utterance}.wav", noises, low, high, arguments.seed)
-        for utterance, segment in list_utterances(arguments.src_data_dir).items()
-    ]
+    speakers = read_scp(arguments.src_data_dir / "utt2spk")
+    tasks = []
+    for utterance, speech in list_utterances(arguments.src_data_dir).items():
+        scene = stage.scene(utterance, speakers[utterance])
+        path = wav_dir / f"{utterance}.wav"
+        tasks.append(Task(utterance, speech, path, noises, low, high, arguments.seed, scene))
     ratios = dict(make_all(tasks, arguments.nj, arguments.skip_bad == "true"))
     if not ratios:
         raise ValueError(f"no utterance of {arguments.src_data_dir} has a recording that can be read")
     copy_tables(arguments.src_data_dir, target, set(ratios))
     write_table(target / "utt2snr", [f"{utterance} {snr:.2f}" for utterance, snr in ratios.items()])
+    if arguments.rirs:
+        rooms = {task.utterance: Path(task.scene.room).stem if task.scene.room else NO_ROOM for task in tasks}
+        write_table(target / "utt2room", [f"{utterance} {rooms[utterance]}" for utterance in ratios])
     write_table(target / "wav.scp", [f"{utterance} {wav_dir / utterance}.wav" for utterance in ratios])
     log.info("wrote %d noisy utterances to %s", len(ratios), target)
 

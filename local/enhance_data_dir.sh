@@ -52,7 +52,7 @@ $cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 
 remove_tables "$dest"
-for table in $descriptions spk2utt utt2snr utt2dur reco2dur segments reco2file_and_channel; do
+for table in $descriptions spk2utt utt2snr utt2room utt2dur reco2dur segments reco2file_and_channel; do
   if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi
 done
 awk -v wav="$(cd "$dest" && pwd)/wav" '{ print $1, wav "/" $1 ".wav" }' "$src/wav.scp" >"$dest/wav.scp.tmp"

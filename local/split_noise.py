@@ -43,28 +43,30 @@ def is_recording(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and not path.is_dir()
 
 
-def check_noise(path: Path) -> None:
-    """Raise AudioError for a file that is not audio, or in which there is nothing to hear."""
+def check_noise(path: Path, silence: float) -> None:
+    """Raise AudioError for a file that is not audio, or no block of which is louder than silence (RMS)."""
     with open_audio(path) as file:
         for block in read_blocks(file, path, RATE):
-            if np.sqrt(np.mean(block.mean(axis=1) ** 2)) > SILENCE:
+            if np.sqrt(np.mean(block.mean(axis=1) ** 2)) > silence:
                 return
-    raise AudioError(f"noise recording is silent, it has to leave the folder: {path}")
+    raise AudioError(f"recording is silent, it has to leave the folder: {path}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rirs", action="store_true", help="they are impulse responses, and may be quiet")
     parser.add_argument("noise_dirs", type=Path, nargs="+", help="folders with recordings, searched with subfolders")
     parser.add_argument("list_dir", type=Path)
     arguments = parser.parse_args()
     recordings = find_noises(arguments.noise_dirs)
+    kind = "impulse response" if arguments.rirs else "noise recording"
     if len(recordings) < 3:
         raise ValueError(
-            f"{len(recordings)} noise recording(s) in {' and '.join(map(str, arguments.noise_dirs))}, which cannot be "
+            f"{len(recordings)} {kind}(s) in {' and '.join(map(str, arguments.noise_dirs))}, which cannot be "
             "split between training, dev and test: at least 3 are needed, for example pieces of a long one"
         )
     for path in recordings:
-        check_noise(path)
+        check_noise(path, 0 if arguments.rirs else SILENCE)
     arguments.list_dir.mkdir(parents=True, exist_ok=True)
     for name in ("train", "dev", "test"):
         share = [str(path) for number, path in enumerate(recordings) if TURNS[number % len(TURNS)] == name]

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 #
 # wav.scp is indexed by recording where there is a segments file, otherwise by utterance (recording = utterance).
-utterance_tables="utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq utt2warp utt2snr"
+utterance_tables="utt2spk text segments feats.scp vad.scp utt2dur utt2num_frames utt2lang utt2uniq utt2warp utt2snr utt2room"
 speaker_tables="cmvn.scp spk2gender spk2age spk2warp"
 recording_tables="wav.scp reco2dur reco2file_and_channel"
 other_files="frame_shift frame_subsampling_factor encoder" # what the features are, the last two where an encoder made them

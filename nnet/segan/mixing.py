@@ -9,15 +9,12 @@ import math
 
 import tensorflow as tf
 
+from local.mixture import FULL_SCALE, LARGEST_STEP_DB, SMALLEST_POWER
 from nnet.segan.config import SPEECH_DB, Config
 
 NOISES = 2  # windows of noise that an example is given
-TALKERS = 4  # windows of other speech that an example is given
-SMALLEST_POWER = 1e-10
-LARGEST_STEP_DB = 12.0  # by which a second noise is weaker than the first, at most
 LOWEST_BAND, HIGHEST_BAND = 2000.0, 7000.0  # Hz where a limited band ends
 EARLY = 0.05  # seconds after the direct sound in which reflections belong to the speech
-FULL_SCALE = 0.99
 
 
 class Draws:

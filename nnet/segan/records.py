@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from local.mixture import TALKERS
 from nnet.segan.config import Config
-from nnet.segan.mixing import NOISES, TALKERS, mix
+from nnet.segan.mixing import NOISES, mix
 
 FEATURES = {name: tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in ("wav_raw", "noisy_raw")}
 SHUFFLE_BUFFER = 4096  # pairs kept in memory, 64 KiB each

@@ -12,9 +12,11 @@ from segan_task import run
 
 tf = pytest.importorskip("tensorflow")
 
+from local import mixture  # noqa: E402
+from local.mixture import TALKERS  # noqa: E402
 from nnet.segan import make_tfrecords  # noqa: E402
 from nnet.segan.config import SPEECH_DB, Config, read_config  # noqa: E402
-from nnet.segan.mixing import NOISES, TALKERS, limit_band, mix, reverberate, unit  # noqa: E402
+from nnet.segan.mixing import NOISES, limit_band, mix, reverberate, unit  # noqa: E402
 from nnet.segan.records import beside, read_contents, training_batches  # noqa: E402
 
 SAMPLES = 1024
@@ -109,6 +111,7 @@ def test_a_room_keeps_the_direct_sound_in_its_place() -> None:
     whole, early = (x.numpy() for x in reverberate(tf.constant(speech), tf.constant(room), rate=1000))
     assert whole[[100, 110, 930]] == pytest.approx([1.0, 0.5, 0.2], abs=1e-5)
     assert early[[100, 110, 930]] == pytest.approx([1.0, 0.5, 0.0], abs=1e-5)
+    np.testing.assert_allclose(whole, mixture.reverberate(speech, room), atol=1e-6)  # as noisy data directories have it
 
 
 def test_a_limited_band_has_nothing_above_its_edge() -> None:

@@ -10,6 +10,7 @@ from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
 from local import split_noise
 from local.add_noise import active_power, add_noise
 from local.audio import AudioError
+from local.mixture import add_talkers, reverberate
 
 
 @pytest.fixture
@@ -180,3 +181,81 @@ def test_synthetic_noises(tmp_path: Path) -> None:
         samples, rate = soundfile.read(tmp_path / "a" / name)
         assert (rate, len(samples)) == (16000, 32000)
         assert 0.01 < np.sqrt(np.mean(samples**2)) <= 0.101
+
+
+def test_speech_in_a_room_stays_where_it_is_and_as_loud() -> None:
+    speech = speech_like(1)
+    room = np.zeros(4000)
+    room[[50, 450]] = -0.5, 0.25  # the direct sound, and a reflection after 25 ms
+    heard = reverberate(speech, room)
+    wanted = speech.copy()
+    wanted[400:] -= 0.5 * speech[:-400]
+    np.testing.assert_allclose(heard, wanted, atol=1e-12)
+
+
+def test_talkers_in_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    noise, talker = rng.normal(size=8000), np.sin(np.arange(3000) * 0.3)
+    spectrum = np.abs(np.fft.rfft(add_talkers(noise, [talker, talker], rng))) ** 2
+    voice = round(0.3 * 8000 / (2 * np.pi))
+    share = spectrum[voice - 5 : voice + 6].sum() / spectrum.sum()
+    ratio = share / (1 - share)
+    assert 10**-0.7 < ratio < 10**0.7  # 6 dB either way, and a little of the noise
+
+
+def write_talkers(folder: Path) -> Path:
+    """A data directory of s1 itself, who hums at 1 kHz, and of another speaker, who hums at 3 kHz."""
+    write_data_dir(folder, {"s1-x": "ME", "s2-x": "YOU"})
+    for name, hertz in (("s1-x", 1000), ("s2-x", 3000)):
+        soundfile.write(folder / f"{name}.wav", 0.5 * np.sin(np.arange(16000) * 2 * np.pi * hertz / 16000), 16000)
+    (folder / "utt2spk").write_text("s1-x s1\ns2-x s2\n")
+    return folder
+
+
+def test_rooms_others_and_levels(data: Path, noises: Path, tmp_path: Path) -> None:
+    echo = np.zeros((8000, 2))
+    echo[[0, 4000], 0] = 1e-4, 1e-4  # quiet, as impulse responses may be; the second channel is silent
+    (tmp_path / "rooms").mkdir()
+    for number in range(3):
+        soundfile.write(tmp_path / f"rooms/r{number}.wav", echo, 16000, subtype="FLOAT")
+    assert run("local/split_noise.py", "--rirs", tmp_path / "rooms", tmp_path / "lists2").returncode == 0
+    command = ["local/add_noise.py", "--snr", "0", "--level=-30:-30"]
+    command += ["--babble-data", write_talkers(tmp_path / "talkers")]
+    command += ["--rirs", tmp_path / "lists2/test.list", data, noises / "test.list", tmp_path / "n"]
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "n/utt2room").read_text() == "s1-a r2\ns1-b r2\ns1-c r2\n"
+    noisy, _ = soundfile.read(tmp_path / "n/wav/s1-a.wav")
+    speech = speech_like(1)
+    speech[4000:] += speech[:-4000]
+    speech *= 10 ** (-30 / 20) / np.sqrt(active_power(speech))
+    added = noisy - speech
+    assert 10 * np.log10(active_power(speech) / np.mean(added**2)) == pytest.approx(0, abs=0.02)
+    spectrum = np.abs(np.fft.rfft(added))
+    assert spectrum[3000] > 20 * np.median(spectrum) > spectrum[1000]  # another speaker, not the same one
+    assert run(*command, "--rir-chance", "0").returncode == 0
+    assert (tmp_path / "n/utt2room").read_text() == "s1-a none\ns1-b none\ns1-c none\n"
+
+
+def test_noise_is_the_same_without_what_is_not_asked_for(data: Path, noises: Path, tmp_path: Path) -> None:
+    plain = ["local/add_noise.py", data, noises / "test.list"]
+    more = ["--babble-data", write_talkers(tmp_path / "talkers"), "--babble-chance", "0"]
+    assert run(*plain, tmp_path / "n").returncode == run(*plain, tmp_path / "m", *more).returncode == 0
+    assert (tmp_path / "n/wav/s1-a.wav").read_bytes() == (tmp_path / "m/wav/s1-a.wav").read_bytes()
+
+
+def test_bad_level(data: Path, noises: Path, tmp_path: Path) -> None:
+    for level in ("-20", "-20:-30", "a:b"):
+        done = run("local/add_noise.py", f"--level={level}", data, noises / "test.list", tmp_path / "n")
+        assert_fails_in_one_line(done, "--level takes <lowest>:<highest>", level)
+
+
+def test_several_copies_with_noise(data: Path, noises: Path, tmp_path: Path) -> None:
+    options = ("--copies", "2", "--noise", noises / "test.list", "--noise-opts", "--snr-low 3 --snr-high 6")
+    done = run("local/augment_data_dir.sh", *options, data, tmp_path / "copies")
+    assert done.returncode == 0, done.stderr
+    wavs = dict(line.split() for line in (tmp_path / "copies/wav.scp").read_text().splitlines())
+    assert list(wavs) == [f"noise{copy}-s1-{name}" for copy in (1, 2) for name in "abc"]
+    assert Path(wavs["noise1-s1-a"]).read_bytes() != Path(wavs["noise2-s1-a"]).read_bytes()
+    ratios = [float(ratio) for ratio in (tmp_path / "copies/utt2snr").read_text().split()[1::2]]
+    assert len(set(ratios)) == 6 and all(3 <= ratio <= 6 for ratio in ratios)

@@ -17,6 +17,7 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2 --chain-model small_chain --chain-epochs 2
     --chain-leaves 60
+    --babble-chance 0.5 --test-snrs 0
     --gmm-lmwt 13:14 --nnet-lmwt 5:5 --word-ins-penalty 0.0""".split()
 
 
@@ -64,6 +65,10 @@ def test_no_such_stages(recipe: Path, stages: tuple[str, ...]) -> None:
     assert f"--stage {stages[1]}" in one_line_error(run(recipe, *stages))
 
 
+def test_no_such_ratios(recipe: Path) -> None:
+    assert "--test-snrs takes numbers" in one_line_error(run(recipe, "--test-snrs", "5 dB"))
+
+
 def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None:
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
@@ -89,6 +94,7 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     expected = {(s, t, "clean") for s in ("mono", "tri1", "tri2b") for t in ("dev", "test")}
     for system in systems:
         expected |= {(system, t, c) for t in ("dev", "test") for c in ("clean", "noisy", "enhanced")}
+        expected |= {(system, "test", c) for c in ("noisy_0dB", "enhanced_0dB")}
     assert set(rates) == expected
     assert rates["tri3b", "test", "clean"] < 60
     assert "Word error rate" in done.stdout
