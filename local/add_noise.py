@@ -136,7 +136,7 @@ class Stage:
         babbling, numbers = rng.uniform() < self._arguments.babble_chance, rng.permutation(len(self._talkers))
         level = round(float(rng.uniform(*self._levels)), 2) if self._levels else None
         names = list(self._talkers)
-        others = (names[number] for number in numbers if self._speakers[names[number]] != speaker)
+        others = (names[number] for number in numbers if self._speakers.get(names[number]) != speaker)
         talkers = [self._talkers[name] for name in islice(others, TALKERS)] if babbling else []
         return Scene(self._rooms[room] if self._rooms and in_room else None, talkers, level)
 
@@ -228,7 +228,7 @@ def main() -> None:
     speakers = read_scp(arguments.src_data_dir / "utt2spk")
     tasks = []
     for utterance, speech in list_utterances(arguments.src_data_dir).items():
-        scene = stage.scene(utterance, speakers[utterance])
+        scene = stage.scene(utterance, speakers.get(utterance, utterance))
         path = wav_dir / f"{utterance}.wav"
         tasks.append(Task(utterance, speech, path, noises, low, high, arguments.seed, scene))
     ratios = dict(make_all(tasks, arguments.nj, arguments.skip_bad == "true"))

@@ -21,7 +21,7 @@ from local.page.elements import details, page
 from local.page.errors import audio_tables, charts, confusion_table, difference_table, group_table, rate_tables
 from local.page.recordings import align_all, find_examples, recordings_section
 from local.page.training import configuration, curves, stage_table
-from local.results import Figures, as_text, read_results
+from local.results import CONDITIONS, Figures, as_text, read_results
 from local.whole_file import write_file
 
 TITLE = "What does enhancement buy a recogniser of children?"
@@ -33,7 +33,7 @@ best on dev. Intervals and p-values are from a bootstrap over the speakers. Tabl
 def sections(figures: Figures, exp: Path, data: Path, examples: dict[str, Path]) -> dict[str, str]:
     """The parts of the page by their headings. Raises OSError, ValueError, KaldiError."""
     statistics = exp / "wer"
-    decodings = [Decoding(*key[:3]) for key in figures if key[1] == "test" and key[3] == "WER"]
+    decodings = [Decoding(*key[:3]) for key in figures if key[1] == "test" and key[2] in CONDITIONS and key[3] == "WER"]
     aligned = align_all(decodings, exp, examples) if examples else {}
     utt2snr = data / "test_noisy/utt2snr"
     snrs = {utterance: float(snr) for utterance, snr in read_scp(utt2snr).items()} if utt2snr.exists() else {}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from local.page.charts import Line, line_chart
 from local.page.elements import cell, details, escape, table
-from local.results import Figures, Row, read_table, tables
+from local.results import CONDITIONS, Figures, Row, read_table, tables
 
 SHOWN_SET = "test"  # dev chose weights and penalties, so that only its plain rates are shown
 RATES = "Word error rate (%)"
+KINDS = ["words", "insertions", "deletions", "substitutions"]
 
 
 def rate_tables(figures: Figures, statistics: Path) -> str:
@@ -52,9 +53,6 @@ def rate_tables(figures: Figures, statistics: Path) -> str:
         listing = table("kinds", f"Kinds of errors, {SHOWN_SET}", ["system", "condition", *KINDS], counts)
         parts.append(details("Insertions, deletions, substitutions", listing))
     return "".join(sorted(parts, key=lambda part: part.startswith("<details")))
-
-
-KINDS = ["words", "insertions", "deletions", "substitutions"]
 
 
 def audio_tables(figures: Figures) -> str:
@@ -97,6 +95,12 @@ def lines_over(grouping: str, rows: Iterable[Row]) -> dict[str, dict[str, Line]]
     return {panel: of for panel, of in lines.items() if any(len(line.x) > 1 for line in of.values())}
 
 
+def shown_rows(path: Path) -> list[Row]:
+    """Rows of the test set. Of test sets of one SNR each, only the error rates at that SNR are on the page."""
+    rows = [row for row in read_table(path) if row["test_set"] == SHOWN_SET]
+    return [row for row in rows if row["condition"] in CONDITIONS or row.get("grouping") == "SNR"]
+
+
 def difference_table(statistics: Path) -> str:
     rows = [
         [
@@ -105,8 +109,8 @@ def difference_table(statistics: Path) -> str:
             cell(row["difference"], shown=f"{row['difference']}<small>{row['low']} to {row['high']}</small>"),
             cell(row["p"]),
         ]
-        for row in read_table(statistics / "differences.tsv")
-        if row["test_set"] == SHOWN_SET
+        for row in shown_rows(statistics / "differences.tsv")
+        if row["other_condition"] in CONDITIONS
     ]
     if not rows:
         return ""
@@ -123,8 +127,7 @@ def group_table(statistics: Path) -> str:
             cell(row["group"].removesuffix("dB"), shown=escape(row["group"])),
             *(cell("" if row[name] == "nan" else row[name]) for name in ("WER", "low", "high", "words", "speakers")),
         ]
-        for row in read_table(statistics / "groups.tsv")
-        if row["test_set"] == SHOWN_SET
+        for row in shown_rows(statistics / "groups.tsv")
     ]
     columns = ["decoding", "by", "group", "WER", "low", "high", "words", "speakers"]
     return table("groups", f"{RATES} of groups, {SHOWN_SET}", columns, rows, search=True) if rows else ""
@@ -133,8 +136,7 @@ def group_table(statistics: Path) -> str:
 def confusion_table(statistics: Path) -> str:
     rows = [
         [f"{row['system']}, {row['condition']}", cell(row["transcript"]), cell(row["heard"]), cell(row["count"])]
-        for row in read_table(statistics / "confusions.tsv")
-        if row["test_set"] == SHOWN_SET
+        for row in shown_rows(statistics / "confusions.tsv")
     ]
     columns = ["decoding", "said", "heard", "times"]
     caption = f"Words most confused, {SHOWN_SET}; <eps>: no word"
