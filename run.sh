@@ -252,7 +252,8 @@ if begin 4 enhancement; then
   done
   wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
   for snr in ${test_snrs//,/ }; do
-    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" exp/segan "data/test_noisy_${snr}dB" "data/test_enhanced_${snr}dB"
+    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+      exp/segan "data/test_noisy_${snr}dB" "data/test_enhanced_${snr}dB"
   done
   for condition in noisy enhanced; do
     python3 -m nnet.segan.evaluate --nj "$nj" --test-set test --condition $condition data/test "data/test_$condition" \
