@@ -51,12 +51,15 @@ corpus_options=()
 needs_english=false # the packages of English words
 while IFS= read -r name; do
   corpus_options+=("--${name//_/-}" "${!name}")
-  if [[ $name = *_lexicon && ${!name} = cmudict || $name = lm_background && ${!name} = english ]]; then needs_english=true; fi
+  case $name=${!name} in *_lexicon=cmudict | lm_background=english | lm_words=[1-9]*) needs_english=true ;; esac
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
+[[ $lm_words =~ ^[0-9]+$ ]] || fail "--lm-words takes a number of words, not '$lm_words'"
+[ "$lm_words" -eq 0 ] || [ "$lm_text$lm_arpa$lm_background" != none ] ||
+  fail "--lm-words takes its words from --lm-text, --lm-arpa or --lm-background, and there is none"
 for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
   [ -s "$file" ] || fail "$file of --lm-text or --lm-arpa is missing or empty"
 done
@@ -210,7 +213,15 @@ if begin 0 data; then
 fi
 
 if begin 1 lang; then
-  utils/prepare_lang.sh data/local/dict "<UNK>" data/local/lang data/lang
+  dict=data/local/dict
+  rm -rf data/local/dict_lm
+  if [ "$lm_words" -gt 0 ]; then
+    python3 local/lm_vocabulary.py --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" \
+      --words "$lm_words" $dict/lexicon.txt data/local/lm_words.txt
+    local/add_words.sh --guessed data/local/guessed.txt data/local/lm_words.txt $dict data/local/dict_lm
+    dict=data/local/dict_lm
+  fi
+  utils/prepare_lang.sh $dict "<UNK>" data/local/lang data/lang
   rm -rf data/lang_test_large
   if [ "$lm_text$lm_arpa$lm_background" = none ]; then
     lm=data/local/lm.arpa.gz
@@ -220,7 +231,7 @@ if begin 1 lang; then
     local/prepare_lms.sh --order "$lm_order" --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" \
       --prune "$lm_prune" data data/lang data/local/lm
   fi
-  utils/format_lm.sh data/lang $lm data/local/dict/lexicon.txt data/lang_test
+  utils/format_lm.sh data/lang $lm $dict/lexicon.txt data/lang_test
   if [ $lm = data/local/lm/small.arpa.gz ]; then
     utils/build_const_arpa_lm.sh data/local/lm/large.arpa.gz data/lang_test data/lang_test_large
   fi

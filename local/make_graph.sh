@@ -8,7 +8,7 @@ lm_background=none
 words=
 grammar=
 lang=data/lang
-dict=data/local/dict
+dict=
 data=data
 help_message="Usage: $0 [options] <model-dir> <new-graph-dir>
 e.g.: $0 --words names.txt --lm-text stories.txt exp/tri3b exp/tri3b/graph_stories
@@ -20,7 +20,8 @@ e.g.: $0 --words names.txt --lm-text stories.txt exp/tri3b exp/tri3b/graph_stori
   --words FILE                    more words, one a line, with phones after it or without: CMUdict pronounces it then,
                                   or a network, whose guesses are in <new-graph-dir>/guessed.txt, to be corrected there
   --grammar FILE                  what can be said, in JSGF (local/compile_grammar.py --help), in place of a language model
-  --lang DIR --dict DIR           that the system was trained with (data/lang, data/local/dict)
+  --lang DIR --dict DIR           that the system was trained with (data/lang; data/local/dict_lm where it is, else
+                                  data/local/dict)
   --data DIR                      whose train/text, dev/text and test/text language models are made of (data)"
 
 # shellcheck disable=SC1091
@@ -31,6 +32,7 @@ if [ $# -ne 2 ]; then usage_error; fi
 model=${1%/}
 graph=${2%/}
 fail() { echo "$0: $1" >&2; exit 1; }
+[ -n "$dict" ] || { [ -d data/local/dict_lm ] && dict=data/local/dict_lm || dict=data/local/dict; }
 
 for file in "$model"/{final.mdl,tree} "$lang"/{phones.txt,words.txt,oov.txt} "$dict/lexicon.txt" ${words:+"$words"} \
   ${grammar:+"$grammar"} ${lm_text//,/ } ${lm_arpa//,/ }; do
@@ -42,19 +44,13 @@ utils/lang/check_phones_compatible.sh "$lang/phones.txt" "$model/phones.txt"
 
 mkdir -p "$graph"
 rm -rf "$graph/dict"
-cp -r "$dict" "$graph/dict"
 lexicon=$graph/dict/lexicon.txt
 if [ -n "$words" ]; then
-  # Kaldi's prepare_lang.sh leaves a lexiconp.txt in which all probabilities are 1.
-  if [ -f "$dict/lexiconp_silprob.txt" ] || awk '$2 != 1 { found = 1 } END { exit !found }' "$dict/lexiconp.txt" 2>/dev/null; then
-    fail "$dict has probabilities of pronunciations or of silence, which new words lack: --words needs a plain lexicon"
-  fi
-  rm -f "$graph/dict/lexiconp.txt"
-  awk 'NF > 1 { $1 = $1; print }' "$words" | cat "$dict/lexicon.txt" - | LC_ALL=C sort -u >"$graph/own.txt"
-  awk 'NF { print NR, $1 }' "$words" >"$graph/words.text"
-  python3 local/make_lexicon.py --own "$graph/own.txt" --guessed "$graph/guessed.txt" "$graph/words.text" "$lexicon"
-  silent=$(awk 'NR == FNR { known[$1] = 1; next } !($2 in known) { printf " %s", $2 }' "$lexicon" "$graph/words.text")
+  local/add_words.sh --guessed "$graph/guessed.txt" "$words" "$dict" "$graph/dict"
+  silent=$(awk 'NR == FNR { known[$1] = 1; next } NF && !($1 in known) { printf " %s", $1 }' "$lexicon" "$words")
   [ -z "$silent" ] || fail "nothing pronounces these words of $words, give their phones after them:$silent"
+else
+  cp -r "$dict" "$graph/dict"
 fi
 positions=false
 if [ -f "$lang/phones/word_boundary.txt" ]; then positions=true; fi

@@ -278,3 +278,19 @@ def test_run_sh_makes_both_models_when_asked(task: Path, tmp_path: Path) -> None
     assert not (tmp_path / "data/lang_test_large").exists() and (tmp_path / "data/local/lm.arpa.gz").exists()
     done = run("env", "-C", tmp_path, *stage, "--lm-text", "nosuch.txt")
     assert_fails_in_one_line(done, "nosuch.txt of --lm-text or --lm-arpa is missing or empty")
+
+
+def test_words_of_texts_and_of_models_for_the_dictionary(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("<UNK> SPN\nOPEN OW\nDOOR D\n")
+    (tmp_path / "stories.txt").write_text("Robot, robot! The zebra 42 can't open.\nThe robot can't; once.\n")
+    unigrams = "-1\tONCE\n-2\tX-RAY\n-0.5\tYAK\n-3\tROBOT\n-2\tDOOR\n-99\t<s>\n-1\t</s>\n"
+    (tmp_path / "ready.arpa").write_text(
+        f"\\data\\\nngram 1=7\nngram 2=1\n\n\\1-grams:\n{unigrams}\n\\2-grams:\n-1\tYAK GNU\n\n\\end\\\n"
+    )
+    sources = ("--text", tmp_path / "stories.txt", "--arpa", tmp_path / "ready.arpa")
+    for most, wanted in ((20, ["ROBOT", "CAN'T", "THE", "YAK", "ONCE"]), (4, ["ROBOT", "CAN'T"]), (1, [])):
+        done = run(
+            "local/lm_vocabulary.py", *sources, "--words", most, tmp_path / "lexicon.txt", tmp_path / "words.txt"
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "words.txt").read_text().split() == wanted
