@@ -54,6 +54,7 @@ while IFS= read -r name; do
   case $name=${!name} in *_lexicon=cmudict | lm_background=english | lm_words=[1-9]*) needs_english=true ;; esac
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
+case $pron_probs in true | false) ;; *) fail "--pron-probs takes true or false, not '$pron_probs'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
@@ -98,6 +99,10 @@ conditions=("" _noisy _enhanced)
 # The systems on the way to tri3b say little in noise, which they do not know.
 first_conditions=("")
 if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
+
+# From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
+sat_lang=data/lang
+if $pron_probs; then sat_lang=data/lang_prons; fi
 
 # begin N NAME: whether stage N is to be run. Until it ends it counts as not finished, also when it is done again.
 begin() {
@@ -152,10 +157,11 @@ jobs() {
 
 # decode SYSTEM PROGRAM CONDITION ...: decode and score dev, then test with the weights that dev chose.
 decode() {
-  local system=$1 program=$2 set
+  local system=$1 program=$2 set lang=data/lang_test
   shift 2
+  if [ "$system" = tri3b ]; then lang=${sat_lang}_test; fi
   [ -f "exp/$system/graph/HCLG.fst" ] && [ "exp/$system/graph/HCLG.fst" -nt "exp/$system/final.mdl" ] ||
-    utils/mkgraph.sh data/lang_test "exp/$system" "exp/$system/graph" > "exp/$system/mkgraph.log" 2>&1 ||
+    utils/mkgraph.sh "$lang" "exp/$system" "exp/$system/graph" > "exp/$system/mkgraph.log" 2>&1 ||
     fail "utils/mkgraph.sh failed, see exp/$system/mkgraph.log"
   for set in $(evaluated "$@"); do
     "$program" --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode.conf --skip-scoring true \
@@ -310,7 +316,18 @@ if begin 9 tri3b; then
   # The graphs of tri2b's training are one archive a job, on whatever machine it was.
   steps/align_si.sh --nj "$(cat exp/tri2b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
     data/train data/lang exp/tri2b exp/tri2b_ali_train
-  steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train data/lang exp/tri2b_ali_train exp/tri3b
+  if $pron_probs; then
+    dict=data/local/dict
+    if [ -d data/local/dict_lm ]; then dict=data/local/dict_lm; fi
+    steps/get_prons.sh --cmd "$train_cmd" data/train data/lang exp/tri2b_ali_train
+    utils/dict_dir_add_pronprobs.sh $dict exp/tri2b_ali_train/{pron,sil,pron_bigram}_counts_nowb.txt data/local/dict_prons
+    utils/prepare_lang.sh --phone-symbol-table data/lang/phones.txt data/local/dict_prons "<UNK>" data/local/lang_prons "$sat_lang"
+    # Words and their numbers are the same, so G is.
+    rm -rf "${sat_lang}_test"
+    cp -r "$sat_lang" "${sat_lang}_test"
+    cp data/lang_test/G.fst "${sat_lang}_test/"
+  fi
+  steps/train_sat.sh --cmd "$train_cmd" "$tri3b_leaves" "$tri3b_gauss" data/train "$sat_lang" exp/tri2b_ali_train exp/tri3b
   decode tri3b steps/decode_fmllr.sh "${conditions[@]}"
   rescore tri3b "$gmm_lmwt" "${conditions[@]}"
   end 9
@@ -320,7 +337,7 @@ fi
 # are each condition's own.
 if begin 10 "fMLLR features"; then
   for set in train train_noisy train_enhanced dev; do
-    steps/align_fmllr.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" data/lang exp/tri3b "exp/tri3b_ali_$set"
+    steps/align_fmllr.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" "$sat_lang" exp/tri3b "exp/tri3b_ali_$set"
   done
   for condition in "${conditions[@]}"; do
     steps/make_fmllr_feats.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
@@ -335,11 +352,11 @@ if begin 10 "fMLLR features"; then
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
     for set in train dev; do
-      steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" data/lang exp/tri3b "exp/tri3b_lats_$set"
+      steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" "$sat_lang" exp/tri3b "exp/tri3b_lats_$set"
     done
     rm -rf data/lang_chain
-    cp -r data/lang data/lang_chain
-    steps/nnet3/chain/gen_topo.py "$(<data/lang/phones/nonsilence.csl)" "$(<data/lang/phones/silence.csl)" > data/lang_chain/topo
+    cp -r "$sat_lang" data/lang_chain
+    steps/nnet3/chain/gen_topo.py "$(<"$sat_lang/phones/nonsilence.csl")" "$(<"$sat_lang/phones/silence.csl")" > data/lang_chain/topo
   fi
   for condition in noisy enhanced; do
     for set in train dev; do
@@ -417,7 +434,7 @@ fi
 
 if begin 12 "Li-GRU decoding"; then
   for network in ${chain_networks[@]+"${chain_networks[@]}"}; do
-    utils/mkgraph.sh --self-loop-scale 1.0 data/lang_test "exp/$network" "$(graph "$network")" > "exp/$network/mkgraph.log" 2>&1 ||
+    utils/mkgraph.sh --self-loop-scale 1.0 "${sat_lang}_test" "exp/$network" "$(graph "$network")" > "exp/$network/mkgraph.log" 2>&1 ||
       fail "utils/mkgraph.sh failed, see exp/$network/mkgraph.log"
   done
   for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do

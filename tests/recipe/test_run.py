@@ -16,7 +16,7 @@ TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 -
     --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2 --chain-model small_chain --chain-epochs 2
-    --chain-leaves 60
+    --chain-leaves 60 --pron-probs true
     --babble-chance 0.5 --test-snrs 0
     --gmm-lmwt 13:14 --nnet-lmwt 5:5 --word-ins-penalty 0.0""".split()
 
