@@ -59,6 +59,7 @@ case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or 
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
 [[ $lm_words =~ ^[0-9]+$ ]] || fail "--lm-words takes a number of words, not '$lm_words'"
+[[ $encoder_epochs =~ ^[0-9]+$ && $encoder_layers =~ ^[1-9][0-9]*$ ]] || fail "--encoder-epochs and --encoder-layers take numbers"
 [ "$lm_words" -eq 0 ] || [ "$lm_text$lm_arpa$lm_background" != none ] ||
   fail "--lm-words takes its words from --lm-text, --lm-arpa or --lm-background, and there is none"
 for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
@@ -369,6 +370,12 @@ if begin 10 "fMLLR features"; then
     done
   done
   if [ -n "$encoder" ]; then
+    if [ "$encoder_epochs" -gt 0 ]; then
+      OMP_NUM_THREADS=${train_threads:-$(nproc)} \
+        steps/nnet/adapt_encoder.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --layers "$encoder_layers" --epochs "$encoder_epochs" \
+        "$encoder" data/train,data/train_noisy data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev exp/encoder
+      encoder=exp/encoder
+    fi
     for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
       steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
         "$encoder" "data/$set" "data-encoder/$set" exp/make_encoder

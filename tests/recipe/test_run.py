@@ -84,7 +84,7 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     if find_spec("ctranslate2"):
         systems, encoder = (
             [*systems, "ligru_encoder", "ligru_chain_encoder"],
-            ["--encoder", str(tiny_encoder(recipe / "models/tiny"))],
+            ["--encoder", str(tiny_encoder(recipe / "models/tiny")), "--encoder-epochs", "1", "--encoder-layers", "1"],
         )
     done = run(recipe, *TINY, *encoder)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,0 +1,100 @@
+"""Batches of recordings and of the pdfs that their frames are aligned with, for the encoder's training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kaldi.util.kinds import INT_VECTOR
+from kaldi.util.table import read_table
+from local.audio import AudioError, Segment, list_utterances
+from nnet.encoder.encoder import FACTOR, LONGEST
+from nnet.encoder.mel import log_mel
+
+BATCH_FRAMES = 3000  # of a batch, padding included: a minute
+JITTER = 15  # frames by which lengths are changed where they order the utterances, so that batches differ
+IGNORED = -100  # the target of padding, and of frames without alignment
+MASKS, MASKED_FRAMES, MASKED_BANDS = 2, 30, 13  # SpecAugment (Park et al. 2019): masks, and their largest widths
+
+
+class Example(NamedTuple):
+    """An utterance, and the pdf of each of the encoder's frames: int[frames]."""
+
+    id: str
+    segment: Segment
+    pdfs: np.ndarray
+
+
+class Batch(NamedTuple):
+    """mel: float32 [sequences, bands, 2 * frames]; lengths: of spectra, int[sequences]; pdfs: [sequences, frames]."""
+
+    mel: np.ndarray
+    lengths: np.ndarray
+    pdfs: np.ndarray
+
+
+def read_examples(data_dirs: Iterable[Path], pdfs: str) -> list[Example]:
+    """The utterances of data directories that are aligned: conditions of one set share their alignments.
+
+    pdfs: scp of the pdf-ids of frames of 10 ms. Raises OSError, KaldiError; ValueError where there are none.
+    """
+    targets = {id: np.array(frames)[::FACTOR][:LONGEST] for id, frames in read_table(f"scp:{pdfs}", INT_VECTOR)}
+    examples = []
+    for data in data_dirs:
+        found = [Example(id, segment, targets[id]) for id, segment in list_utterances(data).items() if id in targets]
+        if not found:
+            raise ValueError(f"{data}: none of its utterances has an alignment in {pdfs}")
+        examples += found
+    return examples
+
+
+def plan(examples: list[Example], rng: random.Random | None) -> list[list[Example]]:
+    """The examples in batches of like lengths; with a generator in another order each time."""
+    jitter = [rng.uniform(-JITTER, JITTER) if rng else 0.0 for _ in examples]
+    order = sorted(range(len(examples)), key=lambda place: len(examples[place].pdfs) + jitter[place])
+    batches: list[list[Example]] = []
+    longest = 0
+    for place in order:
+        longest = max(longest, len(examples[place].pdfs))
+        if not batches or (len(batches[-1]) + 1) * longest > BATCH_FRAMES:
+            batches.append([])
+            longest = len(examples[place].pdfs)
+        batches[-1].append(examples[place])
+    if rng:
+        rng.shuffle(batches)
+    return batches
+
+
+def load(examples: list[Example], bands: int, rng: np.random.Generator | None) -> Batch:
+    """Read recordings; with a generator, mask their spectra. Raises AudioError naming the utterance."""
+    spectra = []
+    for example in examples:
+        try:
+            spectrum = log_mel(example.segment.read(), bands)[:, : FACTOR * LONGEST]
+        except AudioError as error:
+            raise AudioError(f"utterance {example.id}: {error}") from None
+        spectra.append(masked(spectrum, rng) if rng else spectrum)
+    lengths = np.array([spectrum.shape[1] for spectrum in spectra])
+    most = -(-lengths.max() // FACTOR)
+    mel = np.zeros((len(examples), bands, FACTOR * most), np.float32)
+    pdfs = np.full((len(examples), most), IGNORED)
+    for row, (example, spectrum) in enumerate(zip(examples, spectra, strict=True)):
+        mel[row, :, : spectrum.shape[1]] = spectrum
+        frames = min(len(example.pdfs), -(-spectrum.shape[1] // FACTOR))
+        pdfs[row, :frames] = example.pdfs[:frames]
+    return Batch(mel, lengths, pdfs)
+
+
+def masked(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The spectrum [bands, frames] with its mean in some bands and for some time."""
+    spectrum, mean = spectrum.copy(), spectrum.mean()
+    for _ in range(MASKS):
+        for axis, widest in ((0, MASKED_BANDS), (1, min(MASKED_FRAMES, spectrum.shape[1] // 4))):
+            width = int(rng.integers(0, widest + 1))
+            begin = int(rng.integers(0, spectrum.shape[axis] - width + 1))
+            spectrum.swapaxes(0, axis)[begin : begin + width] = mean
+    return spectrum
