@@ -91,7 +91,7 @@ class Adaptation:
         )
         self.epoch, self.best, self.rows = 0, float("inf"), list[list[str]]()
         # What a run has to agree in with the one that it goes on from.
-        examples = [f"{example.segment} {example.pdfs.tobytes()!r}\n" for example in self.train]
+        examples = [f"{example.id} {example.pdfs.tolist()}\n" for example in self.train]
         self.task = {
             "encoder": identify(folder).sha256,
             "examples": hashlib.sha256("".join(examples).encode()).hexdigest(),

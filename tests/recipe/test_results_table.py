@@ -7,7 +7,7 @@ from data_dirs import assert_fails_in_one_line, run
 from scripts import write
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("egs/*/RESULTS.md"))]
+TEXTS = ["README.md", "docs/encoder.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("egs/*/RESULTS.md"))]
 
 
 @pytest.fixture
