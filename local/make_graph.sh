@@ -5,6 +5,8 @@ set -euo pipefail
 lm_text=
 lm_arpa=
 lm_background=none
+lm_order=3
+lm_prune=1e-7
 words=
 grammar=
 lang=data/lang
@@ -17,6 +19,8 @@ e.g.: $0 --words names.txt --lm-text stories.txt exp/tri3b exp/tri3b/graph_stori
   --lm-text FILE,...              sentences, plain or gzipped, to interpolate with the transcripts' language model
   --lm-arpa FILE,...              ARPA models to interpolate with it
   --lm-background none|english    and pocketsphinx's model of English
+  --lm-order N                    order of the models of transcripts and texts (3)
+  --lm-prune SHARE                the graph lacks the n-grams that change the interpolated model's perplexity by less (1e-7)
   --words FILE                    more words, one a line, with phones after it or without: CMUdict pronounces it then,
                                   or a network, whose guesses are in <new-graph-dir>/guessed.txt, to be corrected there
   --grammar FILE                  what can be said, in JSGF (local/compile_grammar.py --help), in place of a language model
@@ -66,9 +70,10 @@ if [ -n "$grammar" ]; then
 else
   lm=$graph/lm/transcripts.arpa.gz
   if [ "$lm_text$lm_arpa$lm_background" = none ]; then
-    python3 local/train_lm.py "$data/train/text" "$graph/lang/words.txt" "$lm"
+    python3 local/train_lm.py --order "$lm_order" "$data/train/text" "$graph/lang/words.txt" "$lm"
   else
-    local/prepare_lms.sh --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" "$data" "$graph/lang" "$graph/lm"
+    local/prepare_lms.sh --order "$lm_order" --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" \
+      --prune "$lm_prune" "$data" "$graph/lang" "$graph/lm"
     lm=$graph/lm/small.arpa.gz
   fi
   utils/format_lm.sh "$graph/lang" "$lm" "$lexicon" "$graph/lang"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,9 +119,11 @@ def test_a_grammar_in_place_of_the_language_model(recipe: Path) -> None:
 
 def test_more_words(recipe: Path, packages: Path) -> None:  # noqa: F811
     write(recipe / "names.txt", "A", "ZOE Z OW IY")
-    done = make_graph(recipe, "--words", "names.txt", "exp/mono", "exp/mono/graph_names")
+    done = make_graph(recipe, "--words", "names.txt", "--lm-order", "2", "exp/mono", "exp/mono/graph_names")
     assert done.returncode == 0, done.stderr
     graph = recipe / "exp/mono/graph_names"
+    orders = gzip.decompress((graph / "lm/transcripts.arpa.gz").read_bytes()).decode()
+    assert "ngram 2=" in orders and "ngram 3=" not in orders
     lexicon = (graph / "dict/lexicon.txt").read_text().splitlines()
     assert {"A AH", "A EY", "ZOE Z OW IY", "<UNK> SPN"} <= set(lexicon)
     assert {"A", "ZOE", "ONE"} <= set(first_fields(graph / "words.txt")) and (graph / "HCLG.fst").exists()
