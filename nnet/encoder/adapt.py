@@ -206,7 +206,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m nnet.encoder.adapt", description=DESCRIPTION)
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--layers", type=int, default=6, help="how many of the last are trained (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=2, help="(default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=5e-5, help="the largest (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument("--num-pdfs", type=int, required=True, help="number of pdfs of the tree")

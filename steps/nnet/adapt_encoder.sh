@@ -7,13 +7,13 @@ set -euo pipefail
 cmd=run.pl
 use_gpu=auto
 layers=6
-epochs=2
+epochs=4
 help_message="Usage: $0 [options] <encoder> <train-data> <dev-data> <train-ali-dir> <dev-ali-dir> <encoder-dir>
 e.g.: $0 base data/train,data/train_noisy data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev exp/encoder_base
   --cmd CMD      how to run jobs (run.pl)
   --use-gpu X    auto, true or false (auto)
   --layers N     how many of the last layers are trained (6)
-  --epochs N     (2)
+  --epochs N     (4)
 <train-data> and <dev-data> may be several data directories with a comma between: conditions of the same utterances, which
 share one alignment. The last normalisation is trained too."
 
