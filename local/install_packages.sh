@@ -68,4 +68,9 @@ if ! .venv/bin/pip install --no-compile --disable-pip-version-check "${@/#/--req
   tail -n 5 "$log" >&2
   exit 1
 fi
-cat "$@" >.venv/installed.txt
+# What other commands asked for before stays, but for packages that now have other versions.
+touch .venv/installed.txt
+awk '{ name = $0; if (name !~ /^#/) sub(/[^A-Za-z0-9_.-].*/, "", name) }
+  FILENAME != ".venv/installed.txt" { asked[name] = 1; print; next }
+  !(name in asked)' "$@" .venv/installed.txt >.venv/installed.txt.tmp
+mv .venv/installed.txt.tmp .venv/installed.txt

@@ -39,3 +39,15 @@ def test_more_packages_are_added_and_stay(recipe: Path) -> None:
     assert "--requirement=requirements.txt --requirement=requirements-encoder.txt" in asked
     for requirements in (["requirements.txt"], ["requirements.txt", "requirements-encoder.txt"]):
         assert install(recipe, *requirements) == ""
+
+
+def test_what_other_commands_asked_for_stays(recipe: Path) -> None:
+    write(recipe / "requirements-english.txt", "# words", "", "no-such-package-c==3; python_version > '3'", "x[y]==1")
+    for requirements in ("requirements-encoder.txt", "requirements-english.txt"):
+        assert "into .venv" in install(recipe, "requirements.txt", requirements)
+    assert install(recipe, "requirements.txt", "requirements-encoder.txt", "requirements-english.txt") == ""
+    write(recipe / "requirements.txt", "no-such-package-a==4")
+    assert "into .venv" in install(recipe, "requirements.txt")
+    installed = (recipe / ".venv/installed.txt").read_text().splitlines()
+    assert "no-such-package-a==4" in installed and "no-such-package-a==1" not in installed
+    assert install(recipe, "requirements.txt", "requirements-english.txt") == ""
