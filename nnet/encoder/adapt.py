@@ -27,13 +27,15 @@ from nnet.encoder.identity import WEIGHTS, identify
 from nnet.encoder.layers import Layers
 from nnet.encoder.model_file import read_model_file
 from nnet.encoder.models import find_encoder
+from nnet.ligru import checkpoint
+from nnet.ligru.checkpoint import BEST, LAST
 from nnet.ligru.device import choose_device
 from nnet.lock import locked
 
 DESCRIPTION = """Train the last layers of an encoder (Whisper's family, in CTranslate2's format), with a linear layer to
 pdfs on top, by cross-entropy on the alignments of recordings. <out-dir> becomes an encoder of its own, with weights and
 a hash of its own; the linear layer is thrown away. A training that was stopped goes on after its last whole epoch."""
-LAST, BEST, LOG, TASK = "last.pt", "best.pt", "log.tsv", "adapted.json"
+LOG, TASK = "log.tsv", "adapted.json"
 COLUMNS = ["epoch", "train_loss", "dev_loss", "dev_frame_error", "seconds"]
 LAYER_RATE = 40  # times the learning rate: the linear layer begins from nothing
 RISE = 0.05  # of all steps, in which the learning rate rises
@@ -122,8 +124,8 @@ class Adaptation:
             log.info("epoch %s: loss %s, dev %s; frame error on dev %.2f %%", *row[:3], 100 * dev_error)
             if dev_loss < self.best:
                 self.best = dev_loss
-                _save(out / BEST, self.network.encoder.state_dict())
-            _save(
+                checkpoint.save(out / BEST, self.network.encoder.state_dict())
+            checkpoint.save(
                 out / LAST,
                 {
                     "epoch": self.epoch,
@@ -136,7 +138,7 @@ class Adaptation:
         self._finish()
 
     def _go_on(self, path: Path) -> None:
-        saved = torch.load(path, map_location=self.device, weights_only=True)
+        saved = checkpoint.load(path)
         self.epoch, self.best, self.rows = saved["epoch"], saved["best"], saved["rows"]
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -183,7 +185,7 @@ class Adaptation:
     def _finish(self) -> None:
         """Write the folder that CTranslate2 reads; its weights come last."""
         out, encoder = self.args.out, self.network.encoder
-        encoder.load_state_dict(torch.load(out / BEST, map_location=self.device, weights_only=True))
+        encoder.load_state_dict(checkpoint.load(out / BEST))
         for path in self.folder.glob("*.json"):
             shutil.copy(path, out)
         for path in self.folder.glob("vocabulary.*"):
@@ -194,11 +196,6 @@ class Adaptation:
         for name in (LAST, BEST):
             (out / name).unlink()
         log.info("%s is an encoder; of dev's frames %.2f %% were wrong", out, 100 * min(float(r[3]) for r in self.rows))
-
-
-def _save(path: Path, contents: dict) -> None:
-    with WholeFile(path) as partial:
-        torch.save(contents, partial)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -143,6 +143,11 @@ def test_training_learns_and_a_stopped_one_goes_on_as_if_nothing_had_happened(
     monkeypatch.setattr(adapt.Adaptation, "_evaluate", stopped)
     assert adapt.main(options(task, tiny, parts, "--epochs", "3")) == 130
     assert not (parts / WEIGHTS).exists()
+    whole_file = (parts / "last.pt").read_bytes()
+    (parts / "last.pt").write_bytes(whole_file[:1000])
+    assert adapt.main(options(task, tiny, parts, "--epochs", "3")) == 1
+    assert "last.pt: is damaged or not a checkpoint" in capfd.readouterr().err
+    (parts / "last.pt").write_bytes(whole_file)
     assert adapt.main(options(task, tiny, parts, "--epochs", "3")) == 0
     assert (parts / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     assert sorted(path.name for path in parts.iterdir()) == sorted(path.name for path in whole.iterdir())
