@@ -101,7 +101,9 @@ conditions=("" _noisy _enhanced)
 first_conditions=("")
 if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
 
-# From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
+# The corpus's dictionary, or one with more words. From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
+dict=data/local/dict
+if [ "$lm_words" -gt 0 ]; then dict=data/local/dict_lm; fi
 sat_lang=data/lang
 if $pron_probs; then sat_lang=data/lang_prons; fi
 
@@ -220,13 +222,11 @@ if begin 0 data; then
 fi
 
 if begin 1 lang; then
-  dict=data/local/dict
   rm -rf data/local/dict_lm
   if [ "$lm_words" -gt 0 ]; then
     python3 local/lm_vocabulary.py --text "$lm_text" --arpa "$lm_arpa" --background "$lm_background" \
-      --words "$lm_words" $dict/lexicon.txt data/local/lm_words.txt
-    local/add_words.sh --guessed data/local/guessed.txt data/local/lm_words.txt $dict data/local/dict_lm
-    dict=data/local/dict_lm
+      --words "$lm_words" data/local/dict/lexicon.txt data/local/lm_words.txt
+    local/add_words.sh --guessed data/local/guessed.txt data/local/lm_words.txt data/local/dict $dict
   fi
   utils/prepare_lang.sh $dict "<UNK>" data/local/lang data/lang
   rm -rf data/lang_test_large
@@ -318,8 +318,6 @@ if begin 9 tri3b; then
   steps/align_si.sh --nj "$(cat exp/tri2b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
     data/train data/lang exp/tri2b exp/tri2b_ali_train
   if $pron_probs; then
-    dict=data/local/dict
-    if [ -d data/local/dict_lm ]; then dict=data/local/dict_lm; fi
     steps/get_prons.sh --cmd "$train_cmd" data/train data/lang exp/tri2b_ali_train
     utils/dict_dir_add_pronprobs.sh $dict exp/tri2b_ali_train/{pron,sil,pron_bigram}_counts_nowb.txt data/local/dict_prons
     utils/prepare_lang.sh --phone-symbol-table data/lang/phones.txt data/local/dict_prons "<UNK>" data/local/lang_prons "$sat_lang"

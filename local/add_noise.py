@@ -126,6 +126,7 @@ class Stage:
         self._arguments = arguments
         self._rooms = read_list(arguments.rirs, "impulse responses") if arguments.rirs else []
         self._talkers = list_utterances(arguments.babble_data) if arguments.babble_data else {}
+        self._names = list(self._talkers)
         self._speakers = read_scp(arguments.babble_data / "utt2spk") if arguments.babble_data else {}
         self._levels = parse_range(arguments.level) if arguments.level else None
 
@@ -133,11 +134,13 @@ class Stage:
         """The talkers are others than the speaker."""
         rng = random_numbers(self._arguments.seed, utterance, 1)  # the noise is the same with and without a scene
         in_room, room = rng.uniform() < self._arguments.rir_chance, rng.integers(max(1, len(self._rooms)))
-        babbling, numbers = rng.uniform() < self._arguments.babble_chance, rng.permutation(len(self._talkers))
+        babbling = rng.uniform() < self._arguments.babble_chance
         level = round(float(rng.uniform(*self._levels)), 2) if self._levels else None
-        names = list(self._talkers)
-        others = (names[number] for number in numbers if self._speakers.get(names[number]) != speaker)
-        talkers = [self._talkers[name] for name in islice(others, TALKERS)] if babbling else []
+        talkers = []
+        if babbling:  # what follows takes as long as there are speakers
+            names = (self._names[number] for number in rng.permutation(len(self._names)))
+            others = (name for name in names if self._speakers.get(name) != speaker)
+            talkers = [self._talkers[name] for name in islice(others, TALKERS)]
         return Scene(self._rooms[room] if self._rooms and in_room else None, talkers, level)
 
 

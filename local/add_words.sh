@@ -23,10 +23,8 @@ if [ -f "$dict/lexiconp_silprob.txt" ] || awk '$2 != 1 { found = 1 } END { exit 
   exit 1
 fi
 mkdir -p "$dir"
-for file in "$dict"/*.txt; do
-  case ${file##*/} in lexicon.txt | lexiconp.txt) ;; *) cp "$file" "$dir/" ;; esac
-done
-rm -f "$dir/lexiconp.txt"
+cp "$dict"/*.txt "$dir/"
+rm -f "$dir"/lexicon{,p}.txt
 awk 'NF > 1 { $1 = $1; print }' "$words" | cat "$dict/lexicon.txt" - | LC_ALL=C sort -u >"$dir/own.tmp"
 awk 'NF { print NR, $1 }' "$words" >"$dir/words.tmp"
 python3 local/make_lexicon.py --own "$dir/own.tmp" --guessed "${guessed:-$dir/guessed.txt}" "$dir/words.tmp" "$dir/lexicon.txt"

@@ -43,11 +43,12 @@ class Counts:
 
     def __init__(self, speakers: Iterable[str]) -> None:
         self.speakers = sorted(set(speakers))
+        self._places = {speaker: place for place, speaker in enumerate(self.speakers)}
         self.words = np.zeros(len(self.speakers), int)
         self.errors = np.zeros(len(self.speakers), int)
 
     def add(self, speaker: str, words: int, errors: int) -> None:
-        place = self.speakers.index(speaker)
+        place = self._places[speaker]
         self.words[place] += words
         self.errors[place] += errors
 

@@ -154,9 +154,9 @@ class Adaptation:
         self.network.train()
         losses, frames = 0.0, 0
         for number, examples in enumerate(batches):
-            done = (len(batches) * self.epoch + number) / steps
+            step = len(batches) * self.epoch + number
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * min((done * steps + 1) / (RISE * steps), 1) * (1 - done)
+                group["lr"] = rate * min((step + 1) / (RISE * steps), 1) * (1 - step / steps)
             scores, targets = self.network(load(examples, self.network.encoder.bands, rng), self.device)
             loss = functional.cross_entropy(scores, targets, label_smoothing=SMOOTHING)
             self.optimizer.zero_grad()
@@ -195,7 +195,7 @@ class Adaptation:
         self.model_file.with_values(encoder.values()).write(out / WEIGHTS)
         for name in (LAST, BEST):
             (out / name).unlink()
-        log.info("%s is an encoder; of dev's frames %.2f %% were wrong", out, 100 * min(float(r[3]) for r in self.rows))
+        log.info("%s is an encoder", out)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ from kaldi.util.table import read_table
 from local.audio import AudioError, Segment, list_utterances
 from nnet.encoder.encoder import FACTOR, LONGEST
 from nnet.encoder.mel import log_mel
+from nnet.ligru.masking import random_span
 
 BATCH_FRAMES = 3000  # of a batch, padding included: a minute
 JITTER = 15  # frames by which lengths are changed where they order the utterances, so that batches differ
@@ -94,7 +95,5 @@ def masked(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     spectrum, mean = spectrum.copy(), spectrum.mean()
     for _ in range(MASKS):
         for axis, widest in ((0, MASKED_BANDS), (1, min(MASKED_FRAMES, spectrum.shape[1] // 4))):
-            width = int(rng.integers(0, widest + 1))
-            begin = int(rng.integers(0, spectrum.shape[axis] - width + 1))
-            spectrum.swapaxes(0, axis)[begin : begin + width] = mean
+            spectrum.swapaxes(0, axis)[random_span(spectrum.shape[axis], widest, rng)] = mean
     return spectrum

@@ -15,6 +15,13 @@ from nnet.ligru.config import Config
 from nnet.ligru.data import Batch
 
 
+def random_span(length: int, widest: int, rng: np.random.Generator) -> slice:
+    """A mask of up to so many of `length` places."""
+    width = int(rng.integers(0, min(widest, length) + 1))
+    begin = int(rng.integers(0, length - width + 1))
+    return slice(begin, begin + width)
+
+
 def mask_features(batch: Batch, config: Config, rng: np.random.Generator) -> Batch:
     """The batch with masks of up to time_mask_frames frames and feature_mask_width features in each sequence."""
     if config.time_masks == config.feature_masks == 0:
@@ -26,11 +33,7 @@ def mask_features(batch: Batch, config: Config, rng: np.random.Generator) -> Bat
         length = int((sizes > sequence).sum())
         rows = starts[:length] + sequence
         for _ in range(config.time_masks):
-            width = int(rng.integers(0, min(config.time_mask_frames, length) + 1))
-            begin = int(rng.integers(0, length - width + 1))
-            keep[rows[begin : begin + width]] = False
+            keep[rows[random_span(length, config.time_mask_frames, rng)]] = False
         for _ in range(config.feature_masks):
-            width = int(rng.integers(0, min(config.feature_mask_width, keep.shape[1]) + 1))
-            begin = int(rng.integers(0, keep.shape[1] - width + 1))
-            keep[rows, begin : begin + width] = False
+            keep[rows, random_span(keep.shape[1], config.feature_mask_width, rng)] = False
     return dataclasses.replace(batch, feats=batch.feats * torch.from_numpy(keep))

@@ -19,6 +19,7 @@ from kaldi.lat.io import LATTICE
 from kaldi.util.edit_distance import align
 from kaldi.util.symbols import read_names
 from kaldi.util.table import read_table
+from local.decodings import read_words
 from nnet.recogniser.calibration import Calibration, log_odds
 from nnet.recogniser.reading import posteriors_of_words, scaled_for_words
 
@@ -64,11 +65,7 @@ def judged_words(
 
     Raises KaldiError, OSError, ValueError.
     """
-    texts = {
-        line.split()[0]: line.split()[1:]
-        for line in (decode_dir / "scoring_kaldi/test_filt.txt").read_text().splitlines()
-        if line.strip()
-    }
+    texts = read_words(decode_dir / "scoring_kaldi/test_filt.txt")
     for path in sorted(decode_dir.glob("lat.*.gz")):
         for utterance, lattice in read_table(f"ark:gunzip -c {shlex.quote(str(path))} |", LATTICE):
             scaled = scaled_for_words(lattice, lmwt, word_ins_penalty)

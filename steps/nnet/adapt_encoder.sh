@@ -48,5 +48,5 @@ $cmd ${gpu_opts[@]+"${gpu_opts[@]}"} "$dir/log/adapt.log" \
   python3 -m nnet.encoder.adapt --use-gpu "$use_gpu" --layers "$layers" --epochs "$epochs" --num-pdfs "$pdfs" \
   "$encoder" "$train_data" "$dir/train_pdf.scp" "$dev_data" "$dir/dev_pdf.scp" "$dir"
 rm "$dir"/{train,dev}_pdf.{ark,scp}
-echo "$0: $(awk -F '\t' 'NR > 1 { if (best == "" || $4 < best) best = $4 }
-  END { printf "%d epochs, frame error %.1f %% on dev", NR - 1, 100 * best }' "$dir/log.tsv"), encoder in $dir"
+echo "$0: $(awk -F '\t' 'NR > 1 && (least == "" || $3 < least) { least = $3; error = $4 }
+  END { printf "%d epochs, frame error %.1f %% on dev", NR - 1, 100 * error }' "$dir/log.tsv"), encoder in $dir"
