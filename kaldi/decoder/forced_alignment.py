@@ -13,6 +13,8 @@ from kaldi.gmm.am_diag_gmm import AmDiagGmm, extend
 from kaldi.hmm.graphs import transition_costs
 from kaldi.hmm.transition_model import TransitionModel
 
+NO_GAUSSIANS = np.zeros((0, 1), np.float32)
+
 
 class Alignment(NamedTuple):
     """transition_ids: int32[T]; words: int32; cost: of the whole path; acoustic: float32[T], log-likelihoods."""
@@ -24,12 +26,15 @@ class Alignment(NamedTuple):
 
 
 class Aligner:
-    """Viterbi alignment with a GMM system; costs are those of scaled log-likelihoods and transition probabilities."""
+    """Viterbi alignment; costs are those of scaled log-likelihoods and transition probabilities.
+
+    Of features with a GMM, or, without a model, of given log-likelihoods of pdfs.
+    """
 
     def __init__(
         self,
         transitions: TransitionModel,
-        model: AmDiagGmm,
+        model: AmDiagGmm | None,
         acoustic_scale: float,
         transition_scale: float,
         self_loop_scale: float,
@@ -38,13 +43,19 @@ class Aligner:
         self.costs = transition_costs(transitions, transition_scale, self_loop_scale)
 
     def align(self, graph: Fst, feats: np.ndarray, beam: float) -> Alignment | None:
-        """The best path within the beam for features [T, dim]; None if it reaches no end of the graph.
+        """The best path within the beam for features [T, dim] or log-likelihoods [T, pdfs]; None if it reaches no end
+        of the graph.
 
-        Raises KaldiError when the graph or the features do not fit the model.
+        Raises KaldiError when the graph, the features or the log-likelihoods do not fit the model.
         """
         from kaldi.decoder.viterbi_core import viterbi
 
-        self.model.check_dim(feats)
+        if self.model:
+            self.model.check_dim(feats)
+            decodable = extend(feats), self.model.parameters, self.model.offsets
+        else:
+            self.transitions.check_loglikes(feats)
+            decodable = np.ascontiguousarray(feats, np.float32), NO_GAUSSIANS, np.zeros(1, np.int64)
         if graph.num_arcs and not 0 <= graph.ilabel.min() <= graph.ilabel.max() <= self.transitions.num_tids:
             raise KaldiError(
                 "the graph has input labels beyond the model's transition-ids "
@@ -58,9 +69,7 @@ class Aligner:
             graph.weight + self.costs[graph.ilabel],
             graph.nextstate,
             self.transitions.id2pdf[graph.ilabel],
-            extend(feats),
-            self.model.parameters,
-            self.model.offsets,
+            *decodable,
             self.scale,
             beam,
         )

@@ -13,7 +13,7 @@ from kaldi.decoder.decoding_graph import DecodingGraph
 from kaldi.decoder.lattice_decoder_core import decode as decode_core
 from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import TransitionModel
-from kaldi.lat.determinize import phone_determinized
+from kaldi.lat.determinize import determinized, phone_determinized
 from kaldi.lat.io import COMPACT_LATTICE, LATTICE
 from kaldi.lat.lattice import Lattice, Strings
 from kaldi.lat.minimize import minimized
@@ -85,7 +85,10 @@ def determinized_by(options: DecoderOptions, raw: Lattice, model: TransitionMode
 
 
 class LatticeOutput:
-    """Decodes utterances, writes their lattices, words and alignments, and keeps the figures of the summary."""
+    """Decodes utterances, writes their lattices, words and alignments, and keeps the figures of the summary.
+
+    lattices, words, alignments: wspecifiers, empty ones are left out. best_only: lattices are the best paths alone.
+    """
 
     def __init__(
         self,
@@ -97,13 +100,16 @@ class LatticeOutput:
         words: str,
         alignments: str,
         word_symbol_table: str,
+        best_only: bool = False,
     ):
         options.check()
         self.model, self.options = model, options
         self.acoustic_scale, self.allow_partial = acoustic_scale, allow_partial
         self.pdf_of = np.ascontiguousarray(model.id2pdf, np.int32)
         self.symbols = read_names(word_symbol_table) if word_symbol_table else None
-        self.lattices = TableWriter(lattices, COMPACT_LATTICE if options.determinize_lattice else LATTICE)
+        self.best_only = best_only
+        kind = COMPACT_LATTICE if options.determinize_lattice or best_only else LATTICE
+        self.lattices = TableWriter(lattices, kind) if lattices else None
         self.words = TableWriter(words, INT_VECTOR) if words else None
         self.alignments = TableWriter(alignments, INT_VECTOR) if alignments else None
         self.done = self.failed = self.frames = 0
@@ -155,8 +161,11 @@ class LatticeOutput:
             self.alignments.write(utterance, path.alignment)
         if self.symbols:
             print_words(utterance, words, self.symbols)
-        scale = np.diag([1.0, 1.0 / self.acoustic_scale if self.acoustic_scale else 1.0])
-        self.lattices.write(utterance, lattice.scaled(scale))
+        if self.lattices:
+            scale = np.diag([1.0, 1.0 / self.acoustic_scale if self.acoustic_scale else 1.0])
+            if self.best_only:
+                lattice, _ = determinized(path.lattice_of_path(), self.options.lattice_beam)
+            self.lattices.write(utterance, lattice.scaled(scale))
         frames = len(loglikes)
         log(f"Log-like per frame for utterance {utterance} is {-weight.sum() / frames:.6g} over {frames} frames.")
         self.done += 1

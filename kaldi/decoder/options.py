@@ -8,6 +8,18 @@ from kaldi.base.log import KaldiError
 
 INT32_MAX = 2**31 - 1
 
+BEST_PATH_BEAM = 0.1  # of a lattice that is to hold the best path alone: what rounding may add to its cost
+
+
+class BestPathOptions(NamedTuple):
+    """Kaldi's FasterDecoderOptions."""
+
+    beam: float = 16.0
+    max_active: int = INT32_MAX
+    min_active: int = 20
+    beam_delta: float = 0.5
+    hash_ratio: float = 2.0  # taken and not needed, as below
+
 
 class DecoderOptions(NamedTuple):
     """Kaldi's LatticeFasterDecoderConfig and DeterminizeLatticePhonePrunedOptions."""

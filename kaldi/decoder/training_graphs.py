@@ -5,29 +5,47 @@ from __future__ import annotations
 import kaldifst
 import numpy as np
 
-from kaldi.fstext.fst import Fst
+from kaldi.fstext.fst import Fst, from_arcs
 from kaldi.fstext.native import from_native, to_native
 from kaldi.fstext.ops import arcsort, remove_eps_local, remove_symbols
 from kaldi.hmm.graphs import HmmGraphs, add_self_loops, h_transducer
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.context_dependency import ContextDependency
 
+SILENCE = 1  # the phone that may be between words where there is no lexicon to tell: Kaldi takes the first one
+
+
+def pronounced(words: list[int], pronunciations: list[list[int]]) -> Fst:
+    """The transducer from the phones of each word to the words, with silence or none before, between and after them
+    at the same cost (Kaldi: compile-train-graphs-without-lexicon)."""
+    arcs, state = [(0, SILENCE, 0, 1), (0, 0, 0, 1)], 1
+    for word, phones in zip(words, pronunciations, strict=True):
+        for phone in phones:
+            arcs.append((state, phone, word, state + 1))
+            state, word = state + 1, 0
+        arcs += [(state, SILENCE, 0, state + 1), (state, 0, 0, state + 1)]
+        state += 1
+    final = np.full(state + 1, np.inf)
+    final[state] = 0.0
+    source, ilabel, olabel, target = zip(*arcs, strict=True)
+    return from_arcs(0, final, source, ilabel, olabel, np.zeros(len(arcs)), target)
+
 
 class TrainGraphCompiler:
-    """Makes the graph of a transcript from a tree, a transition model and a lexicon transducer."""
+    """Makes the graph of a transcript from a tree, a transition model and a lexicon transducer, if there is one."""
 
     def __init__(
         self,
         tree: ContextDependency,
         model: TransitionModel,
-        lexicon: Fst,
+        lexicon: Fst | None,
         symbols: np.ndarray,
         transition_scale: float,
         self_loop_scale: float,
         remove_epsilons: bool,
     ):
         self.tree, self.model, self.symbols = tree, model, symbols.tolist()
-        self.lexicon = to_native(arcsort(lexicon, "olabel"))
+        self.lexicon = to_native(arcsort(lexicon, "olabel")) if lexicon else None
         self.hmms = HmmGraphs(tree, model, transition_scale)
         self.self_loop_scale, self.remove_epsilons = self_loop_scale, remove_epsilons
 
@@ -39,9 +57,17 @@ class TrainGraphCompiler:
         """The graph over transition-ids and words of each grammar; None if the lexicon has words for no sentence."""
         return self._compile([to_native(grammar) for grammar in grammars])
 
+    def compile_pronounced(self, transcripts: list[Fst]) -> list[Fst | None]:
+        """The graph over transition-ids and words of each transducer from phones to words, without the lexicon."""
+        return self._expand_all([to_native(phones) for phones in transcripts])
+
     def _compile(self, grammars: list[kaldifst.StdVectorFst]) -> list[Fst | None]:
-        """The tree answers for the contexts of all grammars at once, which is much faster than one by one."""
-        found = [self._in_context(grammar) for grammar in grammars]
+        return self._expand_all([kaldifst.compose(self.lexicon, grammar) for grammar in grammars])
+
+    def _expand_all(self, transcripts: list[kaldifst.StdVectorFst]) -> list[Fst | None]:
+        """Of transducers from phones to words. The tree answers for the contexts of all at once, which is much faster
+        than one by one."""
+        found = [self._in_context(phones) for phones in transcripts]
         self.hmms.add(
             [
                 context
@@ -53,9 +79,8 @@ class TrainGraphCompiler:
         )
         return [self._expand(*item) if item else None for item in found]
 
-    def _in_context(self, grammar: kaldifst.StdVectorFst) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:
+    def _in_context(self, phones: kaldifst.StdVectorFst) -> tuple[kaldifst.StdVectorFst, list[tuple[int, ...]]] | None:
         """The transducer from phones in context to the words, and the list of its contexts."""
-        phones = kaldifst.compose(self.lexicon, grammar)
         if phones.num_states == 0:
             return None
         fst, contexts = kaldifst.compose_context(self.symbols, self.tree.width, self.tree.central, phones)

@@ -66,6 +66,8 @@ def _log_likelihood(frame, parameters, first, end, scores):
 @njit
 def _acoustic_cost(decodable, t, p):
     """The scaled negative log-likelihood of a pdf at frame t."""
+    if len(decodable.parameters) == 0:
+        return np.float32(-decodable.scale * decodable.frames[t, p])
     if decodable.frame_of[p] != t:
         decodable.frame_of[p] = t
         first, end = decodable.gaussians[p], decodable.gaussians[p + 1]
@@ -208,7 +210,8 @@ def viterbi(start, final, offsets, ilabel, weight, target, pdf, frames, paramete
 
     final: as in kaldi.fstext.fst.Fst; offsets, ilabel, weight, target, pdf: see Graph; frames: float32[T, 2 dim + 1],
     (x, x * x, 1); parameters: float32[G, 2 dim + 1] of all Gaussians, those of pdf p being rows
-    gaussians[p]:gaussians[p + 1]; scale: of log-likelihoods; beam: of costs.
+    gaussians[p]:gaussians[p + 1] (without Gaussians frames are log-likelihoods float32[T, pdfs]); scale: of
+    log-likelihoods; beam: of costs.
     Returns (cost of the path, its arcs int64[L], the acoustic costs float32[L] of its arcs); the cost is inf, and the
     path empty, when no final state was reached at the last frame.
     """

@@ -1,4 +1,4 @@
-"""Mel filterbank features and cepstra (MFCC) as Kaldi computes them (Kaldi: feat/feature-mfcc.h, feature-fbank.h).
+"""Mel filterbank features and cepstra (MFCC, PLP) as Kaldi computes them (Kaldi: feat/feature-common.h).
 
 All frames of an utterance are computed together: windows as a strided view, one FFT call, one product with the filters.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kaldi.base.log import KaldiError
+from kaldi.feat import plp
 from kaldi.feat.wave import Wave, resample
 
 BLOCK = 4096  # frames at a time: bounds the memory that a long recording takes
@@ -17,7 +18,7 @@ EPSILON = np.finfo(np.float32).eps
 
 
 class FrontEndOptions(NamedTuple):
-    """Options that compute-mfcc-feats and compute-fbank-feats share. Times in milliseconds, frequencies in Hz.
+    """Options that compute-{mfcc,plp,fbank}-feats share. Times in milliseconds, frequencies in Hz.
 
     high_freq <= 0 and vtln_high < 0 count from the Nyquist frequency.
     """
@@ -57,6 +58,17 @@ class MfccOptions(NamedTuple):
 
     num_ceps: int = 13
     cepstral_lifter: float = 22.0
+    use_energy: bool = True
+
+
+class PlpOptions(NamedTuple):
+    """Further options of compute-plp-feats."""
+
+    lpc_order: int = 12
+    num_ceps: int = 13
+    compress_factor: float = 0.33333
+    cepstral_lifter: float = 22.0
+    cepstral_scale: float = 1.0
     use_energy: bool = True
 
 
@@ -105,8 +117,8 @@ def warped(frequencies: np.ndarray, options: FrontEndOptions, low: float, high: 
     return np.interp(frequencies, [low, left, right, high], [low, left / warp, right / warp, high])
 
 
-def mel_filters(options: FrontEndOptions, fft_size: int, warp: float = 1.0) -> np.ndarray:
-    """Triangular filters, equally wide on the mel scale of a speaker: float32[fft_size // 2 + 1, num_mel_bins].
+def mel_edges(options: FrontEndOptions, warp: float) -> np.ndarray:
+    """The mels [num_mel_bins + 2] that filters, equally wide on the mel scale of a speaker, begin, peak and end at.
 
     warp: factor of vocal tract length normalisation.
     """
@@ -122,6 +134,11 @@ def mel_filters(options: FrontEndOptions, fft_size: int, warp: float = 1.0) -> n
     edges = np.linspace(mel(options.low_freq), mel(high), options.num_mel_bins + 2)
     if warp != 1.0:
         edges = mel(warped(inverse_mel(edges), options, options.low_freq, high, warp))
+    return edges
+
+
+def mel_filters(options: FrontEndOptions, fft_size: int, edges: np.ndarray) -> np.ndarray:
+    """Triangular filters with these edges: float32[fft_size // 2 + 1, num_mel_bins]."""
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
     position = mel(np.arange(fft_size // 2) * (options.sample_frequency / fft_size))[:, None]
     slopes = np.minimum((position - left) / (center - left), (right - position) / (right - center))
@@ -140,10 +157,17 @@ def cosine_transform(rows: int, columns: int) -> np.ndarray:
     return basis
 
 
+def lifter(options: MfccOptions | PlpOptions) -> np.ndarray:
+    """What each cepstral coefficient is multiplied by: [num_ceps]."""
+    width = options.cepstral_lifter
+    order = np.arange(options.num_ceps)
+    return 1 + 0.5 * width * np.sin(np.pi * order / width) if width else np.ones(options.num_ceps)
+
+
 class FrontEnd:
     """Computes features[frames, dimension] of recordings."""
 
-    def __init__(self, options: FrontEndOptions, kind: FilterbankOptions | MfccOptions):
+    def __init__(self, options: FrontEndOptions, kind: FilterbankOptions | MfccOptions | PlpOptions):
         self.options, self.kind = options, kind
         self.length = int(options.sample_frequency * 0.001 * options.frame_length)
         self.shift = int(options.sample_frequency * 0.001 * options.frame_shift)
@@ -151,22 +175,28 @@ class FrontEnd:
             raise KaldiError("--frame-length and --frame-shift leave less than two samples a frame or no shift")
         self.fft_size = 1 << (self.length - 1).bit_length() if options.round_to_power_of_two else self.length
         self.window = window_function(options.window_type, self.length, options.blackman_coeff)
-        self.filters = {1.0: mel_filters(options, self.fft_size)}  # by warp factor
+        self.filters = {1.0: self._filters(1.0)}  # by warp factor
         self.random = np.random.default_rng(0)
         self.cepstra = None
         if isinstance(kind, MfccOptions):
             if not 0 < kind.num_ceps <= options.num_mel_bins:
                 raise KaldiError(f"--num-ceps={kind.num_ceps}: expected 1 to {options.num_mel_bins} (the mel bins)")
-            basis = cosine_transform(kind.num_ceps, options.num_mel_bins)
-            if kind.cepstral_lifter:
-                order = np.arange(kind.num_ceps)[:, None]
-                basis *= 1 + 0.5 * kind.cepstral_lifter * np.sin(np.pi * order / kind.cepstral_lifter)
+            basis = lifter(kind)[:, None] * cosine_transform(kind.num_ceps, options.num_mel_bins)
             self.cepstra = basis.T.astype(np.float32)
+        elif isinstance(kind, PlpOptions) and not 0 < kind.num_ceps <= kind.lpc_order + 1:
+            raise KaldiError(f"--num-ceps={kind.num_ceps}: expected 1 to {kind.lpc_order + 1} (--lpc-order and 1)")
+
+    def _filters(self, warp: float) -> np.ndarray:
+        edges = mel_edges(self.options, warp)
+        filters = mel_filters(self.options, self.fft_size, edges)
+        if isinstance(self.kind, PlpOptions):
+            filters *= plp.equal_loudness(inverse_mel(edges[1:-1]))
+        return filters
 
     def compute(self, wave: Wave, channel: int, warp: float = 1.0) -> np.ndarray:
         """Features of one channel. Raises KaldiError when the sampling frequency or the warp factor does not fit."""
         if warp not in self.filters:
-            self.filters[warp] = mel_filters(self.options, self.fft_size, warp)
+            self.filters[warp] = self._filters(warp)
         filters = self.filters[warp]
         samples = self._at_right_frequency(wave.samples[channel].astype(np.float32), wave.frequency)
         frames = self._frames(samples)
@@ -219,6 +249,8 @@ class FrontEnd:
         power = spectrum.real**2 + spectrum.imag**2
         if isinstance(kind, MfccOptions):
             return self._cepstra(power @ filters, energy)
+        if isinstance(kind, PlpOptions):
+            return self._plp(kind, power @ filters, energy)
         bins = (power if kind.use_power else np.sqrt(power)) @ filters
         features = np.log(np.maximum(bins, EPSILON)) if kind.use_log_fbank else bins
         if energy is None:
@@ -232,6 +264,14 @@ class FrontEnd:
             features[:, 0] = energy
         elif self.options.htk_compat:
             features[:, 0] *= np.sqrt(2)
+        return np.roll(features, -1, axis=1) if self.options.htk_compat else features
+
+    def _plp(self, kind: PlpOptions, bands: np.ndarray, energy: np.ndarray | None) -> np.ndarray:
+        correlation = plp.autocorrelation(bands**kind.compress_factor, kind.lpc_order)
+        features = plp.cepstra(*plp.linear_prediction(correlation))[:, : kind.num_ceps]
+        features = (features * kind.cepstral_scale * lifter(kind)).astype(np.float32)
+        if energy is not None:
+            features[:, 0] = energy
         return np.roll(features, -1, axis=1) if self.options.htk_compat else features
 
 

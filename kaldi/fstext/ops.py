@@ -27,6 +27,14 @@ def project(fst: Fst, output: bool) -> Fst:
     return replace(fst, ilabel=labels, olabel=labels)
 
 
+def relabel(fst: Fst, labels: dict[int, int], output: bool = False) -> Fst:
+    """Other labels on the input (or output) side; those that are not named stay."""
+    old = fst.olabel if output else fst.ilabel
+    distinct, which = np.unique(old, return_inverse=True)
+    new = np.array([labels.get(label, label) for label in distinct.tolist()], np.int32)[which]
+    return replace(fst, olabel=new) if output else replace(fst, ilabel=new)
+
+
 def _reached(start: np.ndarray, source: np.ndarray, target: np.ndarray, states: int) -> np.ndarray:
     """bool[states]: which states the arcs source -> target reach from the start states."""
     from scipy.sparse import csr_matrix

@@ -111,6 +111,14 @@ class TransitionModel:
                 "(was it made with another model?)"
             )
 
+    def check_loglikes(self, loglikes: np.ndarray, utterance: str = "") -> None:
+        """Raise KaldiError for log-likelihoods [T, pdfs] of another number of pdfs."""
+        if loglikes.shape[1] != self.num_pdfs:
+            raise KaldiError(
+                f"{utterance and f'{utterance}: '}log-likelihoods of {loglikes.shape[1]} pdfs, but the model has "
+                f"{self.num_pdfs} (are they of another model?)"
+            )
+
     def mle_update(self, counts: np.ndarray, floor: float = 0.01, mincount: float = 5.0, share: bool = False) -> None:
         """Maximum-likelihood transition probabilities from counts [num_tids + 1], floored and renormalised.
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 _PROGRAMS = {
-    "features": """compute-mfcc-feats compute-fbank-feats copy-feats extract-segments wav-copy wav-to-duration
-        feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats add-deltas
-        transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
+    "recordings": """compute-mfcc-feats compute-plp-feats compute-fbank-feats extract-segments extract-feature-segments
+        wav-copy wav-to-duration""",
+    "features": """copy-feats feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats
+        add-deltas transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
     "frames": "shift-feats concat-feats compute-vad select-voiced-frames",
     "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
@@ -22,13 +23,13 @@ _PROGRAMS = {
     "alignments": """am-info hmm-info copy-transition-model convert-ali ali-to-pdf ali-to-phones ali-to-post
         weight-silence-post copy-post sum-post post-to-weights analyze-counts show-alignments
         compare-int-vector show-transitions""",
-    "graphs": """compile-train-graphs compile-train-graphs-fsts arpa2fst fsttablecompose fstdeterminizestar
-        fstminimizeencoded fstpushspecial fstisstochastic fstcomposecontext make-h-transducer fstrmsymbols
-        fstrmepslocal add-self-loops fstaddselfloops""",
-    "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstinfo fstinvert fstconnect
-        fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
-    "align": "align-equal-compiled gmm-align-compiled",
-    "decode": "gmm-latgen-faster latgen-faster-mapped",
+    "graphs": """compile-train-graphs compile-train-graphs-fsts compile-train-graphs-without-lexicon
+        arpa2fst fsttablecompose fstdeterminizestar fstminimizeencoded fstpushspecial fstisstochastic
+        fstcomposecontext make-h-transducer fstrmsymbols fstrmepslocal add-self-loops fstaddselfloops""",
+    "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstrelabel fstreplace fstinfo
+        fstinvert fstconnect fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
+    "align": "align-equal-compiled gmm-align-compiled align-compiled-mapped",
+    "decode": "gmm-latgen-faster gmm-decode-faster latgen-faster-mapped",
     "chain": "chain-est-phone-lm chain-make-den-fst chain-get-supervision",
     "rescoring": """arpa-to-const-arpa lattice-lmrescore lattice-lmrescore-const-arpa lattice-lmrescore-pruned
         lattice-compose lattice-determinize""",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,14 @@ from kaldi.base.log import KaldiError, log, warn
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import FST
 from kaldi.matrix.io import FLOAT_MATRIX, FLOAT_VECTOR
-from kaldi.util.kinds import FLOAT, INT_VECTOR, Kind
+from kaldi.programs.loops import optional_writer
+from kaldi.util.kinds import FLOAT, INT_VECTOR
+from kaldi.util.options import with_options_of
 from kaldi.util.table import RandomAccess, TableWriter, read_table
+
+if TYPE_CHECKING:
+    from kaldi.gmm.am_diag_gmm import AmDiagGmm
+    from kaldi.hmm.transition_model import TransitionModel
 
 
 def _utterances(graphs: str, feats: str) -> Iterator[tuple[str, Fst, np.ndarray | None]]:
@@ -56,12 +62,12 @@ def align_equal_compiled(graphs: str, feats: str, alignments: str) -> None:
         raise KaldiError(f"{graphs}: no utterance was aligned (see the warnings above)")
 
 
-def gmm_align_compiled(
-    model: str,
+def _align_all(
+    transitions: TransitionModel,
+    model: AmDiagGmm | None,
     graphs: str,
     feats: str,
-    alignments: str,
-    scores: str = "",
+    outputs: tuple[str, str, str],
     *,
     beam: float = 200.0,
     retry_beam: float = 0.0,
@@ -69,29 +75,24 @@ def gmm_align_compiled(
     transition_scale: float = 1.0,
     acoustic_scale: float = 1.0,
     self_loop_scale: float = 1.0,
-    write_per_frame_acoustic_loglikes: str = "",
 ) -> None:
-    """Align utterances to their graphs by Viterbi search with a GMM system.
+    """Align utterances by their features, or, without a GMM, by log-likelihoods in the place of features.
 
-    Usage: gmm-align-compiled [options] <model> <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
-        [<scores-wspecifier>]
+    outputs: wspecifiers of alignments, scores and log-likelihoods by frame, empty ones left out.
     """
     from kaldi.decoder.forced_alignment import Aligner, careful_graph
-    from kaldi.gmm.am_diag_gmm import read_model
 
     if beam <= 0 or retry_beam and retry_beam <= beam:
         raise KaldiError(f"--beam={beam:g} must be above 0, and --retry-beam={retry_beam:g} above it (or 0: no retry)")
-    aligner = Aligner(*read_model(model), acoustic_scale, transition_scale, self_loop_scale)
+    aligner = Aligner(transitions, model, acoustic_scale, transition_scale, self_loop_scale)
     done = errors = retried = frames = 0
     likelihood = 0.0
-    with ExitStack() as stack:
-
-        def writer(wspecifier: str, kind: Kind) -> TableWriter | None:
-            return stack.enter_context(TableWriter(wspecifier, kind)) if wspecifier else None
-
-        ali = stack.enter_context(TableWriter(alignments, INT_VECTOR))
-        score = writer(scores, FLOAT)
-        per_frame = writer(write_per_frame_acoustic_loglikes, FLOAT_VECTOR)
+    alignments, scores, loglikes = outputs
+    with (
+        TableWriter(alignments, INT_VECTOR) as ali,
+        optional_writer(scores, FLOAT) as score,
+        optional_writer(loglikes, FLOAT_VECTOR) as per_frame,
+    ):
         for utterance, graph, matrix in _utterances(graphs, feats):
             if matrix is None:
                 errors += 1
@@ -123,3 +124,39 @@ def gmm_align_compiled(
     log(f"Done {done}, errors on {errors}")
     if not done:
         raise KaldiError(f"{graphs}: no utterance was aligned (see the warnings above)")
+
+
+@with_options_of(_align_all)
+def gmm_align_compiled(
+    model: str,
+    graphs: str,
+    feats: str,
+    alignments: str,
+    scores: str = "",
+    *,
+    write_per_frame_acoustic_loglikes: str = "",
+    **options: Any,
+) -> None:
+    """Align utterances to their graphs by Viterbi search with a GMM system.
+
+    Usage: gmm-align-compiled [options] <model> <graphs-rspecifier> <features-rspecifier> <alignments-wspecifier>
+        [<scores-wspecifier>]
+    """
+    from kaldi.gmm.am_diag_gmm import read_model
+
+    _align_all(*read_model(model), graphs, feats, (alignments, scores, write_per_frame_acoustic_loglikes), **options)
+
+
+@with_options_of(_align_all)
+def align_compiled_mapped(
+    model: str, graphs: str, loglikes: str, alignments: str, *, binary: bool = True, **options: Any
+) -> None:
+    """Align utterances to their graphs by matrices of log-likelihoods of pdfs; of the model only the transition model
+    is read. (--binary is without effect, as in Kaldi: ark,t: writes text.)
+
+    Usage: align-compiled-mapped [options] <trans-model> <graphs-rspecifier> <loglikes-rspecifier>
+        <alignments-wspecifier>
+    """
+    from kaldi.hmm.transition_model import read_transition_model
+
+    _align_all(read_transition_model(model), None, graphs, loglikes, (alignments, "", ""), **options)

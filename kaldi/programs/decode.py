@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kaldi.base.log import KaldiError
-from kaldi.decoder.options import DecoderOptions
+from kaldi.decoder.options import BEST_PATH_BEAM, BestPathOptions, DecoderOptions
 from kaldi.matrix.io import FLOAT_MATRIX
-from kaldi.util.options import with_options_of
+from kaldi.util.options import divided, with_options_of
 from kaldi.util.table import RandomAccess, is_specifier, read_table
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ def _decode_all(
     matrices: str,
     loglikes_of: Callable[[str, np.ndarray], np.ndarray],
     outputs: tuple[str, str, str],
+    best_only: bool = False,
     *,
     acoustic_scale: float = 0.1,
     allow_partial: bool = False,
@@ -31,14 +31,15 @@ def _decode_all(
 ) -> None:
     """Decode the utterances of a table with one graph, or, when `graph` is a table, with the graph of each.
 
-    outputs: wspecifiers of lattices, words and alignments, empty ones left out; search: of DecoderOptions.
+    outputs: wspecifiers of lattices, words and alignments, empty ones left out; best_only: lattices are best paths;
+    search: of DecoderOptions.
     """
     from kaldi.decoder.decoding_graph import DecodingGraph, read_graph
     from kaldi.decoder.lattice_decoder import LatticeOutput
     from kaldi.fstext.io import FST
 
     with LatticeOutput(
-        transitions, DecoderOptions(**search), acoustic_scale, allow_partial, *outputs, word_symbol_table
+        transitions, DecoderOptions(**search), acoustic_scale, allow_partial, *outputs, word_symbol_table, best_only
     ) as output:
         if not is_specifier(graph):
             common = read_graph(graph)
@@ -57,6 +58,19 @@ def _decode_all(
                 output.decode(utterance, fst, loglikes_of(utterance, matrix))
 
 
+def _read_gmm(model: str) -> tuple[TransitionModel, Callable[[str, np.ndarray], np.ndarray]]:
+    """The transition model, and what computes the log-likelihoods of an utterance's features."""
+    from kaldi.gmm.am_diag_gmm import read_model
+
+    transitions, mixtures = read_model(model)
+
+    def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
+        mixtures.check_dim(matrix, utterance)
+        return mixtures.log_likelihoods(matrix)
+
+    return transitions, loglikes_of
+
+
 @with_options_of(_decode_all, DecoderOptions)
 def gmm_latgen_faster(
     model: str, graph: str, feats: str, lattices: str, words: str = "", alignments: str = "", **options: Any
@@ -66,15 +80,32 @@ def gmm_latgen_faster(
     Usage: gmm-latgen-faster [options] <model> <fst|fsts-rspecifier> <features-rspecifier>
     <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
     """
-    from kaldi.gmm.am_diag_gmm import read_model
-
-    transitions, mixtures = read_model(model)
-
-    def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
-        mixtures.check_dim(matrix, utterance)
-        return mixtures.log_likelihoods(matrix)
-
+    transitions, loglikes_of = _read_gmm(model)
     _decode_all(transitions, graph, feats, loglikes_of, (lattices, words, alignments), **options)
+
+
+@with_options_of(_decode_all, BestPathOptions)
+def gmm_decode_faster(
+    model: str,
+    graph: str,
+    feats: str,
+    words: str,
+    alignments: str = "",
+    lattices: str = "",
+    *,
+    allow_partial: bool = True,
+    **options: Any,
+) -> None:
+    """Find the best path with a GMM. Lattices, if asked for, hold that path alone.
+
+    Usage: gmm-decode-faster [options] <model> <fst> <features-rspecifier> <words-wspecifier>
+    [<alignments-wspecifier> [<lattice-wspecifier>]]
+    """
+    transitions, loglikes_of = _read_gmm(model)
+    [search] = divided(options, BestPathOptions)
+    options |= search._asdict() | {"lattice_beam": BEST_PATH_BEAM, "determinize_lattice": False}
+    outputs = lattices, words, alignments
+    _decode_all(transitions, graph, feats, loglikes_of, outputs, True, allow_partial=allow_partial, **options)
 
 
 @with_options_of(_decode_all, DecoderOptions)
@@ -91,11 +122,7 @@ def latgen_faster_mapped(
     transitions = read_transition_model(model)
 
     def loglikes_of(utterance: str, matrix: np.ndarray) -> np.ndarray:
-        if matrix.shape[1] != transitions.num_pdfs:
-            raise KaldiError(
-                f"{loglikes}: utterance {utterance} has log-likelihoods of {matrix.shape[1]} pdfs, "
-                f"the model has {transitions.num_pdfs}"
-            )
+        transitions.check_loglikes(matrix, utterance)
         return matrix
 
     _decode_all(transitions, graph, loglikes, loglikes_of, (lattices, words, alignments), **options)

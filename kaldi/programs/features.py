@@ -1,9 +1,8 @@
-"""Programs on recordings and features: computing, copying, selecting, splicing, deltas, transforms, CMVN."""
+"""Programs on features: copying, selecting, splicing, deltas, transforms, CMVN."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,16 +11,12 @@ import numpy as np
 from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.feat.context import add_deltas as deltas
 from kaldi.feat.context import splice
-from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
-from kaldi.feat.wave import WAVE, WAVE_HEADER, Wave
 from kaldi.matrix.io import DOUBLE_MATRIX, FLOAT_MATRIX, FLOAT_VECTOR, write_compressed
-from kaldi.programs.loops import Features, converted, counted, features_of, one_or_each
+from kaldi.programs.loops import Features, converted, counted, features_of, one_or_each, optional_writer
 from kaldi.transform import cmvn
-from kaldi.util.io import Output, read_lines, read_list, split
-from kaldi.util.kinds import FLOAT, INT, TOKEN_VECTOR, Kind
-from kaldi.util.options import divided, with_options_of
+from kaldi.util.io import Output, read_list
+from kaldi.util.kinds import INT, TOKEN_VECTOR, Kind
 from kaldi.util.table import (
-    BySpeaker,
     RandomAccess,
     TableWriter,
     is_specifier,
@@ -30,179 +25,6 @@ from kaldi.util.table import (
     read_table,
     write_file,
 )
-
-
-def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
-    """A writer, or a context of None when no wspecifier is given."""
-    return TableWriter(wspecifier, kind) if wspecifier else nullcontext()
-
-
-# ---- recordings ----
-
-
-def compute_features(
-    wavs: str,
-    kind: type[FilterbankOptions | MfccOptions],
-    *,
-    channel: int = -1,
-    min_duration: float = 0.0,
-    subtract_mean: bool = False,
-    write_utt2dur: str = "",
-    vtln_warp: float = 1.0,
-    vtln_map: str = "",
-    utt2spk: str = "",
-    **options: Any,
-) -> Features:
-    """What compute-mfcc-feats and compute-fbank-feats share; options: of FrontEndOptions and of `kind`."""
-    front_end = FrontEnd(*divided(options, FrontEndOptions, kind))
-    if utt2spk and not vtln_map:
-        raise KaldiError("--utt2spk is for --vtln-map, which is not given")
-    warps = BySpeaker(vtln_map, FLOAT, utt2spk) if vtln_map else None
-    total = successes = 0
-    with optional_writer(write_utt2dur, FLOAT) as durations:
-        for key, wave in read_table(wavs, WAVE):
-            total += 1
-            if wave.duration < min_duration:
-                warn(f"{key} is too short ({wave.duration:g} s): no features")
-                continue
-            channels = len(wave.samples)
-            if channel >= channels:
-                warn(f"{key} has {channels} channels, but --channel={channel} counts from 0: no features")
-                continue
-            if channel < 0 and channels > 1:
-                warn(f"{key} has {channels} channels, and --channel is not given: the first one is taken")
-            warp = warps.get(key) if warps else vtln_warp
-            if warp is None:
-                warn(f"no warp factor for {key} in {vtln_map}: no features")
-                continue
-            try:
-                features = front_end.compute(wave, max(channel, 0), warp)
-            except KaldiError as error:
-                warn(f"no features for {key}: {error}")
-                continue
-            if len(features) == 0:
-                warn(f"no features for {key}: it is shorter than one frame ({wave.duration:g} s)")
-                continue
-            yield key, features - features.mean(axis=0) if subtract_mean else features
-            if durations:
-                durations.write(key, wave.duration)
-            successes += 1
-    log(f"Done {successes} out of {total} utterances.")
-    if successes == 0:
-        raise KaldiError(f"{wavs}: no features were computed (the table is empty, or see the warnings above)")
-
-
-@program(FLOAT_MATRIX)
-@with_options_of(compute_features, FrontEndOptions, MfccOptions)
-def compute_mfcc_feats(wavs: str, out: str, **options: Any) -> Features:
-    """Compute mel cepstra (MFCC) of recordings.
-
-    Usage: compute-mfcc-feats [options] <wav-rspecifier> <feats-wspecifier>
-    """
-    yield from compute_features(wavs, MfccOptions, **options)
-
-
-@program(FLOAT_MATRIX)
-@with_options_of(compute_features, FrontEndOptions, FilterbankOptions)
-def compute_fbank_feats(wavs: str, out: str, **options: Any) -> Features:
-    """Compute mel filterbank features of recordings.
-
-    Usage: compute-fbank-feats [options] <wav-rspecifier> <feats-wspecifier>
-    """
-    yield from compute_features(wavs, FilterbankOptions, **options)
-
-
-def parse_segment(line: str) -> tuple[str, str, float, float, int]:
-    """Segment, recording, start and end in seconds (end -1: that of the recording), channel (-1: the only one).
-
-    Raises ValueError for a line to leave out.
-    """
-    words = split(line)
-    if len(words) not in (4, 5):
-        raise ValueError("expected: segment recording start end [channel]")
-    try:
-        start, end, channel = float(words[2]), float(words[3]), int(words[4]) if len(words) == 5 else -1
-    except ValueError:
-        raise ValueError("a time or the channel is not a number") from None
-    if start < 0 or (end != -1 and end <= start) or (len(words) == 5 and channel < 0):
-        raise ValueError("the times or the channel make no segment")
-    return words[0], words[1], start, end, channel
-
-
-def cut_segment(wave: Wave, start: float, end: float, channel: int, min_length: float, max_overshoot: float) -> Wave:
-    """The part of a recording from `start` to `end` seconds. Raises ValueError when it is not there or too short."""
-    if start > wave.duration or end > wave.duration + max_overshoot:
-        raise ValueError(f"it lies outside of the recording, which has {wave.duration:g} s")
-    end = wave.duration if end < 0 else min(end, wave.duration)
-    if end - start < min_length:
-        raise ValueError(f"it is shorter than {min_length:g} s")
-    if channel >= len(wave.samples):
-        raise ValueError(f"the recording has {len(wave.samples)} channels, channel {channel} is not there")
-    first, last = int(start * wave.frequency + 0.5), int(end * wave.frequency + 0.5)
-    channel = max(channel, 0)
-    return Wave(wave.samples[channel : channel + 1, first:last], wave.frequency)
-
-
-@program(WAVE)
-def extract_segments(
-    wavs: str, segments: str, out: str, *, min_segment_length: float = 0.1, max_overshoot: float = 0.5
-) -> Iterator[tuple[str, Wave]]:
-    """Cut segments out of recordings.
-
-    Usage: extract-segments [options] <wav-rspecifier> <segments-file> <wav-wspecifier>
-    """
-    recordings = RandomAccess(wavs, WAVE)
-    lines = read_lines(segments)
-    successes = 0
-    for line in lines:
-        try:
-            segment, recording, start, end, channel = parse_segment(line)
-            wave = recordings.get(recording)
-            if wave is None:
-                raise ValueError(f"the recording {recording} is not in {wavs}")
-            if channel < 0 and len(wave.samples) > 1:
-                raise KaldiError(
-                    f"{segments}: segment {segment}: the recording {recording} has several channels: give "
-                    "one in the fifth column"
-                )
-            part = cut_segment(wave, start, end, channel, min_segment_length, max_overshoot)
-        except ValueError as error:
-            warn(f"the segment '{line.strip()}' is left out: {error}")
-            continue
-        yield segment, part
-        successes += 1
-    log(f"Successfully processed {successes} lines out of {len(lines)} in the segments file.")
-
-
-def _copy_wave(wav: str, out: str) -> None:
-    write_file(out, WAVE, read_file(wav, WAVE))
-
-
-@program(WAVE, files=_copy_wave)
-def wav_copy(wavs: str, out: str) -> Iterator[tuple[str, Wave]]:
-    """Copy recordings, for example out of pipes into an archive.
-
-    Usage: wav-copy <wav-rspecifier> <wav-wspecifier>   or   wav-copy <wav-rxfilename> <wav-wxfilename>
-    """
-    yield from counted(read_table(wavs, WAVE), "recordings")
-
-
-@program(FLOAT)
-def wav_to_duration(wavs: str, out: str, *, read_entire_file: bool = False) -> Iterator[tuple[str, float]]:
-    """The duration of each recording in seconds.
-
-    Usage: wav-to-duration [options] <wav-rspecifier> <duration-wspecifier>
-    """
-    durations = []
-    for key, wave in read_table(wavs, WAVE if read_entire_file else WAVE_HEADER):
-        try:
-            durations.append(wave.duration)
-        except KaldiError as error:
-            raise KaldiError(f"{key}: {error}") from None
-        yield key, durations[-1]
-    done(len(durations), "recordings")
-    log(f"Mean duration {np.mean(durations):g} s, minimum {min(durations):g}, maximum {max(durations):g}")
-
 
 # ---- copying and selecting ----
 

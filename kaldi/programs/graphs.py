@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +13,14 @@ from kaldi.fstext import ops
 from kaldi.fstext.io import FST, read_fst, write_fst
 from kaldi.fstext.native import from_native, to_native
 from kaldi.util.io import Output, open_input
-from kaldi.util.kinds import INT_VECTOR, Kind
+from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.options import with_options_of
 from kaldi.util.symbols import read_symbols
-from kaldi.util.table import TableWriter, read_table
+from kaldi.util.table import RandomAccess, TableWriter, read_table
+
+if TYPE_CHECKING:
+    from kaldi.decoder.training_graphs import TrainGraphCompiler
+    from kaldi.fstext.fst import Fst
 
 
 def _read_labels(rxfilename: str) -> np.ndarray:
@@ -282,8 +287,8 @@ def _compile_graphs(
     tree: str,
     model: str,
     lexicon: str,
-    source: str,
-    kind: Kind,
+    transcripts: Iterator[tuple[str, Any]],
+    compile_batch: Callable[[TrainGraphCompiler, list], list[Fst | None]],
     graphs: str,
     *,
     read_disambig_syms: str = "",
@@ -293,7 +298,7 @@ def _compile_graphs(
     reorder: bool = True,
     rm_eps: bool = False,
 ) -> None:
-    """Write the graph of each transcript (INT_VECTOR) or grammar (FST) of a table."""
+    """Write the graph of each transcript, or whatever the method `compile_batch` takes. An empty lexicon is none."""
     from kaldi.decoder.training_graphs import TrainGraphCompiler
     from kaldi.hmm.transition_model import read_transition_model
     from kaldi.tree.context_dependency import read_tree
@@ -303,18 +308,16 @@ def _compile_graphs(
     compiler = TrainGraphCompiler(
         read_tree(tree),
         read_transition_model(model),
-        read_fst(lexicon),
+        read_fst(lexicon) if lexicon else None,
         symbols,
         transition_scale,
         self_loop_scale,
         rm_eps,
     )
-    compile_batch = compiler.compile if kind is INT_VECTOR else compiler.compile_grammars
     succeeded = failed = 0
-    table = read_table(source, kind)
     with TableWriter(graphs, FST) as writer:
-        while batch := list(islice(table, max(batch_size, 1))):
-            compiled = compile_batch([value for _, value in batch])
+        while batch := list(islice(transcripts, max(batch_size, 1))):
+            compiled = compile_batch(compiler, [value for _, value in batch])
             for (utterance, _), graph in zip(batch, compiled, strict=True):
                 if graph is None:
                     warn(f"{utterance}: empty graph: is every word of the transcript in the lexicon?")
@@ -324,7 +327,7 @@ def _compile_graphs(
                     succeeded += 1
     log(f"succeeded for {succeeded} graphs, failed for {failed}")
     if not succeeded:
-        raise KaldiError(f"{source}: no graph was made")
+        raise KaldiError("no graph was made (an empty table, or see the warnings above)")
 
 
 @with_options_of(_compile_graphs)
@@ -333,7 +336,10 @@ def compile_train_graphs(tree: str, model: str, lexicon: str, transcripts: str, 
 
     Usage: compile-train-graphs [options] <tree> <model> <lexicon-fst> <transcripts-rspecifier> <graphs-wspecifier>
     """
-    _compile_graphs(tree, model, lexicon, transcripts, INT_VECTOR, graphs, **options)
+    from kaldi.decoder.training_graphs import TrainGraphCompiler
+
+    table = read_table(transcripts, INT_VECTOR)
+    _compile_graphs(tree, model, lexicon, table, TrainGraphCompiler.compile, graphs, **options)
 
 
 @with_options_of(_compile_graphs)
@@ -342,4 +348,30 @@ def compile_train_graphs_fsts(tree: str, model: str, lexicon: str, grammars: str
 
     Usage: compile-train-graphs-fsts [options] <tree> <model> <lexicon-fst> <fsts-rspecifier> <graphs-wspecifier>
     """
-    _compile_graphs(tree, model, lexicon, grammars, FST, graphs, **options)
+    from kaldi.decoder.training_graphs import TrainGraphCompiler
+
+    table = read_table(grammars, FST)
+    _compile_graphs(tree, model, lexicon, table, TrainGraphCompiler.compile_grammars, graphs, **options)
+
+
+@with_options_of(_compile_graphs)
+def compile_train_graphs_without_lexicon(
+    tree: str, model: str, transcripts: str, phones: str, graphs: str, **options: Any
+) -> None:
+    """Make a graph over transition-ids from each transcript and the phones of its words.
+
+    The phones of the second word of the utterance `utt` have the key `utt.1`.
+
+    Usage: compile-train-graphs-without-lexicon [options] <tree> <model> <transcripts-rspecifier> <phones-rspecifier>
+        <graphs-wspecifier>
+    """
+    from kaldi.decoder.training_graphs import TrainGraphCompiler, pronounced
+
+    table = RandomAccess(phones, INT_VECTOR)
+
+    def with_phones() -> Iterator[tuple[str, Fst]]:
+        for utterance, words in read_table(transcripts, INT_VECTOR):
+            pronunciations = [table[f"{utterance}.{i}"].tolist() for i in range(len(words))]
+            yield utterance, pronounced(words.tolist(), pronunciations)
+
+    _compile_graphs(tree, model, "", with_phones(), TrainGraphCompiler.compile_pronounced, graphs, **options)

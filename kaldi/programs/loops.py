@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, warn
 from kaldi.util.kinds import Kind
-from kaldi.util.table import BySpeaker, RandomAccess, is_specifier, read_file
+from kaldi.util.table import BySpeaker, RandomAccess, TableWriter, is_specifier, read_file
 
 Features = Iterator[tuple[str, np.ndarray]]
 
@@ -41,6 +42,11 @@ def converted(
         yield key, result
         count += 1
     done(count, what, errors)
+
+
+def optional_writer(wspecifier: str, kind: Kind) -> TableWriter | nullcontext:
+    """A writer, or a context of None when no wspecifier is given."""
+    return TableWriter(wspecifier, kind) if wspecifier else nullcontext()
 
 
 def one_or_each(source: str, kind: Kind, utt2spk: str) -> Callable[[str], Any]:

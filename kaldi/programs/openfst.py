@@ -10,7 +10,7 @@ from kaldi.base.log import KaldiError
 from kaldi.fstext import ops
 from kaldi.fstext.io import read_fst, write_fst
 from kaldi.fstext.native import from_native, to_native
-from kaldi.util.io import Output, open_input
+from kaldi.util.io import Output, open_input, read_lines, split
 from kaldi.util.symbols import read_names, read_symbols
 
 if TYPE_CHECKING:
@@ -105,6 +105,65 @@ def fstinvert(fst_in: str = "-", fst_out: str = "-") -> None:
     Usage: fstinvert [<fst-in> [<fst-out>]]
     """
     write_fst(fst_out, ops.invert(read_fst(fst_in)))
+
+
+def _read_pairs(rxfilename: str) -> dict[int, int]:
+    """An old and a new label a line."""
+    pairs = {}
+    for line in read_lines(rxfilename):
+        words = split(line)
+        if len(words) != 2 or not all(word.isdecimal() for word in words):
+            raise KaldiError(f"{rxfilename}: expected lines of an old and a new label, found {line.strip()[:60]!r}")
+        pairs[int(words[0])] = int(words[1])
+    return pairs
+
+
+def fstrelabel(fst_in: str = "-", fst_out: str = "-", *, relabel_ipairs: str = "", relabel_opairs: str = "") -> None:
+    """Change input and output labels by files of pairs: an old and a new label a line.
+
+    Usage: fstrelabel [--relabel_ipairs=FILE] [--relabel_opairs=FILE] [<fst-in> [<fst-out>]]
+    """
+    if not (relabel_ipairs or relabel_opairs):
+        raise KaldiError("--relabel_ipairs or --relabel_opairs is needed")
+    fst = read_fst(fst_in)
+    if relabel_ipairs:
+        fst = ops.relabel(fst, _read_pairs(relabel_ipairs))
+    if relabel_opairs:
+        fst = ops.relabel(fst, _read_pairs(relabel_opairs), output=True)
+    write_fst(fst_out, fst)
+
+
+def _sides(option: str, value: str) -> tuple[bool, bool]:
+    """Whether the input and the output side are meant."""
+    if value not in ("input", "output", "both", "neither"):
+        raise KaldiError(f"--{option}={value}: expected input, output, both or neither")
+    return value in ("input", "both"), value in ("output", "both")
+
+
+def fstreplace(
+    root: str,
+    root_label: str,
+    *rules_and_out: str,
+    epsilon_on_replace: bool = False,
+    call_arc_labeling: str = "input",
+    return_arc_labeling: str = "neither",
+    return_label: int = 0,
+) -> None:
+    """Replace the arcs that have a transducer's label on the output by that transducer.
+
+    Usage: fstreplace [options] <root-fst> <root-label> [<rule1-fst> <label1> ...] [<fst-out>]
+    """
+    from kaldi.fstext.replace import Labelling, replaced
+
+    words = [root, root_label, *rules_and_out]
+    out = words.pop() if len(words) % 2 else "-"
+    if not all(label.isdecimal() for label in words[1::2]):
+        raise KaldiError(f"expected a label behind each transducer, found: {' '.join(words)}")
+    fsts = {int(label): read_fst(name) for name, label in zip(words[::2], words[1::2], strict=True)}
+    call, back = _sides("call_arc_labeling", call_arc_labeling), _sides("return_arc_labeling", return_arc_labeling)
+    if epsilon_on_replace:
+        call = back = (False, False)
+    write_fst(out, replaced(fsts, int(root_label), Labelling(*call, *(return_label * side for side in back))))
 
 
 def fstconnect(fst_in: str = "-", fst_out: str = "-") -> None:

@@ -19,12 +19,13 @@ COMMON = {"help": False, "config": "", "verbose": 0, "print_args": True}
 
 def with_options_of(*sources: Any) -> Callable:
     """Let a program take options that are written elsewhere: the fields of a NamedTuple, or the keyword-only parameters
-    of a function that the program calls. They arrive as further keywords."""
+    of a function that the program calls. They arrive as further keywords. The program's own defaults come first."""
 
     def extend(function: Any) -> Any:
         options = function.__kwdefaults__ or {}
         for source in sources:
-            options |= source._field_defaults if hasattr(source, "_field_defaults") else source.__kwdefaults__
+            shared = source._field_defaults if hasattr(source, "_field_defaults") else source.__kwdefaults__
+            options |= {key: default for key, default in shared.items() if key not in options}
         function.__kwdefaults__ = options
         return function
 

@@ -28,6 +28,7 @@ from kaldi.lat.lattice import Lattice
 from kaldi.lat.paths import frame_posteriors
 from kaldi.matrix.io import FLOAT_MATRIX, read_matrix, write_compressed
 from kaldi.programs import features as programs
+from kaldi.programs.recordings import compute_mfcc_feats
 from kaldi.programs.tables import compose
 from kaldi.transform import cmvn
 from kaldi.transform.fmllr import FmllrStats
@@ -67,7 +68,7 @@ class Mfcc:
 
     def __init__(self, config: Path) -> None:
         """Raises KaldiError."""
-        options = read_options(programs.compute_mfcc_feats, config, FrontEndOptions, MfccOptions)
+        options = read_options(compute_mfcc_feats, config, FrontEndOptions, MfccOptions)
         self._options = divided(options, FrontEndOptions, MfccOptions)
         self.rate = int(self._options[0].sample_frequency)
         self.frame_shift: float = self._options[0].frame_shift / 1000  # seconds

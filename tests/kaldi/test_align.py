@@ -74,6 +74,18 @@ def test_viterbi_finds_the_best_path(seed: int, system: tuple[TransitionModel, A
     np.testing.assert_allclose(found.acoustic, system[1].log_likelihoods(feats)[np.arange(9), pdfs], rtol=1e-4)
 
 
+def test_alignment_by_log_likelihoods(system: tuple[TransitionModel, AmDiagGmm]) -> None:
+    transitions, model = system
+    feats = np.random.default_rng(0).standard_normal((9, 2)).astype(np.float32)
+    wanted = Aligner(transitions, model, 0.5, 1.0, 1.0).align(GRAPH, feats, 100.0)
+    mapped = Aligner(transitions, None, 0.5, 1.0, 1.0)
+    found = mapped.align(GRAPH, model.log_likelihoods(feats), 100.0)
+    assert found.transition_ids.tolist() == wanted.transition_ids.tolist()
+    np.testing.assert_allclose(found.cost, wanted.cost, rtol=1e-5)
+    with pytest.raises(KaldiError, match="log-likelihoods of 2 pdfs, but the model has 3"):
+        mapped.align(GRAPH, feats, 100.0)
+
+
 def test_too_short_for_the_graph(system: tuple[TransitionModel, AmDiagGmm]) -> None:
     assert Aligner(*system, 1.0, 1.0, 1.0).align(GRAPH, np.zeros((1, 2), np.float32), 100.0) is None
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from embedded import Run
 
+from kaldi.feat import plp
 from kaldi.feat.context import add_deltas, splice
-from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions
+from kaldi.feat.spectral import FilterbankOptions, FrontEnd, FrontEndOptions, MfccOptions, PlpOptions
 from kaldi.feat.wave import WAVE, Wave, resample
 from kaldi.main import main
 from kaldi.matrix.io import FLOAT_MATRIX
@@ -46,6 +47,36 @@ def test_filterbank_agrees_with_kaldi_native_fbank(snip_edges: bool) -> None:
     options = FrontEndOptions(dither=0, snip_edges=snip_edges, num_mel_bins=40)
     found = FrontEnd(options, FilterbankOptions()).compute(wave, 0)
     np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_linear_prediction_finds_the_poles() -> None:
+    """Of a process x(t) = 0.9 x(t - 1) - 0.5 x(t - 2) + noise, whose cepstrum is that of its poles."""
+    poles = np.roots([1, -0.9, 0.5])
+    spectrum = 1 / np.abs(np.polyval([1, -0.9, 0.5], np.exp(1j * np.pi * np.arange(65) / 64))) ** 2
+    inner = spectrum[None, 1:-1]  # the ends are repeated: they cost the little that is allowed below
+    coefficients, energy = plp.linear_prediction(plp.autocorrelation(inner, 4))
+    np.testing.assert_allclose(coefficients[0], [-0.9, 0.5, 0, 0], atol=1e-2)
+    wanted = [(poles**n).sum().real / n for n in range(1, 5)]
+    np.testing.assert_allclose(plp.cepstra(coefficients, energy)[0, 1:], wanted, atol=1e-2)
+
+
+def test_plp_of_silence_is_finite() -> None:
+    silence = Wave(np.zeros((1, 800), np.int16), 16000.0)
+    found = FrontEnd(FrontEndOptions(dither=0), PlpOptions()).compute(silence, 0)
+    assert np.isfinite(found).all()
+    assert not found[:, 1:].any()
+
+
+def test_segments_of_features(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """Times are rounded to frames, and the two frames are missing that a cut recording would not have: as in Kaldi."""
+    feats = write_matrices(tmp_path / "feats", a=np.arange(160)[:, None])
+    lines = ["b a 0.104 0.306", "short a 0.1 0.22", "cut a 0.1 1.65", "beyond a 0.1 1.73", "no-end a 0.1 -1"]
+    (tmp_path / "segments").write_text("\n".join(lines) + "\n")
+    arguments = ["--max-overshoot=0.1", feats, str(tmp_path / "segments"), f"ark:{tmp_path}/o"]
+    assert main("extract-feature-segments", arguments) == 0
+    found = {key: matrix[:, 0].tolist() for key, matrix in read_table(f"ark:{tmp_path}/o", FLOAT_MATRIX)}
+    assert found == {"b": list(range(10, 29)), "cut": list(range(10, 160))}
+    assert "Successfully processed 2 lines out of 5" in capfd.readouterr().err
 
 
 def test_long_recordings_are_the_same_in_blocks() -> None:

@@ -181,6 +181,43 @@ def test_symbols_removed_penalised_cut() -> None:
     assert ops.penalize(fst, np.array([2]), 0.5).weight.tolist() == [0, 1.5]
 
 
+def test_relabelling(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs"
+    write_fst(str(tmp_path / "in"), parse(["0 1 5 6 0.5", "1 2 6 5", "2 2 7 7", "2"], "t"))
+    pairs.write_text("5 6\n6 5\n8 1\n")
+    arguments = [str(tmp_path / "in"), str(tmp_path / "out")]
+    assert main("fstrelabel", [f"--relabel_ipairs={pairs}", f"--relabel_opairs={pairs}", *arguments]) == 0
+    assert list(lines_of(read_fst(arguments[1]))) == ["0\t1\t6\t5\t0.5", "1\t2\t5\t6", "2\t2\t7\t7", "2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "call", "back"),
+    [
+        ([], "1\t0", "0\t0"),
+        (["--epsilon_on_replace=true"], "0\t0", "0\t0"),
+        (["--call_arc_labeling=both", "--return_arc_labeling=output", "--return_label=7"], "1\t9", "0\t7"),
+    ],
+)
+def test_replacing(options: list[str], call: str, back: str, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """What OpenFst 1.7.9 gives, but for the order of states."""
+    root, part, itself, out = (str(tmp_path / name) for name in ("root", "part", "itself", "out"))
+    write_fst(root, parse(["0 1 1 9 0.5", "1 1 2 2 3", "1 0.25"], "root"))
+    write_fst(part, parse(["0 1 3 3 1", "0 0.125", "1 2"], "part"))
+    write_fst(itself, parse(["0 1 3 8", "1"], "itself"))
+    assert main("fstreplace", [*options, root, "100", part, "9", out]) == 0
+    assert sorted(lines_of(read_fst(out))) == [
+        f"0\t2\t{call}\t0.5",
+        "1\t0.25",
+        "1\t1\t2\t2\t3",
+        f"2\t1\t{back}\t0.125",
+        "2\t3\t3\t3\t1",
+        f"3\t1\t{back}\t2",
+    ]
+    assert main("fstreplace", [root, "100", itself, "8", part, "9", out]) == 0
+    assert main("fstreplace", [itself, "8", part, "9", out]) == 1
+    assert "the transducer for label 8 has itself in it" in capfd.readouterr().err
+
+
 def test_topological_order_and_properties() -> None:
     fst = ops.topsort(parse(["0 2 1 1", "0 1 1 1", "2 1 1 1", "1"], "text"))
     assert (fst.sources() < fst.nextstate).all()
