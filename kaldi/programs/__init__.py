@@ -7,7 +7,7 @@ from importlib import import_module
 
 _PROGRAMS = {
     "recordings": """compute-mfcc-feats compute-plp-feats compute-fbank-feats extract-segments extract-feature-segments
-        wav-copy wav-to-duration""",
+        wav-copy wav-to-duration wav-reverberate""",
     "features": """copy-feats feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats
         add-deltas transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
     "frames": "shift-feats concat-feats compute-vad select-voiced-frames",

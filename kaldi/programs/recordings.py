@@ -239,3 +239,101 @@ def wav_to_duration(wavs: str, out: str, *, read_entire_file: bool = False) -> I
         yield key, durations[-1]
     done(len(durations), "recordings")
     log(f"Mean duration {np.mean(durations):g} s, minimum {min(durations):g}, maximum {max(durations):g}")
+
+
+def _samples(seconds: float, frequency: float) -> int:
+    """In single precision, as Kaldi rounds."""
+    return int(np.float32(seconds) * np.float32(frequency))
+
+
+def _numbers(option: str, text: str, count: int) -> list[float]:
+    """As many numbers as there are additive signals."""
+    try:
+        numbers = [float(word) for word in text.split(",") if word]
+    except ValueError:
+        raise KaldiError(f"--{option}={text}: expected numbers with commas between them") from None
+    if len(numbers) != count:
+        raise KaldiError(f"--{option}={text}: {len(numbers)} numbers for {count} additive signals")
+    return numbers
+
+
+def _channels(wave: Wave, name: str, channel: int | None) -> np.ndarray:
+    """One channel of a recording, or all for None: float64 [channels, time]."""
+    if channel is None:
+        return wave.samples.astype(np.float64)
+    if not 0 <= channel < len(wave.samples):
+        raise KaldiError(f"{name} has {len(wave.samples)} channels: there is no channel {channel}, as 0 is the first")
+    return wave.samples[channel : channel + 1].astype(np.float64)
+
+
+def _as_recording(channels: np.ndarray, frequency: float) -> Wave:
+    """Samples [channels, time] as 16-bit integers, with a warning when some are too large."""
+    samples = np.trunc(channels).clip(-32768, 32767)
+    clipped = np.count_nonzero(samples != np.trunc(channels))
+    if clipped:
+        warn(f"clipped {clipped} samples out of total {samples.size}: reduce the volume?")
+    return Wave(samples.astype(np.int16), frequency)
+
+
+def wav_reverberate(
+    wav: str,
+    out: str,
+    *,
+    impulse_response: str = "",
+    additive_signals: str = "",
+    snrs: str = "",
+    start_times: str = "",
+    multi_channel_output: bool = False,
+    input_wave_channel: int = 0,
+    rir_channel: int = 0,
+    noise_channel: int = 0,
+    shift_output: bool = True,
+    normalize_output: bool = True,
+    duration: float = 0.0,
+    volume: float = 0.0,
+) -> None:
+    """Put a recording into a room, add noises, and scale it to the power that it had, or by a --volume.
+
+    With --shift-output it is moved back by the peak of the impulse response and as long as it was, otherwise longer by
+    the response: there, and where --duration goes beyond the end, it begins again, as in Kaldi.
+
+    Usage: wav-reverberate [options] <wav-in-rxfilename> <wav-out-wxfilename>
+    """
+    from kaldi.feat.reverberation import Noise, in_room, power
+
+    recording = read_file(wav, WAVE)
+    frequency = recording.frequency
+    [speech] = _channels(recording, wav, input_wave_channel)
+
+    def read(file: str, channel: int) -> np.ndarray:
+        wave = read_file(file, WAVE)
+        if wave.frequency != frequency:
+            raise KaldiError(f"{file} has {wave.frequency:g} Hz, {wav} has {frequency:g} Hz: resample one of them")
+        return _channels(wave, file, None if multi_channel_output else channel)
+
+    responses = read(impulse_response, rir_channel) / 32768 if impulse_response else None
+    if responses is not None and (responses.max(axis=1) <= 0).any():
+        raise KaldiError(f"{impulse_response}: an impulse response without a peak")
+    channels = 1 if responses is None else len(responses)
+    files = [file for file in additive_signals.split(",") if file]
+    signals = [read(file, noise_channel) for file in files]
+    starts = [_samples(start, frequency) for start in _numbers("start-times", start_times, len(files))]
+    noises = list(zip(signals, starts, _numbers("snrs", snrs, len(files)), strict=True))
+    if min(starts, default=0) < 0 or any(len(signal) != channels for signal in signals):
+        raise KaldiError(f"a start time below 0, or an additive signal of another number of channels than {channels}")
+    length = len(speech)
+    if duration > 0:
+        length = _samples(duration, frequency)
+    elif responses is not None and not shift_output:
+        length += responses.shape[1] - 1
+    outputs = []
+    for i in range(channels):
+        response = None if responses is None else responses[i]
+        signal = in_room(speech, response, [Noise(each[i], start, snr) for each, start, snr in noises], frequency)
+        if volume > 0:
+            signal *= volume
+        elif normalize_output and signal.any():
+            signal *= np.sqrt(power(speech) / power(signal))
+        peak = 0 if response is None or not shift_output else int(response.argmax())
+        outputs.append(np.resize(signal[peak : peak + len(speech)], length))
+    write_file(out, WAVE, _as_recording(np.stack(outputs), frequency))

@@ -18,7 +18,7 @@ from kaldi.main import main
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.programs.features import parse_selection, paste
 from kaldi.transform import cmvn
-from kaldi.util.table import read_table, write_file
+from kaldi.util.table import read_file, read_table, write_file
 
 RANDOM = np.random.default_rng(0)
 
@@ -122,6 +122,54 @@ def test_a_recording_too_short_for_a_frame_is_left_out(
     assert main("compute-mfcc-feats", arguments) == 0
     assert [(key, len(matrix)) for key, matrix in read_table(f"ark:{tmp_path}/o", FLOAT_MATRIX)] == [("2", 1)]
     assert capfd.readouterr().err.count("it is shorter than one frame") == 2
+
+
+ROOM = "--impulse-response=room.wav"
+HUM = "--additive-signals=hum.wav --snrs=6 --start-times=0.01"
+
+
+@pytest.mark.parametrize(
+    ("options", "length", "every_37th"),
+    [
+        (ROOM, 300, [31, 971, -563, 917, 476, -60, -304, 8, -50]),
+        (f"{ROOM} --shift-output=false", 339, [-235, 1070, -101, 737, 744, -29, -85, -456, 101, -988]),
+        (f"{ROOM} {HUM} --normalize-output=false", 300, [38, 1160, -1293, 1419, 587, -357, -363, 9, -59]),
+        (
+            f"{HUM} --duration=0.05 --volume=1.5",
+            400,
+            [-1350, -408, -583, 618, -607, 1485, -454, -214, -1092, -940, 465],
+        ),
+    ],
+)
+def test_reverberation_and_noise(
+    options: str, length: int, every_37th: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The samples are what Kaldi's wav-reverberate wrote, but for rounding."""
+    monkeypatch.chdir(tmp_path)
+    i, k = np.arange(300), np.arange(40)
+    samples = {"speech": 37 * i * i % 2001 - 900, "hum": i[:120] * 53 % 201 - 100}
+    samples["room"] = 20000 * np.cos(k) * 0.9 ** abs(k - 6)
+    for name, values in samples.items():
+        write_file(f"{name}.wav", WAVE, Wave(values.astype(np.int16)[None], 8000.0))
+    assert main("wav-reverberate", [*options.split(), "speech.wav", "out.wav"]) == 0
+    found = read_file("out.wav", WAVE)
+    assert found.samples.shape == (1, length)
+    np.testing.assert_allclose(found.samples[0, ::37], every_37th, atol=1)
+
+
+def test_bad_noises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, frequency, channels in (("speech", 16000, 1), ("slow", 8000, 1), ("stereo", 16000, 2)):
+        write_file(f"{name}.wav", WAVE, noise(0.1, frequency, channels))
+    for options, message in (
+        ("--additive-signals=slow.wav --snrs=6 --start-times=0", "slow.wav has 8000 Hz, speech.wav has 16000 Hz"),
+        ("--additive-signals=speech.wav --snrs=6,3 --start-times=0", "--snrs=6,3: 2 numbers for 1 additive signals"),
+        ("--additive-signals=stereo.wav --snrs=6 --start-times=0 --noise-channel=2", "stereo.wav has 2 channels"),
+        ("--additive-signals=speech.wav --snrs=6 --start-times=-1", "a start time below 0"),
+    ):
+        assert main("wav-reverberate", [*options.split(), "speech.wav", "out.wav"]) == 1
+        assert message in capfd.readouterr().err
+    assert not Path("out.wav").exists()
 
 
 def test_streamed_wave_files_run_to_their_end(tmp_path: Path) -> None:
