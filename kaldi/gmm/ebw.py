@@ -28,7 +28,8 @@ def update_gaussians(
     """The model with new means and variances, as `flags` ask.
 
     A Gaussian gets its statistics, numerator less denominator, and D frames of what it was: D = tau + e * (frames
-    of the denominator), or twice what keeps all variances above zero if that is more.
+    of the denominator), or twice what keeps all variances above zero if that is more. What their likelihood gains is
+    reported, for each frame of the denominator, in the line that train_mmi.sh reads.
     """
     dim = model.dim
     stats = numerator.stats - denominator.stats
@@ -49,9 +50,11 @@ def update_gaussians(
         return mean, variance, (np.isfinite(variance) & (variance > 0)).all(axis=1)
 
     waiting = np.flatnonzero(used)
+    raised = 0
     for _ in range(100):
         possible = moved(waiting, half[waiting])[2]
         waiting = waiting[~possible]
+        raised = max(raised, len(waiting))
         if not len(waiting):
             break
         half[waiting] *= 1.1
@@ -62,16 +65,37 @@ def update_gaussians(
         means[rows] = mean
     if "v" in flags:
         variances[rows] = variance
+    updated = AmDiagGmm.from_means(model.weights, means, variances, model.offsets)
+    smoothed = stats[rows] + 2 * half[rows, None] * old[rows]
+    gain = _log_likelihood(updated, rows, smoothed) - _log_likelihood(model, rows, smoothed)
+    frames = denominator.occupancy[rows].sum()
     log(f"{len(rows)} of {model.num_gauss} Gaussians updated, {len(waiting)} were impossible")
-    return AmDiagGmm.from_means(model.weights, means, variances, model.offsets)
+    log(
+        f"Overall auxf impr/frame from Gaussian update is {gain / max(frames, 1e-10):.6g} over {frames:.6g} frames; "
+        f"floored D for {raised} Gaussians."
+    )
+    return updated
+
+
+def _log_likelihood(model: AmDiagGmm, rows: np.ndarray, stats: np.ndarray) -> float:
+    """Of frames with these statistics [N, 2 dim + 1] under N Gaussians, but for a constant."""
+    dim = model.dim
+    means, variances, occupancy = model.means()[rows], model.variances()[rows], stats[:, -1:]
+    distances = (stats[:, dim:-1] - 2 * means * stats[:, :dim] + occupancy * means**2) / variances
+    return -0.5 * float(np.sum(occupancy * np.log(variances) + distances))
 
 
 def update_weights(
     model: AmDiagGmm, numerator: GmmAccs, denominator: GmmAccs, min_weight: float, min_count: float, tau: float
 ) -> AmDiagGmm:
-    """The model with new mixture weights. Without tau, pdfs whose numerator has few frames keep theirs."""
+    """The model with new mixture weights. Without tau, pdfs whose numerator has few frames keep theirs.
+
+    The gain is reported for each frame of the pdfs with several Gaussians, tau included, in the line that
+    train_mmi.sh reads.
+    """
     weights = model.weights.astype(np.float64)
     updated = 0
+    gain = frames = 0.0
     for start, end in zip(model.offsets[:-1], model.offsets[1:], strict=True):
         old = weights[start:end].copy()
         wanted = numerator.occupancy[start:end]
@@ -88,5 +112,9 @@ def update_weights(
             new /= new.sum()
         weights[start:end] = new
         updated += 1
+        if len(new) > 1:
+            gain += wanted @ np.log(new / old) - slope @ (new - old)
+            frames += wanted.sum()
     log(f"weights of {updated} of {model.num_pdfs} pdfs updated")
+    log(f"Overall auxf impr/frame from weight update is {gain / max(frames, 1e-10):.6g} over {frames:.6g} frames.")
     return AmDiagGmm(weights.astype(np.float32), model.means_invvars, model.inv_vars, model.offsets)

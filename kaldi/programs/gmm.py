@@ -323,11 +323,14 @@ def _accumulate_posteriors(
     posteriors: str,
     binary: bool,
     outputs: Sequence[tuple[str, Callable[[Posterior], Posterior]]],
-) -> None:
-    """Write statistics to each of the outputs: those of what its function takes of an utterance's posteriors."""
+) -> tuple[int, list[GmmAccs]]:
+    """Write statistics to each of the outputs: those of what its function takes of an utterance's posteriors.
+
+    Returns the number of frames, and the statistics.
+    """
     transitions, model = read_model(model_in)
     accumulators = [Accumulator(model, transitions.num_tids) for _ in outputs]
-    count = errors = 0
+    count = errors = frames = 0
     for utterance, feats, value in labelled(
         read_table(feats_in, FLOAT_MATRIX), RandomAccess(posteriors, POSTERIOR), "posteriors"
     ):
@@ -339,8 +342,10 @@ def _accumulate_posteriors(
         for accumulator, (_, taken) in zip(accumulators, outputs, strict=True):
             _add_posterior(accumulator, transitions, utterance, taken(posterior), feats)
         count += 1
+        frames += len(posterior)
     for accumulator, (stats_out, _) in zip(accumulators, outputs, strict=True):
         finish_stats(accumulator, count, errors, stats_out, binary)
+    return frames, [accumulator.accs for accumulator in accumulators]
 
 
 def gmm_acc_stats(model_in: str, feats_in: str, posteriors: str, stats_out: str, *, binary: bool = True) -> None:
@@ -363,7 +368,12 @@ def gmm_acc_stats2(
         (num_stats_out, lambda posterior: posterior.of_entries(posterior.weights > 0)),
         (den_stats_out, lambda posterior: posterior.of_entries(~(posterior.weights > 0)).scaled(-1.0)),
     ]
-    _accumulate_posteriors(model_in, feats_in, posteriors, binary, outputs)
+    frames, (num, den) = _accumulate_posteriors(model_in, feats_in, posteriors, binary, outputs)
+    like, weight = num.total_like - den.total_like, num.total_frames - den.total_frames
+    log(  # train_mmi.sh reads this line
+        f"Overall weighted acoustic likelihood per frame was {like / max(frames, 1):.6g} over {frames} frames; "
+        f"average weight per frame was {weight / max(frames, 1):.6g}"
+    )
 
 
 def gmm_acc_stats_twofeats(

@@ -63,7 +63,8 @@ class LdaStats:
         whitening = np.linalg.inv(_cholesky(total - between))
         directions, values, _ = np.linalg.svd(whitening @ between @ whitening.T)
         log(f"Data count is {count:g}")
-        log(f"Sum of all singular values is {values.sum():g}, of the selected ones {values[:dim].sum():g}")
+        log(f"Sum of all singular values is {values.sum():g}")
+        log(f"Sum of selected singular values is {values[:dim].sum():g}")
         transform = directions.T @ whitening
         if within_class_factor != 1:
             transform *= np.sqrt((within_class_factor + values) / (1 + values))[:, None]
