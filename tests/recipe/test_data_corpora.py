@@ -1,11 +1,13 @@
 """egs/{speechocean762,kaldi,cmu_kids,myst}: what they make of a small tree in the right layout, and of wrong ones."""
 
+import io
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 import soundfile
-from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
+from data_dirs import ROOT, assert_fails_in_one_line, run, speech_like, write_data_dir
 
 AGES = {"train": {"0001": 6, "0002": 8, "0003": 30, "0004": 10}, "test": {"0101": 7, "0102": 40}}
 
@@ -79,6 +81,26 @@ def test_speechocean_with_missing_lines(speechocean: Path, tmp_path: Path, table
     path = speechocean / "train" / table
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     assert_fails_in_one_line(prepare_speechocean(speechocean, tmp_path / "data"), "000010001", "wav.scp")
+
+
+def test_speechocean_as_cmu_and_cslu_kids(speechocean: Path, tmp_path: Path) -> None:
+    table = speechocean / "train/text"
+    table.write_text(table.read_text().replace("000040002\tI SEE A BEAR", "000040002\tA BEAR"))
+    done = run("bench/kids_corpora.py", speechocean, tmp_path / "kids")
+    assert done.returncode == 0, done.stderr
+    cmu, cslu = tmp_path / "kids/cmu_kids", tmp_path / "kids/cslu"
+    assert (cmu / "tables/sentence.tbl").read_text() == "0aa\t12\ti see a bear\n0ab\t6\ta bear\n"
+    recordings = sorted(path.name for path in cmu.glob("kids/*/signal/*.sph"))
+    assert recordings == ["faaa0aa1.sph", "faab0aa1.sph", "faab0ab1.sph"]  # a sentence once of each child
+    assert (cslu / "docs/all.map").read_text() == 'AA1 "i see a bear"\n'
+    recordings = sorted(str(path.relative_to(cslu)) for path in cslu.glob("speech/scripted/*/*/*/*.wav"))
+    assert recordings == ["speech/scripted/02/0/ks001/ks001aa1.wav", "speech/scripted/03/0/ks000/ks000aa1.wav"]
+    sphere = cmu / "kids/faab/signal/faab0ab1.sph"
+    command = [ROOT / "bench/sph2pipe.pl", *"-f wav -p -c 1".split(), sphere]
+    wave = subprocess.run(command, capture_output=True, check=True)
+    samples, rate = soundfile.read(io.BytesIO(wave.stdout), dtype="int16")
+    original, _ = soundfile.read(speechocean / "WAVE/SPEAKER0004/000040002.WAV", dtype="int16")
+    assert rate == 16000 and (samples == original).all()
 
 
 @pytest.fixture
