@@ -117,16 +117,22 @@ WAVE = Kind("wave file", read_wave, write_wave, header=False)
 WAVE_HEADER = Kind("wave file", _skip_samples, write_wave, header=False)
 
 
-def resample(samples: np.ndarray, old: int, new: int) -> np.ndarray:
+def windowed_sinc(time: np.ndarray, cutoff: float, zeros: int) -> np.ndarray:
+    """A low-pass filter at times in seconds: a sinc with so many zeros a side under a Hann window."""
+    hann = np.where(abs(time) < zeros / (2 * cutoff), 0.5 * (1 + np.cos(2 * np.pi * cutoff / zeros * time)), 0)
+    return 2 * cutoff * np.sinc(2 * cutoff * time) * hann
+
+
+def resample(samples: np.ndarray, old: int, new: int, cutoff: float = 0.0, zeros: int = 6) -> np.ndarray:
     """Change the sampling frequency of samples[time] from `old` to `new` Hz with a windowed sinc.
 
-    A low-pass at 0.99 of the lower Nyquist frequency with 6 zeros a side under a Hann window (Kaldi: feat/resample.cc).
-    Output samples whose times share a phase to the input's share a filter: one product a phase.
+    A low-pass at `cutoff` Hz, otherwise at 0.99 of the lower Nyquist frequency (Kaldi: feat/resample.cc). Output
+    samples whose times share a phase to the input's share a filter: one product a phase.
     """
     common = np.gcd(old, new)
     step, phases = old // common, new // common
-    cutoff = 0.99 * 0.5 * min(old, new)
-    reach = 6 / (2 * cutoff)
+    cutoff = cutoff or 0.99 * 0.5 * min(old, new)
+    reach = zeros / (2 * cutoff)
     count = -(-len(samples) * new // old)
     output = np.empty(count, np.float32)
     margin = int(np.ceil(reach * old)) + 1
@@ -135,8 +141,7 @@ def resample(samples: np.ndarray, old: int, new: int) -> np.ndarray:
     for phase in range(min(phases, count)):
         start = phase * step * common // new  # the input sample at or before the first output sample of this phase
         distance = np.arange(start - margin, start + margin + 1) / old - phase / new
-        hann = np.where(abs(distance) < reach, 0.5 * (1 + np.cos(2 * np.pi * cutoff / 6 * distance)), 0)
-        weights = (2 * cutoff * np.sinc(2 * cutoff * distance) * hann / old).astype(np.float32)
+        weights = (windowed_sinc(distance, cutoff, zeros) / old).astype(np.float32)
         wanted = len(range(phase, count, phases))
         output[phase::phases] = windows[start::step][:wanted] @ weights
     return output

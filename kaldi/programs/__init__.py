@@ -10,6 +10,7 @@ _PROGRAMS = {
         wav-copy wav-to-duration wav-reverberate""",
     "features": """copy-feats feat-to-dim feat-to-len subset-feats subsample-feats select-feats paste-feats splice-feats
         add-deltas transform-feats compute-cmvn-stats apply-cmvn modify-cmvn-stats compare-feats""",
+    "pitch": "compute-kaldi-pitch-feats process-kaldi-pitch-feats compute-and-process-kaldi-pitch-feats",
     "frames": "shift-feats concat-feats compute-vad select-voiced-frames",
     "tables": "copy-matrix copy-vector copy-int-vector compose-transforms",
     "transforms": "acc-lda est-lda gmm-acc-mllt est-mllt gmm-est-fmllr gmm-est-fmllr-gpost gmm-post-to-gpost",
