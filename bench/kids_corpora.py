@@ -2,7 +2,7 @@
 """Lay out the children of speechocean762 as CMU Kids (LDC97S63) and CSLU Kids (LDC2007S18), every other child in each.
 
 Writes what the data preparation of Kaldi's egs/cmu_cslu_kids reads: cmu_kids/{kids,tables} with SPHERE files, and
-cslu/{speech,docs}. In both corpora the name of a recording tells the child and, by three characters, the sentence.
+cslu/{speech,docs}. In both corpora the name of a recording tells the child and the sentence.
 Also writes text, what is said in all recordings, as Kaldi's.
 """
 
@@ -22,9 +22,9 @@ from egs.speechocean762.prepare_data import children, read_set, utterances_of
 from local.data_dir import Utterance
 from local.whole_file import write_file
 
-# Of three characters, which Kaldi's scripts look for in the list of sentences: no id is part of a sentence.
+# Characters of the ids, which Kaldi's scripts look for anywhere in the list of sentences: no id is part of a sentence.
 CMU_SENTENCES = (string.digits, string.ascii_lowercase, string.ascii_lowercase)
-CSLU_SENTENCES = (string.ascii_lowercase, string.ascii_lowercase, string.digits[1:])
+CSLU_SENTENCES = (string.digits + string.ascii_lowercase,) * 2
 
 
 def read_children(corpus_dir: Path, oldest: int) -> list[tuple[str, int, list[Utterance]]]:
@@ -43,10 +43,10 @@ def shortest(utterances: list[Utterance], count: int | None) -> list[Utterance]:
     return sorted(sorted(utterances, key=lambda utterance: utterance.recording.stat().st_size)[:count])
 
 
-def number_sentences(utterances: list[Utterance], characters: tuple[str, str, str]) -> dict[str, str]:
+def number_sentences(utterances: list[Utterance], characters: tuple[str, ...]) -> dict[str, str]:
     """An id for each different sentence. Raises ValueError where there are more than ids."""
     sentences = list(dict.fromkeys(utterance.words for utterance in utterances))
-    ids = ["".join(triple) for triple in islice(product(*characters), len(sentences))]
+    ids = ["".join(several) for several in islice(product(*characters), len(sentences))]
     if len(ids) < len(sentences):
         raise ValueError(f"{len(sentences)} sentences are more than the {len(ids)} ids that there are for them")
     return dict(zip(sentences, ids, strict=True))
@@ -78,7 +78,7 @@ def write_cslu_kids(folder: Path, group: list[tuple[str, int, list[Utterance]]])
         speech = folder / "speech/scripted" / f"{age - 5:02d}" / "0" / speaker
         speech.mkdir(parents=True)
         for utterance in utterances:
-            (speech / f"{speaker}{ids[utterance.words]}.wav").symlink_to(utterance.recording)
+            (speech / f"{speaker}{ids[utterance.words]}0.wav").symlink_to(utterance.recording)
     (folder / "docs").mkdir()
     lines = [f'{number.upper()} "{words.lower()}"\n' for words, number in ids.items()]
     write_file(folder / "docs/all.map", "".join(lines))

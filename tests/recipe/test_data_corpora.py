@@ -1,4 +1,4 @@
-"""egs/{speechocean762,kaldi,cmu_kids,myst}: what they make of a small tree in the right layout, and of wrong ones."""
+"""egs/{speechocean762,kaldi,cmu_kids,cslu_kids,myst}: what they make of small trees, of the right layout and wrong ones."""
 
 import io
 import shutil
@@ -92,9 +92,9 @@ def test_speechocean_as_cmu_and_cslu_kids(speechocean: Path, tmp_path: Path) -> 
     assert (cmu / "tables/sentence.tbl").read_text() == "0aa\t12\ti see a bear\n0ab\t6\ta bear\n"
     recordings = sorted(path.name for path in cmu.glob("kids/*/signal/*.sph"))
     assert recordings == ["faaa0aa1.sph", "faab0aa1.sph", "faab0ab1.sph"]  # a sentence once of each child
-    assert (cslu / "docs/all.map").read_text() == 'AA1 "i see a bear"\n'
+    assert (cslu / "docs/all.map").read_text() == '00 "i see a bear"\n'
     recordings = sorted(str(path.relative_to(cslu)) for path in cslu.glob("speech/scripted/*/*/*/*.wav"))
-    assert recordings == ["speech/scripted/02/0/ks001/ks001aa1.wav", "speech/scripted/03/0/ks000/ks000aa1.wav"]
+    assert recordings == ["speech/scripted/02/0/ks001/ks001000.wav", "speech/scripted/03/0/ks000/ks000000.wav"]
     sphere = cmu / "kids/faab/signal/faab0ab1.sph"
     command = [ROOT / "bench/sph2pipe.pl", *"-f wav -p -c 1".split(), sphere]
     wave = subprocess.run(command, capture_output=True, check=True)
@@ -243,6 +243,32 @@ def test_cmu_kids_needs_its_folder_and_a_lexicon(cmu_kids: Path, tmp_path: Path)
     assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids / "kids", tmp_path / "data"), "is not CMU Kids")
     lexicon = ("--cmu-kids-lexicon", tmp_path / "nosuch")
     assert_fails_in_one_line(run(program, "--corpus-dir", cmu_kids, *lexicon, tmp_path / "data"), "no lexicon")
+
+
+@pytest.mark.slow
+def test_cslu_kids(cmudict: Path, tmp_path: Path) -> None:
+    corpus, data = tmp_path / "cslu_kids", tmp_path / "data"
+    for speaker in ("ks001", "ks101", "ks201"):
+        folder = corpus / "speech/scripted" / f"0{speaker[2]}" / "0" / speaker
+        folder.mkdir(parents=True)
+        for prompt in ("000", "0a0", "0b0", "0c0", "8v0"):
+            soundfile.write(folder / f"{speaker}{prompt}.wav", speech_like(0.3), 16000)
+    (corpus / "docs").mkdir()
+    (corpus / "docs/all.map").write_text('00 "The dog"\n0A "1 a"\n0B "a dog"\n0C "the, \'dog\'"\n')
+    (corpus / "docs/0-verified.txt").write_text("../0/0/ks001/ks0010b0.wav 3\n../0/0/ks001/ks0010c0.wav 4\n")
+    options = ("--cslu-kids-dev-speakers", "1", "--cslu-kids-test-speakers", "1", "--cslu-kids-lexicon", cmudict)
+    done = run("egs/cslu_kids/prepare.sh", "--corpus-dir", corpus, *options, data)
+    assert done.returncode == 0, done.stderr
+    sets = {name: (data / name / "spk2utt").read_text().split()[0] for name in ("train", "dev", "test")}
+    assert sets == {"train": "ks201", "dev": "ks101", "test": "ks001"}
+    test = (data / "test/text").read_text().splitlines()
+    assert test == ["ks001000 THE DOG", "ks0010a0 ONE A", "ks0010c0 THE DOG"]  # without what is marked as bad
+    assert "3 recordings without a prompt in docs/all.map are left out" in done.stderr
+
+
+def test_not_cslu_kids(tmp_path: Path) -> None:
+    done = run("egs/cslu_kids/prepare.sh", "--corpus-dir", tmp_path, tmp_path / "data")
+    assert_fails_in_one_line(done, str(tmp_path), "is not CSLU Kids")
 
 
 @pytest.mark.slow
