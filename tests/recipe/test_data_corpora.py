@@ -1,4 +1,4 @@
-"""egs/{speechocean762,kaldi,cmu_kids,cslu_kids,myst}: what they make of small trees, of the right layout and wrong ones."""
+"""egs/{speechocean762,kaldi,cmu_kids,cslu_kids,myst}: what they make of small trees, right and wrong ones."""
 
 import io
 import shutil
