@@ -88,3 +88,42 @@ def with_room(array, count, more):
     for i in range(count):
         grown[i] = array[i]
     return grown
+
+
+@njit
+def place_of(table, keys, key):
+    """The place in the hash table of the key, or of the gap where it belongs; table [2^k] holds indices of keys."""
+    mask = len(table) - 1
+    place = (key ^ (key >> 29)) * 0x9E3779B1 & mask
+    while table[place] >= 0 and keys[table[place]] != key:
+        place = (place + 1) & mask
+    return place
+
+
+@njit
+def number_of(table, keys, count, key):
+    """(table, keys, count, number) of a key, which gets the next number if it is new."""
+    place = place_of(table, keys, key)
+    if table[place] >= 0:
+        return table, keys, count, table[place]
+    keys = with_room(keys, count, 1)
+    keys[count] = key
+    table[place] = count
+    count += 1
+    if 2 * count > len(table):
+        table = np.full(4 * len(table), -1, np.int64)
+        for i in range(count):
+            table[place_of(table, keys, keys[i])] = i
+    return table, keys, count, count - 1
+
+
+@njit
+def first_with(labels, begin, end, label):
+    """The first of the sorted labels[begin:end] that is not below `label`."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if labels[middle] < label:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin

@@ -30,10 +30,7 @@ def decode_utterance(
     loglikes: float32 [T, pdfs]; pdf_of: int32 [transition-ids + 1]. The lattice is None when no token survived.
     """
     final, offsets, arcs, weights, ends = decode_core(
-        graph.states,
-        graph.arcs,
-        graph.final,
-        graph.start,
+        *graph.arguments(),
         np.float32(-acoustic_scale) * np.ascontiguousarray(loglikes, np.float32),
         pdf_of,
         np.float32(options.beam),

@@ -5,6 +5,9 @@ first_of[f + 1] (frame 0 is before the first one). The links that leave a token 
 to that of the next token: they are made when the token is expanded, the epsilon links first. Every `prune_interval`
 frames the links that are out of the lattice beam are dropped backwards in time and the arrays closed up. A hash finds
 the token of a state in the frame that is being filled.
+
+With two language models the graph is composed with their difference as the search goes (Kaldi: decoder/
+lattice-biglm-faster-decoder.h): its states are those of the given graph with a history of both models each.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kaldi.base.jit import njit, with_room
+from kaldi.base.jit import first_with, njit, number_of, with_room
 
 INF = np.float32(np.inf)
 HASH = np.uint64(11400714819323198485)  # 2^64 / golden ratio
 
+STATE = np.dtype([("first", np.int32), ("emitting", np.int32), ("end", np.int32)])
 ARC = np.dtype([("ilabel", np.int32), ("olabel", np.int32), ("weight", np.float32), ("nextstate", np.int32)])
 TOKEN = np.dtype([("tot_cost", np.float32), ("extra_cost", np.float32), ("state", np.int32), ("first_link", np.int32)])
 # A forward link; next_tok -1: it was dropped.
@@ -27,13 +31,31 @@ SLOT = np.dtype([("state", np.int32), ("token", np.int32)])
 
 
 class Graph(NamedTuple):
-    """State s has the arcs states[s, 0] to states[s + 1, 0], those from states[s, 1] on with an input label, and the
-    cost final[s]. pdf_of[ilabel] is the pdf of a transition-id."""
+    """State s has the arcs states[s].first to states[s].end, those from states[s].emitting on with an input label, and
+    the cost final[s]. pdf_of[ilabel] is the pdf of a transition-id."""
 
-    states: np.ndarray
+    states: np.ndarray  # STATE
     arcs: np.ndarray  # ARC
     final: np.ndarray
     pdf_of: np.ndarray
+
+
+class Parts(NamedTuple):
+    """What a graph is composed of, and what of that is there already.
+
+    keys: of each of its states, state of the given graph << 32 | number of the histories; history_keys: of these, state
+    of the old model * states of the new one + state of the new one; tables: hashes of both, see number_of; sizes: the
+    numbers of histories, states and arcs. States whose arcs are not made yet have the first one -1.
+    """
+
+    graph: Graph
+    old: Graph
+    new: Graph
+    history_table: np.ndarray
+    history_keys: np.ndarray
+    table: np.ndarray
+    keys: np.ndarray
+    sizes: np.ndarray
 
 
 class Options(NamedTuple):
@@ -47,21 +69,121 @@ class Options(NamedTuple):
     beam_delta: np.float32
 
 
-@njit("void(int32[:,::1], ARC[::1], ARC[::1])", cache=True, nogil=True)
+@njit("void(STATE[::1], ARC[::1], ARC[::1])", cache=True, nogil=True)
 def epsilons_first(states, arcs, scratch):
-    """Reorder the arcs of each state: input epsilons first. Fills states[s, 1], the first arc that is not one."""
-    for s in range(len(states) - 1):
-        filled, emitting = states[s, 0], 0
-        for a in range(states[s, 0], states[s + 1, 0]):
+    """Reorder the arcs of each state: input epsilons first. Fills states[s].emitting, the first arc that is not one."""
+    for s in range(len(states)):
+        filled, emitting = states[s].first, 0
+        for a in range(states[s].first, states[s].end):
             if arcs[a].ilabel == 0:
                 arcs[filled] = arcs[a]
                 filled += 1
             else:
                 scratch[emitting] = arcs[a]
                 emitting += 1
-        states[s, 1] = filled
+        states[s].emitting = filled
         for i in range(emitting):
             arcs[filled + i] = scratch[i]
+
+
+@njit
+def after_word(model, state, word):
+    """The state of a language model after a word, and the cost of the word, by way of shorter histories where need be.
+
+    The state is -1 if the model lacks the word. Arcs without a label back off (Kaldi: BackoffDeterministicOnDemandFst).
+    """
+    cost = np.float32(0)
+    while True:
+        end = model.states[state].end
+        found = first_with(model.arcs["ilabel"], model.states[state].emitting, end, word)
+        if found < end and model.arcs[found].ilabel == word:
+            return model.arcs[found].nextstate, cost + model.arcs[found].weight
+        back = model.states[state].first
+        if back == model.states[state].emitting:
+            return np.int32(-1), cost
+        cost += model.arcs[back].weight
+        state = model.arcs[back].nextstate
+
+
+@njit
+def with_arcs_of(graph, parts, s):
+    """The graph and its parts with the arcs that leave state s, and with the states that they lead to."""
+    base, old, new = parts.graph, parts.old, parts.new
+    history_table, history_keys, table, keys = parts.history_table, parts.history_keys, parts.table, parts.keys
+    histories, count, made = parts.sizes[0], parts.sizes[1], parts.sizes[2]
+    states, arcs, final = graph.states, graph.arcs, graph.final
+    here, history, new_states = keys[s] >> 32, keys[s] & 0xFFFFFFFF, len(new.final)
+    before = history_keys[history]
+    arcs = with_room(arcs, made, base.states[here].end - base.states[here].first)
+    states[s].first = states[s].emitting = made
+    for a in range(base.states[here].first, base.states[here].end):
+        arc, after, weight = base.arcs[a], history, base.arcs[a].weight
+        if arc.olabel != 0:
+            old_state, old_cost = after_word(old, before // new_states, arc.olabel)
+            new_state, new_cost = after_word(new, before % new_states, arc.olabel)
+            if old_state < 0 or new_state < 0:
+                continue
+            weight += old_cost + new_cost
+            key = np.int64(old_state) * new_states + new_state
+            history_table, history_keys, histories, after = number_of(history_table, history_keys, histories, key)
+        known = count
+        key = (np.int64(arc.nextstate) << 32) + after
+        table, keys, count, target = number_of(table, keys, count, key)
+        if count > known:
+            states, final = with_room(states, known, 1), with_room(final, known, 1)
+            states[target].first = -1
+            both = history_keys[after]
+            final[target] = base.final[arc.nextstate] + old.final[both // new_states] + new.final[both % new_states]
+        arcs[made] = arc
+        arcs[made].weight, arcs[made].nextstate = weight, target
+        made += 1
+        if arc.ilabel == 0:
+            states[s].emitting = made
+    states[s].end = made
+    parts.sizes[0], parts.sizes[1], parts.sizes[2] = histories, count, made
+    graph = Graph(states, arcs, final, graph.pdf_of)
+    return graph, Parts(base, old, new, history_table, history_keys, table, keys, parts.sizes)
+
+
+@njit
+def composition(base, start, old, new, history):
+    """The graph with the state that stands for `start` and the histories of this key, which gets number 0, and its
+    parts."""
+    history_table, history_keys = np.full(1024, -1, np.int64), np.empty(512, np.int64)
+    table, keys = np.full(1024, -1, np.int64), np.empty(512, np.int64)
+    number_of(history_table, history_keys, 0, history)
+    number_of(table, keys, 0, np.int64(start) << 32)
+    states, arcs, final = np.empty(1024, STATE), np.empty(4096, ARC), np.empty(1024, np.float32)
+    states[0].first = -1
+    new_states = max(len(new.final), 1)
+    if history >= 0:
+        final[0] = base.final[start] + old.final[history // new_states] + new.final[history % new_states]
+    sizes = np.array([1, 1, 0])
+    return Graph(states, arcs, final, base.pdf_of), Parts(
+        base, old, new, history_table, history_keys, table, keys, sizes
+    )
+
+
+@njit
+def composed_for(graph, parts, tokens, first, end):
+    """The graph and its parts with the arcs of the tokens' states, and of those that epsilons lead to from there."""
+    waiting = np.empty(end - first, np.int32)
+    count = 0
+    for token in range(first, end):
+        waiting[count] = tokens[token].state
+        count += 1
+    while count:
+        count -= 1
+        s = waiting[count]
+        if graph.states[s].first >= 0:
+            continue
+        graph, parts = with_arcs_of(graph, parts, s)
+        begin, emitting = graph.states[s].first, graph.states[s].emitting
+        waiting = with_room(waiting, count, emitting - begin)
+        for a in range(begin, emitting):
+            waiting[count] = graph.arcs[a].nextstate
+            count += 1
+    return graph, parts
 
 
 @njit(inline="always")
@@ -130,7 +252,7 @@ def process_nonemitting(graph, cutoff, tokens, table, first, end):
     waiting = 0
     for token in range(first, end):
         s = tokens[token].state
-        if states[s, 1] > states[s, 0]:
+        if states[s].emitting > states[s].first:
             queue[waiting] = token
             waiting += 1
     while waiting:
@@ -138,10 +260,10 @@ def process_nonemitting(graph, cutoff, tokens, table, first, end):
         token_cost, s = tokens[queue[waiting]].tot_cost, tokens[queue[waiting]].state
         if token_cost >= cutoff:
             continue
-        epsilons = states[s, 1] - states[s, 0]
+        epsilons = states[s].emitting - states[s].first
         queue = with_room(queue, waiting, epsilons)
         tokens, table = with_room_for_tokens(tokens, table, first, end, epsilons)
-        for a in range(states[s, 0], states[s, 1]):
+        for a in range(states[s].first, states[s].emitting):
             tot_cost = token_cost + arcs[a].weight
             if tot_cost >= cutoff:
                 continue
@@ -149,7 +271,7 @@ def process_nonemitting(graph, cutoff, tokens, table, first, end):
             to, changed = find_or_add_token(tokens, table, first, end, to_state, tot_cost)
             if to == end:
                 end += 1
-            if changed and states[to_state, 1] > states[to_state, 0]:
+            if changed and states[to_state].emitting > states[to_state].first:
                 queue[waiting] = to
                 waiting += 1
     return tokens, table, end
@@ -223,7 +345,7 @@ def process_emitting(
         cutoff, beam, best = get_cutoff(tokens, first, last, options)
         offset = -tokens[best].tot_cost
         s = tokens[best].state
-        for a in range(states[s, 1], states[s + 1, 0]):  # for a tight bound from the beginning
+        for a in range(states[s].emitting, states[s].end):  # for a tight bound from the beginning
             emitted = arcs[a].weight + offset + costs[frame, pdf_of[arcs[a].ilabel]] + tokens[best].tot_cost
             next_cutoff = min(next_cutoff, emitted + beam)
     for slot in range(len(next_table)):
@@ -232,7 +354,7 @@ def process_emitting(
     for token in range(first, last):
         token_cost, s = tokens[token].tot_cost, tokens[token].state
         tokens[token].first_link = num_links
-        begin, emitting, stop = states[s, 0], states[s, 1], states[s + 1, 0]
+        begin, emitting, stop = states[s].first, states[s].emitting, states[s].end
         links = with_room(links, num_links, stop - begin)
         if token_cost < nonemitting_cutoff:
             for a in range(begin, emitting):
@@ -437,29 +559,50 @@ def raw_lattice(graph, order, first_of, offset_of, tokens, links, reached_final)
 
 @njit(
     "Tuple((boolean, int64[::1], int32[:,::1], float32[:,::1], float32[::1]))"
-    "(int32[:,::1], ARC[::1], float32[::1], int64, float32[:,::1], int32[::1],"
+    "(Tuple((STATE[::1], ARC[::1], float32[::1])), int64, Tuple((STATE[::1], ARC[::1], float32[::1])),"
+    " Tuple((STATE[::1], ARC[::1], float32[::1])), int64, float32[:,::1], int32[::1],"
     " float32, int64, int64, float32, int64, float32)",
     cache=True,
     nogil=True,
 )
 def decode(
-    states, arcs, final, start, costs, pdf_of, beam, max_active, min_active, lattice_beam, prune_interval, beam_delta
+    given,
+    start,
+    old,
+    new,
+    history,
+    costs,
+    pdf_of,
+    beam,
+    max_active,
+    min_active,
+    lattice_beam,
+    prune_interval,
+    beam_delta,
 ):
     """Decode one utterance to a state-level lattice.
 
-    states, arcs, final, pdf_of: see Graph; costs: the scaled negative log-likelihoods [T, pdfs].
+    given: states, arcs and final costs of the graph, see Graph, as is pdf_of; old, new: the same of language models,
+    the costs of the old one negated, and history: key of their start states, see Parts; -1: there are none. costs: the
+    scaled negative log-likelihoods [T, pdfs].
     Returns (final state reached, offsets[N + 1], arcs[A, 3] of (ilabel, olabel, nextstate), weights[A, 2] of (graph,
     acoustic cost), final cost[N]); states are in topological order, 0 is the start. N = 0 if no token survived.
     """
-    graph = Graph(states, arcs, final, pdf_of)
+    base = Graph(given[0], given[1], given[2], pdf_of)
+    old_model, new_model = Graph(old[0], old[1], old[2], pdf_of), Graph(new[0], new[1], new[2], pdf_of)
+    graph, parts = composition(base, start, old_model, new_model, history)
+    if history < 0:
+        graph = base
     options = Options(beam, max_active, min_active, lattice_beam, prune_interval, beam_delta)
     frames = len(costs)
     tokens, links = np.empty(1 << 14, TOKEN), np.empty(1 << 15, LINK)
-    tokens[0].tot_cost, tokens[0].extra_cost, tokens[0].state = 0.0, 0.0, start
+    tokens[0].tot_cost, tokens[0].extra_cost, tokens[0].state = 0.0, 0.0, start if history < 0 else 0
     table, next_table = hashed(tokens, 0, 1, 1 << 10), hashed(tokens, 0, 0, 1 << 10)
     first_of, offset_of = np.zeros(frames + 2, np.int64), np.zeros(frames + 1, np.float32)
     end, num_links, cutoff = 1, 0, beam
     for frame in range(frames + 1):
+        if history >= 0:
+            graph, parts = composed_for(graph, parts, tokens, first_of[frame], end)
         tokens, table, end = process_nonemitting(graph, cutoff, tokens, table, first_of[frame], end)
         first_of[frame + 1] = end
         if frame % prune_interval == 0 and 0 < frame < frames:
@@ -471,7 +614,7 @@ def decode(
             graph, costs, frame, options, cutoff, tokens, table, first, last, links, num_links, next_table
         )
         table, next_table = next_table, table
-    ends, reached_final = compute_final_costs(final, tokens, first_of[frames], first_of[frames + 1])
+    ends, reached_final = compute_final_costs(graph.final, tokens, first_of[frames], first_of[frames + 1])
     for f in range(frames, -1, -1):
         final_costs = ends if f == frames else ends[:0]
         prune_forward_links(tokens, links, first_of[f], first_of[f + 1], lattice_beam, np.float32(0), final_costs)

@@ -30,7 +30,7 @@ _PROGRAMS = {
     "openfst": """fstcompile fstprint fstarcsort fstconvert fstcompose fstproject fstrelabel fstreplace fstinfo
         fstinvert fstconnect fstdeterminize fstminimize fstrmepsilon fsttopsort fstrandgen fstcopy""",
     "align": "align-equal-compiled gmm-align-compiled align-compiled-mapped",
-    "decode": "gmm-latgen-faster gmm-decode-faster latgen-faster-mapped",
+    "decode": "gmm-latgen-faster gmm-latgen-biglm-faster gmm-decode-faster latgen-faster-mapped",
     "chain": "chain-est-phone-lm chain-make-den-fst chain-get-supervision",
     "rescoring": """arpa-to-const-arpa lattice-lmrescore lattice-lmrescore-const-arpa lattice-lmrescore-pruned
         lattice-compose lattice-determinize""",

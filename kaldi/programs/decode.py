@@ -13,6 +13,7 @@ from kaldi.util.options import divided, with_options_of
 from kaldi.util.table import RandomAccess, is_specifier, read_table
 
 if TYPE_CHECKING:
+    from kaldi.decoder.decoding_graph import LanguageModels
     from kaldi.hmm.transition_model import TransitionModel
 
 
@@ -23,6 +24,7 @@ def _decode_all(
     loglikes_of: Callable[[str, np.ndarray], np.ndarray],
     outputs: tuple[str, str, str],
     best_only: bool = False,
+    models: LanguageModels | None = None,
     *,
     acoustic_scale: float = 0.1,
     allow_partial: bool = False,
@@ -32,7 +34,7 @@ def _decode_all(
     """Decode the utterances of a table with one graph, or, when `graph` is a table, with the graph of each.
 
     outputs: wspecifiers of lattices, words and alignments, empty ones left out; best_only: lattices are best paths;
-    search: of DecoderOptions.
+    models: the graph's language model and the one to take instead; search: of DecoderOptions.
     """
     from kaldi.decoder.decoding_graph import DecodingGraph, read_graph
     from kaldi.decoder.lattice_decoder import LatticeOutput
@@ -42,12 +44,12 @@ def _decode_all(
         transitions, DecoderOptions(**search), acoustic_scale, allow_partial, *outputs, word_symbol_table, best_only
     ) as output:
         if not is_specifier(graph):
-            common = read_graph(graph)
+            common = read_graph(graph, models)
             output.check_graph(common, graph)
             jobs = ((key, matrix, common) for key, matrix in read_table(matrices, FLOAT_MATRIX))
         else:
             table = RandomAccess(matrices, FLOAT_MATRIX)
-            jobs = ((key, table.get(key), DecodingGraph(fst)) for key, fst in read_table(graph, FST))
+            jobs = ((key, table.get(key), DecodingGraph(fst, models)) for key, fst in read_table(graph, FST))
         for utterance, matrix, fst in jobs:
             if matrix is None:
                 output.fail(f"Not decoding utterance {utterance} because it is not in {matrices}")
@@ -82,6 +84,33 @@ def gmm_latgen_faster(
     """
     transitions, loglikes_of = _read_gmm(model)
     _decode_all(transitions, graph, feats, loglikes_of, (lattices, words, alignments), **options)
+
+
+@with_options_of(_decode_all, DecoderOptions)
+def gmm_latgen_biglm_faster(
+    model: str,
+    graph: str,
+    old: str,
+    new: str,
+    feats: str,
+    lattices: str,
+    words: str = "",
+    alignments: str = "",
+    **options: Any,
+) -> None:
+    """Generate lattices with a GMM and another language model than that of the graph, of which the first pass knows.
+
+    Language models are acceptors of words, whose arcs without a word back off.
+
+    Usage: gmm-latgen-biglm-faster [options] <model> <fst|fsts-rspecifier> <oldlm-fst> <newlm-fst>
+    <features-rspecifier> <lattice-wspecifier> [<words-wspecifier> [<alignments-wspecifier>]]
+    """
+    from kaldi.decoder.decoding_graph import LanguageModels
+    from kaldi.fstext.io import read_fst
+
+    transitions, loglikes_of = _read_gmm(model)
+    models = LanguageModels(read_fst(old), read_fst(new))
+    _decode_all(transitions, graph, feats, loglikes_of, (lattices, words, alignments), False, models, **options)
 
 
 @with_options_of(_decode_all, BestPathOptions)

@@ -12,6 +12,8 @@ import pytest
 
 from kaldi.base.log import KaldiError
 from kaldi.fstext.fst import from_arcs
+from kaldi.fstext.text import parse
+from kaldi.lat.compose import backoff_acceptor, composed
 from kaldi.lat.io import COMPACT_LATTICE, LATTICE
 from kaldi.lat.lattice import INF, Lattice, Strings, expanded, linear_lattice, union
 from kaldi.lat.minimize import minimized
@@ -250,6 +252,38 @@ def test_minimum_bayes_risk() -> None:
     assert exact <= mbr.risk + 1e-3  # the recursion gives an upper bound
     for entries in mbr.sausage:
         assert sum(p for _, p in entries) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_decoding_with_another_language_model_is_rescoring() -> None:
+    """With a wide beam, that is, and where the old model has every word."""
+    from kaldi.decoder.decoding_graph import DecodingGraph, LanguageModels
+    from kaldi.decoder.lattice_decoder import decode_utterance
+    from kaldi.decoder.options import DecoderOptions
+
+    random = np.random.default_rng(2)
+    ilabel, olabel = random.integers(0, 4, 30), random.integers(0, 4, 30)
+    source, target = np.repeat(np.arange(6), 5), random.integers(0, 6, 30)
+    ilabel[source >= target] = 1  # no epsilon loops
+    fst = from_arcs(0, np.full(6, 0.25), source, ilabel, olabel, random.random(30), target)
+    old = parse(["0 0 1 1 1", "0 0 2 2 2", "0 1 3 3 0.5", "1 0 0 0 0.1", "1 1 2 2 0.3", "0 0.75"], "old")
+    new = parse(["0 1 1 1 2", "0 0 2 2 1", "1 2 0 0 0.2", "1 1 1 1 0.1", "2 0 2 2 3", "2 1 1 1 4", "0 1", "2 2"], "new")
+    loglikes, pdf_of = random.normal(0, 1, (3, 3)).astype(np.float32), np.arange(-1, 3, dtype=np.int32)
+    options = DecoderOptions(beam=1000.0, lattice_beam=100.0)
+
+    def costs(lattice: Lattice) -> dict[tuple, float]:
+        found: dict[tuple, float] = {}
+        for words, ways in paths(lattice).items():
+            for graph, acoustic, ids in ways:
+                found[words, ids] = min(found.get((words, ids), math.inf), graph + acoustic)
+        return found
+
+    plain, _ = decode_utterance(DecodingGraph(fst), loglikes, pdf_of, 1.0, options)
+    wanted = costs(composed(composed(plain, backoff_acceptor(old, -1.0), phi=0), backoff_acceptor(new), phi=0))
+    graph = DecodingGraph(fst, LanguageModels(old, new))
+    found = costs(decode_utterance(graph, loglikes, pdf_of, 1.0, options)[0])
+    assert found == pytest.approx(wanted, abs=1e-4)
+    assert len({words for words, _ in found}) > 3
+    assert not any(3 in words for words, _ in found)  # the new model lacks it
 
 
 def test_decoder_finds_every_path_within_the_lattice_beam() -> None:
