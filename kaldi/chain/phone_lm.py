@@ -14,6 +14,7 @@ from kaldi.fstext.fst import Fst, from_arcs
 from kaldi.fstext.ops import connect
 
 END = 0  # also the beginning, in histories
+STAGES = 4  # of pruning
 
 
 class _State:
@@ -77,11 +78,14 @@ class PhoneLanguageModel:
         return fst
 
     def _loss(self, number: int) -> float:
-        """How much log-likelihood giving up a state costs, as a number >= 0."""
+        """How much log-likelihood giving up a state costs, as a number >= 0: next to nothing where it only moves."""
         counts, below = self.states[number].counts, self.states[self.states[number].backoff].counts
+        if not below:
+            return 1e-15 * counts.total()
         return -(_log_likelihood(counts + below) - _log_likelihood(counts) - _log_likelihood(below))
 
     def _prune(self) -> None:
+        """In four stages, as in Kaldi: a quarter of the states that are too many each, all looked at anew."""
         states = self.states
         for state in states:
             number = state.backoff
@@ -90,13 +94,20 @@ class PhoneLanguageModel:
                 number = states[number].backoff
         active = sum(bool(state.counts) for state in states)
         target = self.num_extra_states + sum(len(history) == self.no_prune_order - 1 for history in self.number)
+        goals = [active - (active - target) * stage // STAGES for stage in range(1, STAGES + 1)]
+        for goal in goals:
+            active = self._prune_to(goal, active)
+
+    def _prune_to(self, goal: int, active: int) -> int:
+        """Give up states, those that lose the least first, until no more than `goal` are left, if so many can be."""
+        states = self.states
         queue = [
             (self._loss(number), -number)
             for number, state in enumerate(states)
             if state.backoff >= 0 and state.counts and not state.above
         ]
         heapq.heapify(queue)
-        while active > target and queue:
+        while active > goal and queue:
             loss, negated = heapq.heappop(queue)
             state = states[-negated]
             now = self._loss(-negated)
@@ -110,6 +121,7 @@ class PhoneLanguageModel:
             state.counts = Counter()
             if below.backoff >= 0 and not below.above:
                 heapq.heappush(queue, (self._loss(state.backoff), -state.backoff))
+        return active
 
     def _next(self, history: tuple[int, ...]) -> int:
         """The state of the longest suffix of a history that has counts."""
