@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import kaldifst
@@ -15,6 +16,7 @@ from kaldi.fstext.native import from_native, to_native
 from kaldi.fstext.ops import project
 from kaldi.hmm.graphs import HmmGraphs
 from kaldi.lat.lattice import Lattice
+from kaldi.lat.paths import backward_costs
 
 
 class Tolerance(NamedTuple):
@@ -55,7 +57,10 @@ def of_alignment(phones: list[tuple[int, int]]) -> PhoneGraph:
 
 
 def of_lattice(lattice: Lattice, lm_scale: float) -> PhoneGraph:
-    """The graph of a lattice whose words are phones. Raises KaldiError for another one."""
+    """The graph of a lattice whose words are phones. Raises KaldiError for another one.
+
+    The costs are how much more than the best one a path costs, from where it leaves that.
+    """
     lattice = lattice.connected()
     if not lattice.num_states or not lattice.num_frames:
         raise KaldiError("the lattice is empty")
@@ -63,10 +68,10 @@ def of_lattice(lattice: Lattice, lm_scale: float) -> PhoneGraph:
         raise KaldiError(
             "not a lattice of phones, one an arc (lattice-align-phones --replace-output-symbols=true makes them)"
         )
-    final = np.full(lattice.num_states, np.inf)
-    at = lattice.final_states
-    final[at] = lm_scale * lattice.final_weights[at, 0]
-    costs = lm_scale * lattice.weights[:, 0]
+    scaled = lattice.scaled(np.diag([lm_scale, 0.0]))
+    ahead = backward_costs(scaled)
+    costs = scaled.weights[:, 0] + ahead[lattice.targets] - ahead[lattice.sources]
+    final = scaled.final_weights[:, 0] - ahead
     fst = from_arcs(0, final, lattice.sources, lattice.words, lattice.words, costs, lattice.targets)
     begin, end = lattice.state_times[lattice.sources], lattice.state_times[lattice.targets]
     return PhoneGraph(fst, begin, end, lattice.num_frames)
@@ -82,7 +87,9 @@ class SupervisionCompiler:
     def compile(self, graph: PhoneGraph) -> Supervision:
         """The supervision of an utterance: sequences of pdfs whose phones are where the graph has them, give or take.
 
-        Raises KaldiError when there is none, for instance because the utterance is shorter than the shortest path.
+        As in Kaldi, sequences that differ in transition-ids, or in costs on the way, stay apart though their pdfs are
+        the same. Raises KaldiError when there is none, for instance because the utterance is shorter than the shortest
+        path.
         """
         allowed = self._allowed(graph)
         model = self.hmms.model
@@ -94,15 +101,12 @@ class SupervisionCompiler:
                 f"no path through its phones has {len(allowed)} frames (it is shorter than the shortest path, or the "
                 "tolerance is too small)"
             )
+        least = _minimal(in_time)
         if self.convert_to_pdfs:
-            labels = model.id2pdf[in_time.ilabel] + 1
-            in_time = from_arcs(
-                in_time.start, in_time.final, in_time.sources(), labels, labels, in_time.weight, in_time.nextstate
-            )
-        native = kaldifst.determinize(to_native(in_time))
-        kaldifst.minimize(native)
+            pdfs = model.id2pdf[least.ilabel] + 1
+            least = replace(least, ilabel=pdfs, olabel=pdfs)
         label_dim = model.num_pdfs if self.convert_to_pdfs else model.num_tids
-        return Supervision(1.0, 1, len(allowed), label_dim, _by_time(from_native(native)))
+        return Supervision(1.0, 1, len(allowed), label_dim, _by_time(least))
 
     def _allowed(self, graph: PhoneGraph) -> np.ndarray:
         """bool[output frames, phones + 1]: which phones may be where."""
@@ -144,6 +148,18 @@ def _in_time(fst: Fst, allowed: np.ndarray) -> Fst | None:
     return from_arcs(
         0, final, number[at, source[arc]], label, label, fst.weight[arc], number[at + 1, fst.nextstate[arc]]
     )
+
+
+def _minimal(fst: Fst) -> Fst:
+    """The least acceptor with the same paths, where labels of other costs count as other labels."""
+    kinds, which = np.unique([fst.ilabel, fst.weight], axis=1, return_inverse=True)
+    numbers = which.ravel().astype(np.int32) + 1
+    native = kaldifst.determinize(to_native(replace(fst, ilabel=numbers, olabel=numbers, weight=0 * fst.weight)))
+    kaldifst.minimize(native)
+    least = from_native(native)
+    labels, costs = kinds[:, least.ilabel - 1]
+    labels = labels.astype(np.int32)
+    return replace(least, ilabel=labels, olabel=labels, weight=costs.astype(np.float32))
 
 
 def _by_time(fst: Fst) -> Fst:

@@ -21,7 +21,8 @@ from kaldi.util.kinds import Kind
 class Supervision:
     """fst: an acceptor without epsilons whose arcs are frames (of the network's output, so of the subsampled rate).
 
-    Its labels are pdf-id + 1, its costs those of the lattice's language model times --lm-scale (0 by default). States
+    Its labels are pdf-id + 1, its costs what a path costs more than the best by the lattice's
+    language model, times --lm-scale (0 by default). States
     are in topological order from the start state 0, and every path has num_sequences * frames_per_sequence arcs:
     sequences of a minibatch lie one behind the other. weight: what the objective of these frames counts. label_dim:
     the number of pdfs (of transition-ids, for labels that are these).

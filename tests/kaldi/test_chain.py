@@ -25,7 +25,7 @@ from kaldi.hmm.graphs import HmmGraphs
 from kaldi.hmm.topology import NO_PDF, HmmState, HmmTopology
 from kaldi.lat.align import WordBoundaries
 from kaldi.lat.align_phones import PhoneAligner, phone_labelled
-from kaldi.lat.lattice import expanded, linear_lattice
+from kaldi.lat.lattice import Lattice, Strings, expanded, linear_lattice
 from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
 from kaldi.tree.event_map import PDF_CLASS, Leaf, Split, Table
 from kaldi.util.table import TableWriter, read_table
@@ -214,6 +214,17 @@ def test_a_lattice_of_phones_gives_what_the_alignment_gives(hmms: HmmGraphs) -> 
     assert (
         PhoneAligner(WordBoundaries(hmms.model, {})).align(linear_lattice(np.zeros(0), alignment[1:], 0, 0)).num_states
     )
+
+
+def test_costs_of_a_lattice_are_those_beyond_the_best_path() -> None:
+    words, targets = np.array([1, 2, 3], np.int32), np.array([1, 2, 2], np.int32)
+    weights = np.array([[1, 7], [2, 7], [5, 7]], np.float32)
+    final_weights = np.array([[np.inf, np.inf], [np.inf, np.inf], [4, 7]], np.float32)
+    strings = Strings.of_lists([[1, 1], [2, 2], [3, 3]])
+    lattice = Lattice(0, np.array([0, 1, 3, 3]), words, targets, weights, strings, final_weights, Strings.none(3))
+    graph = of_lattice(lattice, lm_scale=0.5)
+    assert graph.fst.weight.tolist() == [0, 0, 1.5]
+    assert graph.fst.final.tolist() == [np.inf, np.inf, 0]
 
 
 def test_an_utterance_shorter_than_the_shortest_path(hmms: HmmGraphs) -> None:
