@@ -113,7 +113,7 @@ class SpectralGenerator(tf.Module):
         frames, bins = kernel.shape[0] - 1, kernel.shape[1] - 1
         before = self._before(frames)
         padding = [[0, 0], [before, frames - before], [bins // 2, bins // 2], [0, 0]]
-        return tf.nn.conv2d(x, kernel, [1, 1, stride, 1], padding)
+        return tf.nn.conv2d(tf.pad(x, padding), kernel, [1, 1, stride, 1], "VALID")
 
     def _layer(self, name: str, x: tf.Tensor, stride: int = 1) -> tf.Tensor:
         kernel, bias, alpha = self._of(name, "W", "b", "alpha")
