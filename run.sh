@@ -59,6 +59,7 @@ case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or 
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
 [[ $lm_words =~ ^[0-9]+$ ]] || fail "--lm-words takes a number of words, not '$lm_words'"
+[[ $mono_utts =~ ^([1-9][0-9]*)?$ ]] || fail "--mono-utts takes a number of utterances, not '$mono_utts'"
 [[ $encoder_epochs =~ ^[0-9]+$ && $encoder_layers =~ ^[1-9][0-9]*$ ]] || fail "--encoder-epochs and --encoder-layers take numbers"
 [ "$lm_words" -eq 0 ] || [ "$lm_text$lm_arpa$lm_background" != none ] ||
   fail "--lm-words takes its words from --lm-text, --lm-arpa or --lm-background, and there is none"
@@ -290,8 +291,13 @@ if begin 5 features; then
 fi
 
 if begin 6 mono; then
-  steps/train_mono.sh --boost-silence 1.25 --nj "$(jobs data/train)" --cmd "$train_cmd" --totgauss "$mono_gauss" \
-    data/train data/lang exp/mono
+  mono_data=data/train
+  if [ -n "$mono_utts" ] && [ "$mono_utts" -lt "$(wc -l < data/train/utt2spk)" ]; then
+    mono_data=data/train_mono
+    utils/subset_data_dir.sh --shortest data/train "$mono_utts" $mono_data
+  fi
+  steps/train_mono.sh --boost-silence 1.25 --nj "$(jobs $mono_data)" --cmd "$train_cmd" --totgauss "$mono_gauss" \
+    $mono_data data/lang exp/mono
   decode mono steps/decode.sh "${first_conditions[@]}"
   end 6
 fi

@@ -127,3 +127,28 @@ def first_with(labels, begin, end, label):
         else:
             end = middle
     return begin
+
+
+@njit
+def smallest(values, rank):
+    """The element of this rank (from 0) of the values, which are reordered (quickselect)."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return values[rank]

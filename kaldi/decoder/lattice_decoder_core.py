@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kaldi.base.jit import first_with, njit, number_of, with_room
+from kaldi.base.jit import first_with, njit, number_of, smallest, with_room
 
 INF = np.float32(np.inf)
 HASH = np.uint64(11400714819323198485)  # 2^64 / golden ratio
@@ -275,31 +275,6 @@ def process_nonemitting(graph, cutoff, tokens, table, first, end):
                 queue[waiting] = to
                 waiting += 1
     return tokens, table, end
-
-
-@njit
-def smallest(values, rank):
-    """The element of this rank (from 0) of the values, which are reordered (quickselect)."""
-    low, high = 0, len(values) - 1
-    while low < high:
-        pivot = values[(low + high) >> 1]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if rank <= j:
-            high = j
-        elif rank >= i:
-            low = i
-        else:
-            break
-    return values[rank]
 
 
 @njit

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kaldi.base.jit import njit, with_room
+from kaldi.base.jit import njit, smallest, with_room
 
 NEGLIGIBLE = np.float32(-15.9)  # log of the float precision: less adds nothing to a sum
 MIN_ACTIVE = 20  # no pruning below this number of tokens
@@ -97,7 +97,7 @@ def _get_cutoff(tokens, active, states, count, beam):
     all_costs = np.empty(count, np.float32)  # single precision as in Kaldi: its rounding decides about the last token
     for i in range(count):
         all_costs[i] = tokens[active[states[i]]].cost
-    loosest = np.float64(np.partition(all_costs, MIN_ACTIVE)[MIN_ACTIVE])
+    loosest = np.float64(smallest(all_costs, MIN_ACTIVE))
     if loosest > best + beam:
         return loosest, loosest - best + BEAM_DELTA, best_state
     return best + beam, beam, best_state
