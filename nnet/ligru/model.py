@@ -5,6 +5,11 @@ All of them take and give packed frames (see packing.py): [frames, dim] with the
 
 from __future__ import annotations
 
+import functools
+import logging
+import re
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,17 +22,35 @@ from nnet.ligru.products import Linear
 from nnet.ligru.recurrence import light_recurrence
 
 
+@functools.cache
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor does: one that does not would take ten times as long as for float32."""
+    features = Path("/proc/cpuinfo")  # of Linux; elsewhere it is not known
+    able = features.is_file() and re.search(r"bf16\b", features.read_text()) is not None
+    if not able:
+        logging.info("this processor has no products of bfloat16: those of float32 are taken")
+    return able
+
+
 class Product(nn.Linear):
-    """A linear layer that multiplies in float32 or, with float32 in and out, in bfloat16."""
+    """A linear layer that multiplies in float32 or, with float32 in and out, in bfloat16 where the device does."""
 
     def __init__(self, inputs: int, outputs: int, precision: str, bias: bool = False) -> None:
         super().__init__(inputs, outputs, bias)
-        self.product_type = getattr(torch, precision)
+        self.precision = getattr(torch, precision)
+
+    @property
+    def product_type(self) -> torch.dtype:
+        """What is multiplied on the device that the weights are on."""
+        if self.precision == torch.bfloat16 and self.weight.device.type == "cpu" and not _multiplies_bfloat16():
+            return torch.float32
+        return self.precision
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.product_type in (x.dtype, torch.float32):
+        product_type = self.product_type
+        if product_type in (x.dtype, torch.float32):
             return Linear.apply(x, self.weight, self.bias)
-        y = F.linear(x.to(self.product_type), self.weight.to(self.product_type)).to(x.dtype)
+        y = F.linear(x.to(product_type), self.weight.to(product_type)).to(x.dtype)
         return y if self.bias is None else y + self.bias
 
 

@@ -74,7 +74,7 @@ def write_onnx(scorer: Scorer, path: Path) -> float:
     model = scorer.models[0]
     for module in model.modules():
         if isinstance(module, Product):
-            module.product_type = torch.float32
+            module.precision = torch.float32
     dim = model.dim // (sum(scorer.context) + 1)
     graph = _Graph()
     x = _context(graph, graph.add("Transpose", FEATS, perm=(1, 0, 2)), scorer.context)

@@ -145,7 +145,8 @@ def test_bad_batch_leaves_the_statistics_alone(bad):
 
 
 @pytest.mark.parametrize("network", ["ligru", "sligru", "mlp"])
-def test_bfloat16_is_close(network):
+def test_bfloat16_is_close(network, monkeypatch):
+    monkeypatch.setattr("nnet.ligru.model._multiplies_bfloat16", lambda: True)
     sequences = [torch.randn(length, 5) for length in (30, 20)]
     outputs, grads = [], []
     for precision in ("float32", "bfloat16"):
@@ -157,6 +158,15 @@ def test_bfloat16_is_close(network):
         assert all(parameter.grad.dtype == torch.float32 for parameter in model.parameters())
     assert 0 < (outputs[0] - outputs[1]).norm() / outputs[0].norm() < 0.02
     assert 0 < (grads[0] - grads[1]).norm() / grads[0].norm() < 0.05
+
+
+def test_no_bfloat16_where_the_processor_has_none(monkeypatch):
+    monkeypatch.setattr("nnet.ligru.model._multiplies_bfloat16", lambda: False)
+    sequences, outputs = [torch.randn(length, 5) for length in (30, 20)], []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(7)
+        outputs.append(AcousticModel(small(precision=precision), 5, 7).eval()(*packed(sequences))[0])
+    assert torch.equal(*outputs)
 
 
 def test_second_output():

@@ -13,7 +13,7 @@ from recipe_copy import link_recipe
 
 TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.3
     --mini-test-speakers 2 --mini-test-minutes 0.3
-    --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
+    --mono-utts 40 --mono-gauss 150 --tri1-leaves 60 --tri1-gauss 200 --tri2b-leaves 60 --tri2b-gauss 200
     --tri3b-leaves 60 --tri3b-gauss 200
     --segan-epochs 1 --ligru-epochs 2 --chain-model small_chain --chain-epochs 2
     --chain-leaves 60 --pron-probs true
@@ -69,6 +69,10 @@ def test_no_such_ratios(recipe: Path) -> None:
     assert "--test-snrs takes numbers" in one_line_error(run(recipe, "--test-snrs", "5 dB"))
 
 
+def test_no_such_number_of_utterances(recipe: Path) -> None:
+    assert "--mono-utts takes a number of utterances, not 'some'" in one_line_error(run(recipe, "--mono-utts", "some"))
+
+
 def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None:
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
@@ -97,6 +101,7 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
         expected |= {(system, "test", c) for c in ("noisy_0dB", "enhanced_0dB")}
     assert set(rates) == expected
     assert rates["tri3b", "test", "clean"] < 60
+    assert len((recipe / "data/train_mono/text").read_text().splitlines()) == 40
     assert "Word error rate" in done.stdout
     page = (recipe / "exp/report/index.html").read_text()
     stages = (recipe / "exp/stages.tsv").read_text().splitlines()
