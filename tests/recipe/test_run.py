@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from encoder_task import tiny_encoder
-from recipe_copy import link_recipe
+from recipe_copy import ROOT, link_recipe
 
 TINY = """--mini-train-speakers 6 --mini-train-minutes 3 --mini-dev-speakers 2 --mini-dev-minutes 0.3
     --mini-test-speakers 2 --mini-test-minutes 0.3
@@ -38,6 +39,19 @@ def one_line_error(done: subprocess.CompletedProcess) -> str:
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     return lines[0]
+
+
+def test_every_corpus_has_all_variables_of_the_recipe() -> None:
+    def variables(conf: Path) -> set[str]:
+        return set(re.findall(r"^(\w+)=", conf.read_text(), re.M))
+
+    own = r"(mini|so762|kaldi|myst|cmu_kids|cslu_kids)_"  # of the corpus' own prepare.sh
+    found = {
+        conf: {name for name in variables(conf) if not re.match(own, name)} for conf in ROOT.glob("egs/*/corpus.conf")
+    }
+    assert len(found) >= 6
+    for conf, names in found.items():
+        assert names == found[ROOT / "egs/mini/corpus.conf"], conf
 
 
 def test_unknown_corpus_is_named_with_the_known_ones(recipe: Path) -> None:
