@@ -413,7 +413,10 @@ if begin 11 "Li-GRU training"; then
   train_ligru() {
     local network=$1 sets=clean_noisy model=$ligru_model
     [ "$network" != ligru_segan ] || sets=clean_enhanced
-    if [ "$network" = ligru_encoder ] && grep -qxF "[${model}_encoder]" conf/ligru.toml; then model+=_encoder; fi
+    # A trained encoder's features take another network, where there is a table for it.
+    if [ "$network" = ligru_encoder ] && [ "$encoder_epochs" -gt 0 ] && grep -qxF "[${model}_encoder]" conf/ligru.toml; then
+      model+=_encoder
+    fi
     OMP_NUM_THREADS=${train_threads:-$((($(nproc) + 1) / 2))} \
       steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$model" --epochs "$ligru_epochs" \
       "$(streams "$network" "train_$sets")" "$(streams "$network" "dev_$sets")" \

@@ -12,6 +12,11 @@ start_corpus() {
   data=$1
 }
 
+# check_lexicon <variable>: that its value is cmudict or a file.
+check_lexicon() {
+  [ "${!1}" = cmudict ] || [ -f "${!1}" ] || fail "no lexicon '${!1}': set $1 to a file like CMUdict"
+}
+
 # prepare_dict_of_cmudict <lexicon>: the dictionary of the words of the training set, from a lexicon like CMUdict, or from
 # CMUdict itself and guesses (cmudict).
 prepare_dict_of_cmudict() {

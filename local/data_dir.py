@@ -63,3 +63,25 @@ def write_table(path: Path, lines: list[str]) -> None:
 def spread(items: list[str], count: int) -> list[str]:
     """So many of the items, evenly spread over their list."""
     return [items[number * len(items) // count] for number in range(count)]
+
+
+def write_spread_sets(
+    corpus_dir: Path,
+    data_dir: Path,
+    utterances: list[Utterance],
+    dev_speakers: int,
+    test_speakers: int,
+    of_speakers: dict[str, dict[str, str]] | None = None,
+) -> None:
+    """Write train, dev and test of a corpus without sets: speakers of dev and test are spread over their sorted list.
+
+    of_speakers: see write_data_dir. Raises ValueError where nobody is left for train.
+    """
+    speakers = sorted({utterance.speaker for utterance in utterances})
+    if len(speakers) <= dev_speakers + test_speakers:
+        raise ValueError(f"{corpus_dir}: {len(speakers)} speakers are too few")
+    test = set(spread(speakers, test_speakers))
+    dev = set(spread([speaker for speaker in speakers if speaker not in test], dev_speakers))
+    for name, chosen in {"train": set(speakers) - test - dev, "dev": dev, "test": test}.items():
+        of_set = [utterance for utterance in utterances if utterance.speaker in chosen]
+        write_data_dir(data_dir / name, of_set, of_speakers)

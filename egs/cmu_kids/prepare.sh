@@ -27,7 +27,7 @@ start_corpus "$@"
 for file in kids tables/transcrp.tbl; do
   [ -e "$corpus_dir/$file" ] || fail "$corpus_dir is not CMU Kids, it has no $file"
 done
-[ "$cmu_kids_lexicon" = cmudict ] || [ -f "$cmu_kids_lexicon" ] || fail "no lexicon '$cmu_kids_lexicon': set cmu_kids_lexicon to a file like CMUdict"
+check_lexicon cmu_kids_lexicon
 
 egs/cmu_kids/prepare_data.py --dev-speakers "$cmu_kids_dev_speakers" --test-speakers "$cmu_kids_test_speakers" \
   "$corpus_dir" "$data"

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from local.audio import read_scp
-from local.data_dir import Utterance, spread, write_data_dir
+from local.data_dir import Utterance, write_spread_sets
 
 MARK = re.compile(r"\[[^]]*\]|<[^>]*>")
 PHONES = re.compile(r"/[^/]*/")
@@ -49,16 +49,16 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     arguments = parser.parse_args()
     utterances = read_corpus(arguments.corpus_dir)
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    if len(speakers) <= arguments.dev_speakers + arguments.test_speakers:
-        raise ValueError(f"{arguments.corpus_dir}: {len(speakers)} speakers are too few")
+    speakers = {utterance.speaker for utterance in utterances}
     genders = {speaker: "m" if speaker.startswith("m") else "f" for speaker in speakers}
-    test = set(spread(speakers, arguments.test_speakers))
-    dev = set(spread([speaker for speaker in speakers if speaker not in test], arguments.dev_speakers))
-    sets = {"train": set(speakers) - test - dev, "dev": dev, "test": test}
-    for name, chosen in sets.items():
-        of_set = [utterance for utterance in utterances if utterance.speaker in chosen]
-        write_data_dir(arguments.data_dir / name, of_set, {"spk2gender": genders})
+    write_spread_sets(
+        arguments.corpus_dir,
+        arguments.data_dir,
+        utterances,
+        arguments.dev_speakers,
+        arguments.test_speakers,
+        {"spk2gender": genders},
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ start_corpus "$@"
 for file in speech/scripted docs/all.map; do
   [ -e "$corpus_dir/$file" ] || fail "$corpus_dir is not CSLU Kids, it has no $file"
 done
-[ "$cslu_kids_lexicon" = cmudict ] || [ -f "$cslu_kids_lexicon" ] || fail "no lexicon '$cslu_kids_lexicon': set cslu_kids_lexicon to a file like CMUdict"
+check_lexicon cslu_kids_lexicon
 
 egs/cslu_kids/prepare_data.py --dev-speakers "$cslu_kids_dev_speakers" --test-speakers "$cslu_kids_test_speakers" \
   "$corpus_dir" "$data"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from local.data_dir import Utterance, spread, write_data_dir
+from local.data_dir import Utterance, write_spread_sets
 from local.whole_file import read_lines
 
 PROMPT = re.compile(r'([A-Z0-9]{2})\s+"(.*)"')
@@ -68,15 +68,9 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     arguments = parser.parse_args()
     utterances = read_corpus(arguments.corpus_dir)
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    if len(speakers) <= arguments.dev_speakers + arguments.test_speakers:
-        raise ValueError(f"{arguments.corpus_dir}: {len(speakers)} speakers are too few")
-    test = set(spread(speakers, arguments.test_speakers))
-    dev = set(spread([speaker for speaker in speakers if speaker not in test], arguments.dev_speakers))
-    sets = {"train": set(speakers) - test - dev, "dev": dev, "test": test}
-    for name, chosen in sets.items():
-        of_set = [utterance for utterance in utterances if utterance.speaker in chosen]
-        write_data_dir(arguments.data_dir / name, of_set)
+    write_spread_sets(
+        arguments.corpus_dir, arguments.data_dir, utterances, arguments.dev_speakers, arguments.test_speakers
+    )
 
 
 if __name__ == "__main__":

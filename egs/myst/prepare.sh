@@ -27,7 +27,7 @@ start_corpus "$@"
 for set in train development test; do
   [ -d "$corpus_dir/data/$set" ] || fail "$corpus_dir is not MyST, it has no data/$set"
 done
-[ "$myst_lexicon" = cmudict ] || [ -f "$myst_lexicon" ] || fail "no lexicon '$myst_lexicon': set myst_lexicon to a file like CMUdict"
+check_lexicon myst_lexicon
 
 egs/myst/prepare_data.py "$corpus_dir" "$data"
 prepare_dict_of_cmudict "$myst_lexicon"
