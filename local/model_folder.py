@@ -6,6 +6,7 @@
     gmm/             models, transforms and tree of the first pass, where the network works on fMLLR features
                      of a chain model with a graph of their own, gmm/graph/, as its graph is of another tree
     graph/           HCLG.fst, words.txt, phones.txt, phones/{silence.csl,word_boundary.int}
+    lm/              G.fst of the graph and G.carpa, a larger model that rescores lattices, where there is one
     lang/            L.fst and disambig.int, to align texts
     segan/ encoder/  where they belong to it
 
@@ -43,12 +44,14 @@ GRAPH = tuple(
 NEEDED = ("mfcc.conf", *NETWORK, ONNX, *GRAPH)
 FIRST_PASS = ("gmm/final.mdl", "gmm/tree")  # of a network on fMLLR features
 FIRST_GRAPH = tuple(f"gmm/graph/{name}" for name in ("HCLG.fst", "words.txt", "phones/silence.csl"))
+SMALL_LM, LARGE_LM = LMS = ("lm/G.fst", "lm/G.carpa")
 OPTIONAL = (
     *(f"gmm/{name}" for name in ("final.alimdl", "final.mat", "cmvn_opts", "splice_opts", "delta_opts")),
     *("nnet/tree", "graph/num_pdfs", "gmm/graph/num_pdfs", "lang/L.fst", "lang/disambig.int"),
 )
-KNOWN = {*NEEDED, PRIORS, SUBSAMPLING, *FIRST_PASS, *FIRST_GRAPH, *OPTIONAL}
+KNOWN = {*NEEDED, PRIORS, SUBSAMPLING, *FIRST_PASS, *FIRST_GRAPH, *LMS, *OPTIONAL}
 OTHERS = ("segan/", "encoder/")  # whose programs know what is in there
+RESCORED = "_large"  # ends the names of decodings that run.sh rescored
 SEARCH = ("max_active", "beam", "lattice_beam")  # settings of decoding
 SETTINGS = {"gmm": SEARCH, "network": (*SEARCH, "prior_scale")}
 PACKAGES = ("numpy", "torch", "onnxruntime", "kaldifst")
@@ -103,6 +106,11 @@ class Model(NamedTuple):
     @property
     def has_segan(self) -> bool:
         return (self.folder / "segan").is_dir()
+
+    @property
+    def has_large_lm(self) -> bool:
+        """Whether lattices are rescored; weight, penalty, calibration and word error rates are of those then."""
+        return (self.folder / LARGE_LM).exists()
 
     @property
     def lmwt(self) -> float:
@@ -175,6 +183,8 @@ def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[st
     needed = [*NEEDED, *(() if is_chain else (PRIORS,)), *(FIRST_PASS if has_first_pass else ())]
     if has_first_pass and is_chain:
         needed += FIRST_GRAPH
+    if any(name in listed for name in LMS):
+        needed += LMS
     for name in needed:
         if name not in listed:
             yield f"{DESCRIPTION} does not name {name}"
@@ -195,7 +205,7 @@ def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[st
 
 def files_of(folder: Path) -> list[str]:
     """The files of a model, by their names in it; what else lies beside model.json is left alone."""
-    parts = (folder / name for name in ("nnet", "gmm", "graph", "lang", "segan", "encoder"))
+    parts = (folder / name for name in ("nnet", "gmm", "graph", "lm", "lang", "segan", "encoder"))
     found = [path for part in parts for path in part.rglob("*") if not path.is_dir()]
     found += [path for path in (folder / "mfcc.conf",) if path.exists()]
     return sorted(str(path.relative_to(folder)) for path in found)
@@ -237,14 +247,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def word_error_rates(nnet_dir: Path) -> dict[str, float]:
-    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}. What a large language
-    model rescored is left out: it is no part of the folder."""
+def word_error_rates(nnet_dir: Path, are_rescored: bool = False) -> dict[str, float]:
+    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}; either of what a large
+    language model rescored, or of what none did."""
     rates = {}
     for path in sorted(nnet_dir.glob("decode_*/scoring_kaldi/best_wer")):
         name, words = path.parts[-3].removeprefix("decode_"), path.read_text().split()
-        if words[:1] == ["%WER"] and not name.endswith("_large"):
-            rates[name] = float(words[1])
+        if words[:1] == ["%WER"] and name.endswith(RESCORED) == are_rescored:
+            rates[name.removesuffix(RESCORED)] = float(words[1])
     return rates
 
 
@@ -280,7 +290,7 @@ def main() -> int:
             made=datetime.date.today().isoformat(),
             corpus=arguments.corpus,
             licence=arguments.licence,
-            word_error_rates=word_error_rates(arguments.nnet_dir),
+            word_error_rates=word_error_rates(arguments.nnet_dir, (arguments.folder / LARGE_LM).exists()),
             lmwt=arguments.lmwt,
             word_ins_penalty=arguments.word_ins_penalty,
             calibration=json.loads(arguments.calibration),

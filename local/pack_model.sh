@@ -8,6 +8,7 @@ lang_dir=
 segan_dir=
 encoder=
 encoder_files=true
+rescore=true
 corpus=
 licence="not stated"
 lmwt=
@@ -16,10 +17,13 @@ help_message="Usage: $0 [options] <nnet-dir> <model-folder>
 e.g.: $0 exp/ligru children
       $0 --segan-dir exp/segan --licence CC-BY-4.0 exp/ligru_segan children
 The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
-Confidences of words are calibrated on what of dev is decoded and scored, <nnet-dir>/decode_dev and decode_dev_*.
+Where run.sh made a large language model, its lattices are rescored with it on that machine too. Weights, word error rates
+and the calibration of confidences are those of <nnet-dir>/decode_dev and decode_dev_*, rescored (_large) or not.
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
   --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
-  --lang-dir DIR        whose lexicon aligns texts (data/lang_test beside exp, if it has the graph's words)
+  --lang-dir DIR        that the graph was made of, whose lexicon aligns texts (data/lang_test beside exp, if it has the
+                        graph's words); beside it lies the large language model, DIR_large/G.carpa
+  --rescore BOOL        pack the large language model, where there is one (true)
   --segan-dir DIR       recordings are enhanced with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
   --encoder-files BOOL  pack the encoder too; otherwise its name and hash, and --encoder says where it is (true)
@@ -40,11 +44,9 @@ gmm_dir=${gmm_dir:-$exp/tri3b}
 is_chain=false
 if [ -f "$nnet_dir/frame_subsampling_factor" ]; then is_chain=true; fi
 # A chain model has a tree and a graph of its own.
-graph_dir=${graph_dir:-$($is_chain && echo "$nnet_dir" || echo "$gmm_dir")/graph}
+recipe_graph=$($is_chain && echo "$nnet_dir" || echo "$gmm_dir")/graph
+graph_dir=${graph_dir:-$recipe_graph}
 corpus=${corpus:-$(cat "$exp/.corpus" 2>/dev/null || echo "not stated")}
-tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
-lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
-word_ins_penalty=${word_ins_penalty:-$(cat "$tuned/wip" 2>/dev/null || echo 0.0)}
 if [ -e "$model" ] && [ ! -f "$model/model.json" ]; then fail "$model is there already, and is no packed model"; fi
 
 # What is copied: pairs of a file and its name in the folder. What may be left out comes after a "?".
@@ -61,8 +63,10 @@ take "$nnet_dir" nnet final.pt final.mdl cmvn_opts streams '?tree'
 take "$nnet_dir" nnet "$($is_chain && echo frame_subsampling_factor || echo ali_train_pdf.counts)"
 take "$graph_dir" graph HCLG.fst words.txt phones/{silence.csl,word_boundary.int} '?num_pdfs'
 if [ -f "$graph_dir/phones.txt" ]; then take "$graph_dir" graph phones.txt; else take "$nnet_dir" graph phones.txt; fi
+lang_dir=${lang_dir%/}
 if [ -z "$lang_dir" ] && cmp -s "$exp/../data/lang_test/words.txt" "$graph_dir/words.txt"; then
   lang_dir=$exp/../data/lang_test
+  [ "$graph_dir" -ef "$recipe_graph" ] || rescore=false # the words are the same, the grammar may be another
 elif [ -n "$lang_dir" ] && ! cmp -s "$lang_dir/words.txt" "$graph_dir/words.txt"; then
   fail "$lang_dir has other words than $graph_dir"
 fi
@@ -70,6 +74,17 @@ if [ -n "$lang_dir" ]; then
   take "$lang_dir" lang L.fst
   files+=("$lang_dir/phones/disambig.int" lang/disambig.int)
 fi
+rescored= # or what ends the names of rescored decodings
+if $rescore && [ -n "$lang_dir" ] && [ -f "${lang_dir}_large/G.carpa" ]; then
+  rescored=_large
+  cmp -s "${lang_dir}_large/words.txt" "$graph_dir/words.txt" ||
+    fail "${lang_dir}_large has other words than $graph_dir: make it anew (utils/build_const_arpa_lm.sh), or --rescore false"
+  take "$lang_dir" lm G.fst
+  take "${lang_dir}_large" lm G.carpa
+fi
+tuned=$nnet_dir/decode_dev$rescored/scoring_kaldi/wer_details
+lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
+word_ins_penalty=${word_ins_penalty:-$(cat "$tuned/wip" 2>/dev/null || echo 0.0)}
 uses_gmm=false
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null)
@@ -125,7 +140,8 @@ python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$u
 # What posteriors of words mean is learned from all of dev that was decoded and scored: clean, noisy, enhanced.
 decoded=()
 for decode_dir in "$nnet_dir"/decode_dev{,_*}; do
-  if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] && [[ $decode_dir != *_large ]]; then
+  if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] &&
+    [ "$rescored" = "$([[ $decode_dir != *_large ]] || echo _large)" ]; then
     decoded+=("$decode_dir")
   fi
 done
@@ -141,8 +157,8 @@ python3 -m local.model_folder describe --calibration "$calibration" --corpus "$c
   --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays
-  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lang,segan,encoder}
-  for part in mfcc.conf nnet gmm graph lang segan encoder model.json; do
+  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lm,lang,segan,encoder}
+  for part in mfcc.conf nnet gmm graph lm lang segan encoder model.json; do
     [ ! -e "$unfinished/$part" ] || mv "$unfinished/$part" "$model/"
   done
 else

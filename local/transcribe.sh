@@ -21,6 +21,7 @@ e.g.: $0 exp/ligru child1.wav child2.wav
       arecord -f S16_LE -r 16000 -d 10 | $0 exp/ligru -
 <model-folder> is one that local/pack_model.sh made, on whatever machine; it says itself what the options would.
 Prints a line for each recording: its name without the ending (blanks as _; - is standard input, named stdin), and the words.
+Where run.sh made a large language model (data/lang_test_large beside exp), lattices of its graph are rescored with it.
 Long recordings are cut at pauses. A recording that cannot be used is named with the reason, and the others are done. With
 --dir the files text and ctm (name, channel, start and duration in seconds, word) and everything in between are kept there.
   --cmd CMD             how to run jobs (utils/run.pl)
@@ -56,6 +57,8 @@ else
   kept=false
   trap '$kept || rm -rf "$dir"' EXIT
 fi
+small_lm=
+large_lm=
 mfcc_config=conf/mfcc.conf
 gmm_settings=(--config conf/decode.conf)
 network_settings=(--config conf/decode_nnet.conf)
@@ -69,6 +72,8 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
     read -ra gmm_settings
     read -ra network_settings
   } <<<"$described"
+  small_lm=$model/lm/G.fst
+  large_lm=$model/lm/G.carpa
   nnet_dir=$model/nnet
   gmm_dir=$model/gmm
   graph_dir=$model/graph
@@ -83,15 +88,23 @@ if [ -n "$graph_dir" ]; then graph_dir=$(as_meant "$graph_dir"); fi
 # A chain model has a tree, a graph and a frame rate of its own.
 if [ -f "$nnet_dir/frame_subsampling_factor" ]; then
   factor=$(<"$nnet_dir/frame_subsampling_factor")
-  graph_dir=${graph_dir:-$nnet_dir/graph}
+  recipe_graph=$nnet_dir/graph
+  graph_dir=${graph_dir:-$recipe_graph}
   first_graph=$gmm_dir/graph
   first_pass=("$first_graph")
 else
   factor=1
-  graph_dir=${graph_dir:-$gmm_dir/graph}
+  recipe_graph=$gmm_dir/graph
+  graph_dir=${graph_dir:-$recipe_graph}
   first_graph=$graph_dir
   first_pass=("$nnet_dir/final.mdl")
 fi
+lang_dir=$(dirname "$nnet_dir")/../data/lang_test
+if [ -z "$large_lm" ] && [ "$graph_dir" -ef "$recipe_graph" ] && cmp -s "$lang_dir/words.txt" "$graph_dir/words.txt"; then
+  small_lm=$lang_dir/G.fst
+  large_lm=${lang_dir}_large/G.carpa
+fi
+rescored=$([ ! -f "$large_lm" ] || echo _large) # what ends the names of rescored decodings
 if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
 if [ -d "$encoder" ]; then encoder=$(as_meant "$encoder"); fi
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
@@ -117,7 +130,7 @@ if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 . steps/common_trees.sh
 require_one_tree "$graph_dir" "$nnet_dir/final.mdl"
 if $uses_gmm; then require_one_tree "${first_pass[@]}" "$gmm_dir/final.mdl"; fi
-tuned=$nnet_dir/decode_dev/scoring_kaldi/wer_details
+tuned=$nnet_dir/decode_dev$rescored/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
 data=$dir/data
@@ -173,12 +186,19 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
   done
   steps/nnet/decode.sh --cmd "$cmd" --nj "$nj" "${network_settings[@]}" --use-gpu "$use_gpu" --skip-scoring true \
     "$graph_dir" "$(IFS=, && echo "${data_dirs[*]}")" "$nnet_dir" "$dir/decode"
+  if [ -n "$rescored" ]; then
+    mkdir -p "$dir/lm" # the names that the script takes
+    ln -sf "$(realpath "$small_lm")" "$dir/lm/G.fst"
+    ln -sf "$(realpath "$large_lm")" "$dir/lm/G.carpa"
+    ln -sf "$(realpath "$graph_dir/words.txt")" "$dir/lm/words.txt"
+    steps/lmrescore_const_arpa.sh --cmd "$cmd" --skip-scoring true "$dir/lm" "$dir/lm" "$data" "$dir/decode" "$dir/decode_large"
+  fi
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR
 
 pieces=$dir/data/pieces
 {
-  gunzip -c "$dir"/decode/lat.*.gz |
+  gunzip -c "$dir/decode$rescored"/lat.*.gz |
     lattice-add-penalty --word-ins-penalty="$word_ins_penalty" ark:- ark:- |
     lattice-1best --lm-scale="$lmwt" ark:- ark:- |
     lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- "ark:$dir/best.lat" &&

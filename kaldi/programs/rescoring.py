@@ -43,12 +43,6 @@ def arpa_to_const_arpa(
     write_file(const_arpa, CONST_ARPA, model)
 
 
-def _determinized(lattice: Lattice) -> Lattice:
-    from kaldi.lat.determinize import UNLIMITED, determinized
-
-    return determinized(lattice, UNLIMITED)[0]
-
-
 def _rescored(lattices: str, rescore: Callable[[Lattice], Lattice]) -> Lattices:
     """What `rescore` makes of each lattice; those that have no path then are named, left out and counted."""
     count = failed = 0
@@ -77,9 +71,10 @@ def lattice_lmrescore(
     """
     from kaldi.fstext.ops import project
     from kaldi.lat.compose import Acceptor, composed
+    from kaldi.lat.rescore import rescored
 
     right = Acceptor.of_fst(project(read_fst(lm), output=True))
-    yield from _scaled_by(lm_scale, lattices, lambda lattice: composed(lattice, right))
+    yield from _rescored(lattices, lambda lattice: rescored(lattice, lambda scaled: composed(scaled, right), lm_scale))
 
 
 @program(COMPACT_LATTICE)
@@ -89,26 +84,11 @@ def lattice_lmrescore_const_arpa(lattices: str, const_arpa: str, out: str, *, lm
     Usage: lattice-lmrescore-const-arpa [options] <lattice-rspecifier> <const-arpa> <lattice-wspecifier>
     """
     from kaldi.lat.compose import with_const_arpa
+    from kaldi.lat.rescore import rescored
     from kaldi.lm.const_arpa import CONST_ARPA
 
-    model = read_file(const_arpa, CONST_ARPA)
-    yield from _scaled_by(lm_scale, lattices, lambda lattice: with_const_arpa(lattice, model))
-
-
-def _scaled_by(lm_scale: float, lattices: str, compose: Callable[[Lattice], Lattice]) -> Lattices:
-    """Lattices with lm_scale times the costs that `compose` adds.
-
-    The graph costs are divided by the scale before and multiplied after, so that determinisation takes the best path
-    through the language model whatever the sign of the scale.
-    """
-
-    def rescore(lattice: Lattice) -> Lattice:
-        if lm_scale == 0.0:
-            return lattice
-        determinized = _determinized(compose(lattice.scaled(np.diag([1.0 / lm_scale, 1.0]))))
-        return determinized.scaled(np.diag([lm_scale, 1.0]))
-
-    yield from _rescored(lattices, rescore)
+    add = partial(with_const_arpa, model=read_file(const_arpa, CONST_ARPA))
+    yield from _rescored(lattices, lambda lattice: rescored(lattice, add, lm_scale))
 
 
 @program(COMPACT_LATTICE)

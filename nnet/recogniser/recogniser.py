@@ -14,7 +14,7 @@ from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
 from local.audio import AudioError, check_samples, mono, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks, without_zeros
-from local.model_folder import open_model
+from local.model_folder import LARGE_LM, SMALL_LM, open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.calibration import Calibration
 from nnet.recogniser.decoding import Graph, decode
@@ -23,6 +23,7 @@ from nnet.recogniser.first_pass import Mfcc
 from nnet.recogniser.network import load_network
 from nnet.recogniser.parallel import in_order
 from nnet.recogniser.reading import Reader
+from nnet.recogniser.rescoring import Rescoring
 from nnet.recogniser.result import Piece, Transcription
 from nnet.recogniser.streams import Kept, Streams
 
@@ -76,6 +77,7 @@ class Recogniser:
         self._search = DecoderOptions(
             settings["beam"], int(settings["max_active"]), lattice_beam=settings["lattice_beam"]
         )
+        self._rescore = Rescoring(folder / SMALL_LM, folder / LARGE_LM) if packed.has_large_lm else None
         shift = self._mfcc.frame_shift * subsampling
         self._reader = Reader(
             folder / "graph",
@@ -109,7 +111,10 @@ class Recogniser:
     def _decode(self, features: np.ndarray) -> Lattice | None:
         scale = ACOUSTIC_SCALES[self._is_chain]
         lattice = self._graph.decode(self._network(features), self._transitions, scale, self._search)
-        return lattice and self._as_written(lattice)
+        if lattice is None:
+            return None
+        written = self._as_written(lattice)
+        return self._rescore(written) if self._rescore else written
 
     def _as_written(self, lattice: Lattice) -> Lattice:
         """With the costs that steps/nnet/decode.sh writes."""

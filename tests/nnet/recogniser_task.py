@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -145,3 +146,11 @@ def pack(folder: Path) -> None:
     search = {"max_active": 3000, "beam": 10.0, "lattice_beam": 6.0}
     decoding = {"gmm": search, "network": search | {"prior_scale": PRIOR_SCALE}}
     describe(folder, lmwt=10, word_ins_penalty=0.0, decoding=decoding)
+
+
+def run_script(script: str, *arguments: object) -> str:
+    """Run a script of the recipe; returns what it printed."""
+    command = ["bash", "-c", '. ./path.sh && "$@"', "test", script, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

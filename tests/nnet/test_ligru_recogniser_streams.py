@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,19 @@ import pytest
 import soundfile
 import torch
 from encoder_task import tiny_encoder
-from recipe_copy import GOLDEN, ROOT, golden
-from recogniser_task import NAMES, PRIOR_SCALE, normalised, pack, save, train, trained, training_data, write_decoding
+from recipe_copy import GOLDEN, golden
+from recogniser_task import (
+    NAMES,
+    PRIOR_SCALE,
+    normalised,
+    pack,
+    run_script,
+    save,
+    train,
+    trained,
+    training_data,
+    write_decoding,
+)
 
 from kaldi.feat.context import side_by_side
 from kaldi.hmm.transition_model import read_transition_model
@@ -87,17 +97,11 @@ def chain_exp(
     return exp
 
 
-def pack_model(*arguments: object) -> None:
-    command = ["bash", "-c", '. ./path.sh && local/pack_model.sh "$@"', "test", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def chain(chain_exp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packed by the script, with the encoder."""
     folder = tmp_path_factory.mktemp("packed_chain") / "model"
-    pack_model("--lang-dir", GOLDEN / "lang", chain_exp / "ligru_chain_encoder", folder)
+    run_script("local/pack_model.sh", "--lang-dir", GOLDEN / "lang", chain_exp / "ligru_chain_encoder", folder)
     return folder
 
 
