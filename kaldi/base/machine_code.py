@@ -29,6 +29,38 @@ from kaldi.base.whole_file import WholeFile
 NUMBA = Path(str(getattr(find_spec("numba"), "origin", ""))).parent
 HASH = 8  # bytes, of the content that follows them
 
+# numba counts the references to an array by atomic instructions, on which a core may spend half of its time. But an
+# array gets a count of its own whenever it is passed to a core: no other thread knows of it.
+COUNTING = """
+declare void @NRT_MemInfo_call_dtor(ptr)
+define void @NRT_incref(ptr %array) {
+  %none = icmp eq ptr %array, null
+  br i1 %none, label %end, label %count
+count:
+  %old = load i64, ptr %array
+  %new = add i64 %old, 1
+  store i64 %new, ptr %array
+  br label %end
+end:
+  ret void
+}
+define void @NRT_decref(ptr %array) {
+  %none = icmp eq ptr %array, null
+  br i1 %none, label %end, label %count
+count:
+  %old = load i64, ptr %array
+  %new = sub i64 %old, 1
+  store i64 %new, ptr %array
+  %unused = icmp eq i64 %new, 0
+  br i1 %unused, label %free, label %end
+free:
+  tail call void @NRT_MemInfo_call_dtor(ptr %array)
+  br label %end
+end:
+  ret void
+}
+"""
+
 
 def file_of(function: FunctionType) -> Path:
     """Where the machine code of a core is kept: beside its compiled module."""
@@ -36,7 +68,7 @@ def file_of(function: FunctionType) -> Path:
     from llvmlite import binding as llvm
 
     source = Path(function.__code__.co_filename)
-    sources = [source, Path(__file__).with_name("jit.py"), NUMBA / "_version.py"]
+    sources = [source, Path(__file__), Path(__file__).with_name("jit.py"), NUMBA / "_version.py"]
     features = llvm.get_host_cpu_features().flatten()
     target = [sys.version, np.__version__, llvmlite.__version__, llvm.get_host_cpu_name(), features]
     key = source_hash(b"\0".join([*(path.read_bytes() for path in sources), *(word.encode() for word in target)]))
@@ -106,11 +138,18 @@ def load(function: FunctionType) -> Callable | None:
 
 def save(dispatcher: Any) -> Path:
     """Keep the machine code of a core that numba compiled in this process (not from its cache); returns the file."""
+    from llvmlite import binding as llvm
     from numba.core.runtime import rtsys
 
     [compiled] = dispatcher.overloads.values()
-    libraries = [rtsys.library, compiled.library]
-    objects = [library.codegen._tm.emit_object(library._final_module) for library in libraries]
+    generator = compiled.library.codegen
+    core = compiled.library._final_module.clone()
+    core.link_in(llvm.parse_assembly(COUNTING))
+    for name in ("NRT_incref", "NRT_decref"):
+        core.get_function(name).linkage = "internal"
+    manager, builder = generator._module_pass_manager()
+    manager.run(core, builder)
+    objects = [generator._tm.emit_object(module) for module in (rtsys.library._final_module, core)]
     names = compiled.fndesc.llvm_cpython_wrapper_name, compiled.fndesc.env_name
     content = pickle.dumps((objects, *names, list(compiled.environment.consts)))
     path = file_of(dispatcher.py_func)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +76,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_kept_core_does_the_same_without_numba(kept: Path) -> None:
     assert python(kept, USE) == "alone" + RESULT
     assert python(kept, "import numba\n" + USE) == "numba" + RESULT
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for an instruction of x86-64")
+def test_references_are_counted_without_atomic_instructions(kept: Path) -> None:
+    lock_inc, lock_dec = b"\xf0\x48\xff\x07", b"\xf0\x48\xff\x0f"
+    runtime, core = pickle.loads(machine_code.file_of(core_of(kept)).read_bytes()[machine_code.HASH :])[0]
+    assert lock_inc in runtime and lock_dec in runtime  # numba's own
+    assert b"NRT_MemInfo_call_dtor" in core and b"NRT_incref" not in core and b"\xf0\x48\xff" not in core
 
 
 def core_of(folder: Path) -> FunctionType:
