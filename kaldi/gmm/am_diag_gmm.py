@@ -133,7 +133,7 @@ class Scorer:
     """Log-likelihoods of some pdfs of all frames, as a matrix product and a log-sum-exp.
 
     The Gaussians are ordered by the size n of their pdf, then by their number in it, then by pdf: the Gaussians of all
-    pdfs of a size form a block [n, pdfs] of a frame's scores, whose reduction over n runs along memory.
+    pdfs of a size are rows [n, pdfs] of the product, whose reduction over n runs along memory; its columns are frames.
     """
 
     def __init__(self, model: AmDiagGmm, pdfs: np.ndarray):
@@ -147,32 +147,32 @@ class Scorer:
             self.blocks.append((int(size), first_gauss, first_pdf, int(count)))
             first_gauss, first_pdf = first_gauss + int(size * count), first_pdf + int(count)
         gaussians = np.concatenate(pieces) if pieces else np.zeros(0, int)
-        self.parameters = np.ascontiguousarray(model.parameters[gaussians].T)
+        self.parameters = model.parameters[gaussians]
 
     def score(self, feats: np.ndarray) -> np.ndarray:
         """float32 [T, pdfs] for frames [T, dim]."""
         extended = extend(feats)
-        ordered = np.empty((len(feats), len(self.order)), np.float32)
+        result = np.empty((len(feats), len(self.order)), np.float32)
         for start in range(0, len(feats), BLOCK):
-            scores = extended[start : start + BLOCK] @ self.parameters
+            scores = self.parameters @ extended[start : start + BLOCK].T
+            ordered = np.empty((len(self.order), scores.shape[1]), np.float32)
             for size, first_gauss, first_pdf, count in self.blocks:
-                block = scores[:, first_gauss : first_gauss + size * count]
-                out = ordered[start : start + BLOCK, first_pdf : first_pdf + count]
-                _log_sum_exp(block.reshape(len(block), size, count), out)
-        result = np.empty_like(ordered)
-        result[:, self.order] = ordered
+                block = scores[first_gauss : first_gauss + size * count]
+                out = ordered[first_pdf : first_pdf + count]
+                _log_sum_exp(block.reshape(size, -1), out.reshape(-1))
+            result[start : start + BLOCK, self.order] = ordered.T
         return result
 
 
 def _log_sum_exp(scores: np.ndarray, out: np.ndarray) -> None:
-    """Log-sum-exp over axis 1; the scores are overwritten."""
-    if scores.shape[1] == 1:
-        out[:] = scores[:, 0]
+    """Log-sum-exp over axis 0; the scores are overwritten."""
+    if len(scores) == 1:
+        out[:] = scores[0]
         return
-    peak = scores.max(axis=1)
-    scores -= peak[:, None]
+    peak = scores.max(axis=0)
+    scores -= peak
     np.exp(scores, out=scores)
-    np.log(scores.sum(axis=1), out=out)
+    np.log(scores.sum(axis=0), out=out)
     out += peak
 
 
