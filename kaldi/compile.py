@@ -48,7 +48,8 @@ def main() -> None:
     """Compile the package, and all cores at a time."""
     package = Path(__file__).parent
     compile_dir(package, quiet=1)
-    cores = sorted(f"kaldi.{path.parent.name}.{path.stem}" for path in package.glob("*/*_core.py"))
+    longest_first = sorted(package.glob("*/*_core.py"), key=lambda path: -path.stat().st_size)
+    cores = [f"kaldi.{path.parent.name}.{path.stem}" for path in longest_first]
     with ProcessPoolExecutor() as pool:
         list(pool.map(compile_core, cores))
 

@@ -15,6 +15,7 @@ import numpy as np
 from kaldi.base import machine_code
 
 unkept: list[Any] | None = None  # kaldi/compile.py takes from it what was compiled here, and not loaded from a cache
+KEPT: dict[str, Any] = {"cache": False, "no_cfunc_wrapper": True}  # options of what is compiled to be kept
 
 
 class Helper:
@@ -28,7 +29,8 @@ class Helper:
         if self.dispatcher is None:
             from numba import njit
 
-            self.dispatcher = njit(**self.options)(self.function)
+            options = self.options if unkept is None else {**self.options, **KEPT, "no_cpython_wrapper": True}
+            self.dispatcher = njit(**options)(self.function)
             resolve(self.function.__globals__)
         return self.dispatcher
 
@@ -69,7 +71,7 @@ def njit(signature: Any = None, **options: Any) -> Any:
             return loaded
         if unkept is None:
             return compiled_by_numba(function, [signature], options)
-        unkept.append(compiled_by_numba(function, [signature], {**options, "cache": False}))
+        unkept.append(compiled_by_numba(function, [signature], {**options, **KEPT}))
         return unkept[-1]
 
     return decorate
