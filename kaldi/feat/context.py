@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 
@@ -27,6 +29,7 @@ def side_by_side(features: np.ndarray, step: int) -> np.ndarray:
     return np.pad(features, ((0, missing), (0, 0)), "edge").reshape(-1, step * features.shape[1])
 
 
+@cache
 def delta_filters(order: int, window: int) -> list[np.ndarray]:
     """The filter of each order of deltas, as one over the frames around: the regression slope, applied repeatedly."""
     positions = np.arange(-window, window + 1)
@@ -34,7 +37,7 @@ def delta_filters(order: int, window: int) -> list[np.ndarray]:
     filters = [np.ones(1)]
     for _ in range(order):
         filters.append(np.convolve(filters[-1], slope))
-    return filters
+    return [weights.astype(np.float32) for weights in filters]
 
 
 def add_deltas(features: np.ndarray, order: int, window: int) -> np.ndarray:
@@ -42,12 +45,12 @@ def add_deltas(features: np.ndarray, order: int, window: int) -> np.ndarray:
     frames, dimension = features.shape
     margin = order * window
     padded = pad_edges(features, margin, margin)
-    output = np.empty((frames, dimension * (order + 1)), np.float32)
+    output = np.empty((frames, order + 1, dimension), np.float32)
+    part, weighted = np.empty((2, frames, dimension), np.float32)
     for k, weights in enumerate(delta_filters(order, window)):
-        reach = len(weights) // 2
-        part = output[:, k * dimension : (k + 1) * dimension]
+        first = margin - len(weights) // 2
         part[:] = 0
-        for offset, weight in zip(range(-reach, reach + 1), weights.astype(np.float32), strict=True):
-            if weight:
-                part += weight * padded[margin + offset : margin + offset + frames]
-    return output
+        for start in np.flatnonzero(weights):
+            part += np.multiply(padded[first + start : first + start + frames], weights[start], out=weighted)
+        output[:, k] = part
+    return output.reshape(frames, -1)

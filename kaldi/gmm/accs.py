@@ -89,14 +89,16 @@ class Accumulator:
         if not self.count:
             return
         twofeats = any(sum_feats is not feats for _, _, feats, sum_feats in self.waiting)
-        pdfs, weights, feats, sum_feats = (np.concatenate(column) for column in zip(*self.waiting, strict=True))
-        extended = extend(feats)
-        sums = extend(sum_feats) if twofeats else extended
+        columns = list(zip(*self.waiting, strict=True))
+        pdfs, weights, feats = map(np.concatenate, columns[:3])
+        sum_feats = np.concatenate(columns[3]) if twofeats else feats
         likelihoods = np.empty(len(pdfs))
         for pdf, rows in frames_by_pdf(pdfs):
-            posteriors, likelihoods[rows] = self.model.posteriors(pdf, extended[rows])
+            extended = extend(feats[rows])
+            posteriors, likelihoods[rows] = self.model.posteriors(pdf, extended)
             posteriors *= weights[rows, None]
-            self.accs.stats[self.model.offsets[pdf] : self.model.offsets[pdf + 1]] += posteriors.T @ sums[rows]
+            sums = extend(sum_feats[rows]) if twofeats else extended
+            self.accs.stats[self.model.offsets[pdf] : self.model.offsets[pdf + 1]] += posteriors.T @ sums
         total = float(likelihoods @ weights)
         if not np.isfinite(total):
             raise KaldiError("a log-likelihood is not finite: the features or the model's variances are invalid")
