@@ -70,15 +70,9 @@ if [ "$stage" -le 0 ]; then
   mkdir -p "$scoring"
   "$filter_reference" <"$data/text" >"$scoring/test_filt.txt"
   lattices=$(for ((job = 1; job <= $(cat "$dir/num_jobs"); job++)); do echo -n "$dir/lat.$job.gz "; done)
-  for penalty in ${word_ins_penalty//,/ }; do
-    results=$scoring/penalty_$penalty
-    # Scaling the graph costs up gives the same path as scaling the acoustic costs down, without another program.
-    $cmd LMWT="$min_lmwt:$max_lmwt" "$results/log/score.LMWT.log" \
-      lattice-best-path --lm-scale=LMWT --word-symbol-table="$words" \
-      "ark:gunzip -c $lattices| lattice-add-penalty --word-ins-penalty=$penalty ark:- ark:- |" ark,t:- \| \
-      utils/int2sym.pl -f 2- "$words" \| "$filter_hypothesis" '>' "$results/LMWT.txt" '&&' \
-      compute-wer --text --mode=present "ark:$scoring/test_filt.txt" "ark:$results/LMWT.txt" '>' "$dir/wer_LMWT_$penalty"
-  done
+  $cmd "$scoring/log/score.log" \
+    local/score_lattices.py --min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" \
+    --filter "$filter_hypothesis" "ark:gunzip -c $lattices|" "$words" "$scoring/test_filt.txt" "$dir"
 fi
 
 # In this order a tie goes to the smallest penalty, then to the smallest weight.

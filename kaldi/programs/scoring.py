@@ -25,6 +25,13 @@ def compute_wer(reference: str, hypothesis: str, *, mode: str = "strict", text: 
     --mode says what a sentence without hypothesis does: strict fails, present leaves it out, all counts it as empty.
     """
     check_mode(mode)
+    rate = word_error_rate(reference, hypothesis, mode)
+    with Output("-") as output:
+        output.write(rate.encode())
+
+
+def word_error_rate(reference: str, hypothesis: str, mode: str) -> str:
+    """What compute-wer prints of transcripts, the tables behind these rspecifiers."""
     hypotheses = RandomAccess(hypothesis, TOKEN_VECTOR)
     words = sentences = wrong_sentences = absent = 0
     errors = np.zeros(4, int)
@@ -44,13 +51,12 @@ def compute_wer(reference: str, hypothesis: str, *, mode: str = "strict", text: 
         raise KaldiError(f"{reference} and {hypothesis} share no sentence with words: nothing to score")
     total, insertions, deletions, substitutions = errors
     partial = " [PARTIAL]" if absent else ""
-    with Output("-") as output:
-        output.write(
-            f"%WER {100 * total / words:.2f} [ {total} / {words}, {insertions} ins, {deletions} del, "
-            f"{substitutions} sub ]{partial}\n"
-            f"%SER {100 * wrong_sentences / sentences:.2f} [ {wrong_sentences} / {sentences} ]\n"
-            f"Scored {sentences} sentences, {absent} not present in hyp.\n".encode()
-        )
+    return (
+        f"%WER {100 * total / words:.2f} [ {total} / {words}, {insertions} ins, {deletions} del, "
+        f"{substitutions} sub ]{partial}\n"
+        f"%SER {100 * wrong_sentences / sentences:.2f} [ {wrong_sentences} / {sentences} ]\n"
+        f"Scored {sentences} sentences, {absent} not present in hyp.\n"
+    )
 
 
 def sentence_errors(reference: str, hypotheses: list[str], mode: str) -> np.ndarray:

@@ -27,9 +27,14 @@ def read_names(rxfilename: str) -> dict[int, str]:
     return {number: name for name, number in read_symbols(rxfilename).items()}
 
 
-def print_words(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> None:
-    """The utterance and its words on stderr. Raises KaldiError for a word that the table lacks."""
+def text_line(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> str:
+    """The utterance and its words. Raises KaldiError for a word that the table lacks."""
     unknown = next((word for word in words.tolist() if word not in symbols), None)
     if unknown is not None:
         raise KaldiError(f"utterance {utterance}: word {unknown} is not in the symbol table")
-    log.line(" ".join([utterance, *(symbols[word] for word in words.tolist())]))
+    return " ".join([utterance, *(symbols[word] for word in words.tolist())])
+
+
+def print_words(utterance: str, words: np.ndarray, symbols: dict[int, str]) -> None:
+    """The utterance and its words on stderr. Raises KaldiError for a word that the table lacks."""
+    log.line(text_line(utterance, words, symbols))

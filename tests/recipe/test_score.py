@@ -19,7 +19,8 @@ def recipe(tmp_path: Path) -> Path:
         (tmp_path / part).symlink_to(ROOT / part)
     for folder in ("local", "data", "lang", "decode"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "local/score.sh").symlink_to(ROOT / "local/score.sh")
+    for program in ("score.sh", "score_lattices.py"):
+        (tmp_path / "local" / program).symlink_to(ROOT / "local" / program)
     (tmp_path / "data/text").write_text("u1 uh one two\nu2 two uh two\n")
     (tmp_path / "lang/words.txt").write_text("".join(f"{word} {number}\n" for number, word in enumerate(WORDS)))
     (tmp_path / "decode/num_jobs").write_text("1\n")
@@ -33,6 +34,31 @@ def recipe(tmp_path: Path) -> Path:
 def score(recipe: Path) -> subprocess.CompletedProcess:
     command = "local/score.sh --min-lmwt 10 --max-lmwt 10 --word-ins-penalty 0.0 data lang decode"
     return subprocess.run(command.split(), cwd=recipe, capture_output=True, text=True, check=False)
+
+
+def test_weights_and_penalties(recipe: Path) -> None:
+    """The word costs 1 in the graph, silence 5.5 in the sound: graph costs count weight times, with the penalty."""
+    with gzip.open(recipe / "decode/lat.1.gz", "wt") as lattices:
+        lattices.write("u1\n0\t1\t3\t1,0,1\n0\t1\t0\t0,5.5,1\n1\t0,0,\n\n")
+    (recipe / "data/text").write_text("u1 one\nu2 two\n")
+    done = subprocess.run(
+        "local/score.sh --min-lmwt 4 --max-lmwt 6 --word-ins-penalty 0.0,0.5 data lang decode".split(),
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "%WER 0.00 [ 0 / 1, 0 ins, 0 del, 0 sub ] [PARTIAL] decode/wer_4_0.0\n"
+    heard = {path.parent.name + "/" + path.name: path.read_text() for path in recipe.glob("decode/scoring_kaldi/p*/*")}
+    assert heard == {
+        f"penalty_{penalty}/{weight}.txt": "u1 one\n" if weight * (1 + float(penalty)) < 5.5 else "u1\n"
+        for penalty in ("0.0", "0.5")
+        for weight in (4, 5, 6)
+    }
+    assert (recipe / "decode/wer_6_0.5").read_text() == (
+        "%WER 100.00 [ 1 / 1, 0 ins, 1 del, 0 sub ] [PARTIAL]\n%SER 100.00 [ 1 / 1 ]\n"
+        "Scored 1 sentences, 1 not present in hyp.\n"
+    )
 
 
 def write_filters(recipe: Path, **filters: str) -> None:
