@@ -312,7 +312,9 @@ if begin 7 tri1; then
 fi
 
 if begin 8 tri2b; then
-  steps/align_si.sh --nj "$(jobs data/train)" --cmd "$train_cmd" data/train data/lang exp/tri1 exp/tri1_ali_train
+  # Here and below the graphs of the training serve again: one archive a job, on whatever machine it was.
+  steps/align_si.sh --nj "$(cat exp/tri1/num_jobs)" --cmd "$train_cmd" --use-graphs true \
+    data/train data/lang exp/tri1 exp/tri1_ali_train
   steps/train_lda_mllt.sh --cmd "$train_cmd" --splice-opts "--left-context=3 --right-context=3" \
     "$tri2b_leaves" "$tri2b_gauss" data/train data/lang exp/tri1_ali_train exp/tri2b
   decode tri2b steps/decode.sh "${first_conditions[@]}"
@@ -320,7 +322,6 @@ if begin 8 tri2b; then
 fi
 
 if begin 9 tri3b; then
-  # The graphs of tri2b's training are one archive a job, on whatever machine it was.
   steps/align_si.sh --nj "$(cat exp/tri2b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
     data/train data/lang exp/tri2b exp/tri2b_ali_train
   if $pron_probs; then
@@ -341,9 +342,11 @@ fi
 # Every condition of a set has the same utterances, so the alignment of the clean one serves all; the fMLLR transforms
 # are each condition's own.
 if begin 10 "fMLLR features"; then
-  for set in train train_noisy train_enhanced dev; do
-    steps/align_fmllr.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" "$sat_lang" exp/tri3b "exp/tri3b_ali_$set"
+  for condition in "${conditions[@]}"; do
+    steps/align_fmllr.sh --nj "$(cat exp/tri3b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
+      "data/train$condition" "$sat_lang" exp/tri3b "exp/tri3b_ali_train$condition"
   done
+  steps/align_fmllr.sh --nj "$(jobs data/dev)" --cmd "$train_cmd" data/dev "$sat_lang" exp/tri3b exp/tri3b_ali_dev
   for condition in "${conditions[@]}"; do
     steps/make_fmllr_feats.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
       "data-fmllr/train$condition" "data/train$condition" exp/tri3b exp/make_fmllr data-fmllr/ark

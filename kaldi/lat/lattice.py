@@ -188,6 +188,10 @@ class Lattice:
         lattice = self.sorted()
         if not lattice.num_states:
             return lattice
+        entered, leads_on = np.zeros((2, lattice.num_states), bool)
+        entered[lattice.targets] = leads_on[lattice.sources] = leads_on[lattice.final_states] = True
+        if entered[1:].all() and leads_on.all():  # as the states are sorted, each is then on a path
+            return lattice
         offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
         reached = [False] * lattice.num_states
         reached[0] = True
