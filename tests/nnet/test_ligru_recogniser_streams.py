@@ -27,7 +27,9 @@ from recogniser_task import (
 
 from kaldi.feat.context import side_by_side
 from kaldi.hmm.transition_model import read_transition_model
-from local.model_folder import ModelError
+from kaldi.lat.io import COMPACT_LATTICE
+from kaldi.util.table import TableWriter, read_table
+from local.model_folder import ModelError, describe
 from nnet.encoder.encoder import FACTOR, Encoder
 from nnet.encoder.identity import identify
 from nnet.recogniser import Recogniser, __main__
@@ -140,6 +142,26 @@ def test_lattices_of_chain_models_are_scaled_as_those_of_the_scripts(chain: Path
     transitions = ours._transitions.id2pdf[path.alignment]
     loglikes = ours._network(features)[np.arange(len(path.alignment)), transitions]
     assert path.weight[1] == pytest.approx(-loglikes.sum(), rel=1e-3)
+
+
+def test_lattices_of_chain_models_are_rescored_as_they_are_written(chain: Path, recordings, tmp_path: Path) -> None:
+    """By what the programs make of them: with ten times the acoustic scale other paths of a word sequence are best."""
+    folder = shutil.copytree(chain, tmp_path / "model")
+    (folder / "lm").mkdir()
+    (folder / "lm/G.fst").write_bytes(golden("out/arpa2fst/G.fst"))
+    (folder / "lm/G.carpa").write_bytes(golden("out/arpa-to-const-arpa/G.carpa"))
+    facts = json.loads((folder / "model.json").read_text())
+    describe(folder, **{name: fact for name, fact in facts.items() if name not in ("format", "versions", "files")})
+    plain, ours = (Recogniser(one).transcribe(recordings[0], lattice=True).pieces[0].lattice for one in (chain, folder))
+    assert plain is not None and ours is not None
+    written, without, rescored = (f"ark:{tmp_path}/{name}" for name in ("written", "without", "rescored"))
+    with TableWriter(written, COMPACT_LATTICE) as writer:
+        writer.write("a", plain)
+    run_script("lattice-lmrescore", "--lm-scale=-1.0", written, folder / "lm/G.fst", without)
+    run_script("lattice-lmrescore-const-arpa", without, folder / "lm/G.carpa", rescored)
+    ((_, theirs),) = read_table(rescored, COMPACT_LATTICE)
+    np.testing.assert_array_equal(ours.words, theirs.words)
+    np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-3)
 
 
 def read(path: Path) -> np.ndarray:
