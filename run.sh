@@ -82,6 +82,7 @@ local/install_packages.sh "${packages[@]}"
 . ./cmd.sh
 if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
 # What is wrong with the encoder is said now, not hours later.
+whisper=$encoder
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
   [ "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" objective 2>/dev/null)" = lf-mmi ] ||
@@ -178,13 +179,26 @@ decode() {
 rescore() {
   local system=$1 weights=$2 set
   shift 2
-  rm -rf "exp/$system"/decode_*_large
+  rm -rf "exp/$system"/decode_*_{large,whisper}
   [ -f data/lang_test_large/G.carpa ] || return 0
   for set in $(evaluated "$@"); do
     steps/lmrescore_const_arpa.sh --cmd "$decode_cmd" --skip-scoring true data/lang_test data/lang_test_large \
       "data/$set" "exp/$system/decode_$set" "exp/$system/decode_${set}_large"
   done
   score "$system" "$weights" _large "$@"
+}
+
+# rescore_by_whisper SYSTEM LOWEST:HIGHEST CONDITION ...: those lattices, or the first ones, with the decoder of the encoder's model.
+rescore_by_whisper() {
+  local system=$1 weights=$2 set source
+  shift 2
+  for set in $(evaluated "$@"); do
+    source=exp/$system/decode_$set
+    if [ -d "${source}_large" ]; then source+=_large; fi
+    steps/whisper_rescore.sh --cmd "$decode_cmd" --skip-scoring true "$whisper" data/lang_test "data/$set" "$source" \
+      "exp/$system/decode_${set}_whisper"
+  done
+  score "$system" "$weights" _whisper "$@"
 }
 
 # score SYSTEM LOWEST:HIGHEST SUFFIX CONDITION ...: dev over these language-model weights and all word insertion penalties,
@@ -462,6 +476,7 @@ if begin 12 "Li-GRU decoding"; then
     done
     score "$network" "$nnet_lmwt" "" "${conditions[@]}"
     rescore "$network" "$nnet_lmwt" "${conditions[@]}"
+    case $network in *_encoder) rescore_by_whisper "$network" "$nnet_lmwt" "${conditions[@]}" ;; esac
   done
   end 12
 fi

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from local.audio import read_scp
 
 Words = dict[str, list[str]]  # by utterance
+LARGE, WHISPER = "_large", "_whisper"  # what ends the names of decodings that a language model or Whisper rescored
 
 
 class Decoding(NamedTuple):
@@ -19,8 +20,8 @@ class Decoding(NamedTuple):
 
     @property
     def directory(self) -> Path:
-        """Below exp/; what a large language model rescored lies beside what it was made of."""
-        system = self.system.removesuffix("_large")
+        """Below exp/; what was rescored lies beside what it was made of."""
+        system = self.system.removesuffix(LARGE).removesuffix(WHISPER)
         return Path(system, f"decode_{self.data}{self.system.removeprefix(system)}")
 
     @property

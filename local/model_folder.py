@@ -30,6 +30,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from local.decodings import LARGE, WHISPER
 from local.whole_file import write_file
 from nnet.ligru import streams
 
@@ -51,7 +52,6 @@ OPTIONAL = (
 )
 KNOWN = {*NEEDED, PRIORS, SUBSAMPLING, *FIRST_PASS, *FIRST_GRAPH, *LMS, *OPTIONAL}
 OTHERS = ("segan/", "encoder/")  # whose programs know what is in there
-RESCORED = "_large"  # ends the names of decodings that run.sh rescored
 SEARCH = ("max_active", "beam", "lattice_beam")  # settings of decoding
 SETTINGS = {"gmm": SEARCH, "network": (*SEARCH, "prior_scale")}
 PACKAGES = ("numpy", "torch", "onnxruntime", "kaldifst")
@@ -249,12 +249,12 @@ def versions() -> dict[str, str]:
 
 def word_error_rates(nnet_dir: Path, are_rescored: bool = False) -> dict[str, float]:
     """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}; either of what a large
-    language model rescored, or of what none did."""
+    language model rescored, or of what nothing did."""
     rates = {}
     for path in sorted(nnet_dir.glob("decode_*/scoring_kaldi/best_wer")):
         name, words = path.parts[-3].removeprefix("decode_"), path.read_text().split()
-        if words[:1] == ["%WER"] and name.endswith(RESCORED) == are_rescored:
-            rates[name.removesuffix(RESCORED)] = float(words[1])
+        if words[:1] == ["%WER"] and name.endswith(LARGE) == are_rescored and not name.endswith(WHISPER):
+            rates[name.removesuffix(LARGE)] = float(words[1])
     return rates
 
 

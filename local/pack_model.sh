@@ -141,7 +141,7 @@ python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$u
 decoded=()
 for decode_dir in "$nnet_dir"/decode_dev{,_*}; do
   if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] &&
-    [ "$rescored" = "$([[ $decode_dir != *_large ]] || echo _large)" ]; then
+    [[ $rescored = "$([[ $decode_dir != *_large ]] || echo _large)" && $decode_dir != *_whisper ]]; then
     decoded+=("$decode_dir")
   fi
 done

@@ -7,13 +7,18 @@
 cmd=run.pl
 rescoring_help="<old-lang-dir> <new-lang-dir> <data-dir> <input-decode-dir> <output-decode-dir>"
 
-# start_rescoring <new-lm-name>: checks both language models and the lattices, makes the directory. Sets nj.
-start_rescoring() {
-  require_files "$oldlang"/{G.fst,words.txt} "$newlang"/{"$1",words.txt} "$indir/num_jobs" "$indir/lat.1.gz"
+# check_language_models <new-lm-name>: both are there, and of the same words.
+check_language_models() {
+  require_files "$oldlang"/{G.fst,words.txt} "$newlang"/{"$1",words.txt}
   if ! cmp -s "$oldlang/words.txt" "$newlang/words.txt"; then
     echo "$0: $oldlang/words.txt and $newlang/words.txt differ: make both lang directories from the same one" >&2
     exit 1
   fi
+}
+
+# start_rescoring: checks the lattices, makes the directory. Sets nj.
+start_rescoring() {
+  require_files "$indir/num_jobs" "$indir/lat.1.gz"
   if [ "$indir" -ef "$dir" ]; then
     echo "$0: the lattices of $indir would be overwritten while they are read: name another output directory" >&2
     exit 1

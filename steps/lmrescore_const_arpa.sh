@@ -23,7 +23,8 @@ indir=${4%/}
 dir=${5%/}
 
 if [ "$stage" -le 1 ]; then
-  start_rescoring G.carpa
+  check_language_models G.carpa
+  start_rescoring
   $cmd JOB=1:"$nj" "$dir/log/rescorelm.JOB.log" \
     lattice-lmrescore --lm-scale=-1.0 "ark:gunzip -c $indir/lat.JOB.gz|" \
     "fstinvert $oldlang/G.fst | fstproject |" ark:- \| \

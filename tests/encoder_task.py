@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from nnet.encoder.encoder import LONGEST
+from nnet.encoder.tokens import byte_characters
 
-WORDS = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>", "a", "b"]
+# Single bytes, a few that are joined, and Whisper's marks
+WORDS = [*byte_characters(), "ab", "Ġa", "Ġab", "<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
+POSITIONS = 96  # of the decoder
 
 
-def tiny_encoder(folder: Path, *, dim: int = 8, bands: int = 80, seed: int = 1) -> Path:
+def tiny_encoder(
+    folder: Path, *, dim: int = 8, bands: int = 80, seed: int = 1, quantization: str | None = None
+) -> Path:
     """A Whisper model of one layer each for its encoder and its decoder; features of so many dimensions."""
     from ctranslate2.specs import WhisperSpec
 
@@ -42,7 +47,7 @@ def tiny_encoder(folder: Path, *, dim: int = 8, bands: int = 80, seed: int = 1) 
     norm(spec.encoder.layer_norm)
     decoder = spec.decoder
     decoder.embeddings.weight, decoder.projection.weight = weights(len(WORDS), dim), weights(len(WORDS), dim)
-    decoder.position_encodings.encodings = weights(8, dim)
+    decoder.position_encodings.encodings = weights(POSITIONS, dim)
     transform(decoder.layer[0])
     norm(decoder.layer[0].attention.layer_norm)
     for number, outputs in enumerate((dim, 2 * dim, dim)):
@@ -50,7 +55,7 @@ def tiny_encoder(folder: Path, *, dim: int = 8, bands: int = 80, seed: int = 1) 
     norm(decoder.layer_norm)
     spec.register_vocabulary(WORDS)
     spec.validate()
-    spec.optimize()
+    spec.optimize(quantization=quantization)
     folder.mkdir(parents=True)
     spec.save(str(folder))
     return folder

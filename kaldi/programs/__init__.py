@@ -40,8 +40,8 @@ _PROGRAMS = {
     "lattice_alignment": """lattice-align-words lattice-align-words-lexicon lattice-align-phones
         lattice-to-phone-lattice""",
     "lattice_pairs": "lattice-union lattice-interp lattice-combine",
-    "nbest": """lattice-1best lattice-to-nbest linear-to-nbest nbest-to-linear nbest-to-ctm nbest-to-prons
-        lattice-to-ctm-conf""",
+    "nbest": """lattice-1best lattice-to-nbest linear-to-nbest nbest-to-lattice nbest-to-linear nbest-to-ctm
+        nbest-to-prons lattice-to-ctm-conf""",
 }
 MODULE_OF = {name: module for module, names in _PROGRAMS.items() for name in names.split()}
 

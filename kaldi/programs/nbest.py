@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 
 from kaldi.base.log import KaldiError, done, log, warn
 from kaldi.lat.io import COMPACT_LATTICE
-from kaldi.lat.lattice import Lattice, linear_lattice
+from kaldi.lat.lattice import Lattice, linear_lattice, union
 from kaldi.programs.lattice_common import (
     Lattices,
     Outputs,
@@ -99,6 +100,28 @@ def linear_to_nbest(alignments: str, transcriptions: str, lm_costs: str, ac_cost
     for key, alignment in counted(read_table(alignments, INT_VECTOR), "n-best entries"):
         graph, acoustic = (table[key] if table else 0.0 for table in costs)
         yield key, linear_lattice(words[key], alignment, graph, acoustic)
+
+
+@program(COMPACT_LATTICE)
+def nbest_to_lattice(nbest: str, out: str) -> Lattices:
+    """The union of the lattices UTTERANCE-1, UTTERANCE-2, ... of each utterance, as lattice UTTERANCE.
+
+    Usage: nbest-to-lattice [options] <nbest-rspecifier> <lattices-wspecifier>
+    """
+
+    def utterance(entry: tuple[str, Lattice]) -> str:
+        name, dash, number = entry[0].rpartition("-")
+        if not (name and number.isdigit()):
+            raise KaldiError(f"the lattice {entry[0]} has no number: expected <utterance>-<number>")
+        return name
+
+    count = total = 0
+    for key, entries in groupby(read_table(nbest, COMPACT_LATTICE), utterance):
+        lattices = [lattice for _, lattice in entries]
+        yield key, union(lattices)
+        count += 1
+        total += len(lattices)
+    log(f"Done joining n-best into lattices for {count} utterances, of {total / max(count, 1):.6g} paths on average")
 
 
 def nbest_to_linear(

@@ -335,3 +335,32 @@ def test_a_damaged_archive_fails_with_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "'u1'" in done.stderr.splitlines()[-1]
+
+
+def test_nbest_to_lattice_undoes_lattice_to_nbest(tmp_path):
+    """Their union has the same paths; a key without a number is an error."""
+    lattice = random_lattice(5)
+    with TableWriter(f"ark:{tmp_path}/lats", COMPACT_LATTICE) as writer:
+        writer.write("u-1", lattice)
+        writer.write("v", random_lattice(6))
+    run = [BIN / "lattice-to-nbest", "--n=7", f"ark:{tmp_path}/lats", f"ark:{tmp_path}/nbest"]
+    subprocess.run(run, check=True, capture_output=True)
+    run = [BIN / "nbest-to-lattice", f"ark:{tmp_path}/nbest", f"ark:{tmp_path}/union"]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    assert "2 utterances, of 7 paths" in done.stderr
+    joined = dict(read_table(f"ark:{tmp_path}/union", COMPACT_LATTICE))
+    assert joined.keys() == {"u-1", "v"}
+    found = [path for same_words in paths(joined["u-1"]).values() for path in same_words]
+    wanted = [(*path.weight, tuple(path.alignment)) for path in best_paths(lattice, 7)]
+    assert len(found) == 7
+    for path, other in zip(sorted(found, key=sum_of_costs), sorted(wanted, key=sum_of_costs), strict=True):
+        np.testing.assert_allclose(path[:2], other[:2], rtol=1e-5)
+        assert tuple(path[2]) == other[2]
+    run = [BIN / "nbest-to-lattice", f"ark:{tmp_path}/lats", f"ark:{tmp_path}/union"]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the lattice v has no number" in done.stderr
+
+
+def sum_of_costs(path) -> float:
+    return path[0] + path[1]

@@ -125,12 +125,13 @@ def test_other_descriptions(packed: Path, tmp_path: Path) -> None:
 
 
 def test_word_error_rates(tmp_path: Path) -> None:
-    for name, rate in (("dev", "0.54"), ("test_noisy", "19.47")):
+    for name, rate in (("dev", "0.54"), ("test_noisy", "19.47"), ("dev_large", "0.5"), ("dev_whisper", "0.4")):
         write(
             tmp_path / f"decode_{name}/scoring_kaldi/best_wer", f"%WER {rate} [ 5 / 931, 1 ins, 2 del, 2 sub ] wer_6_0"
         )
     (tmp_path / "decode_test").mkdir()
     assert word_error_rates(tmp_path) == {"dev": 0.54, "test_noisy": 19.47}
+    assert word_error_rates(tmp_path, are_rescored=True) == {"dev": 0.5}
 
 
 def test_packing_tells_all_that_is_missing(tmp_path: Path) -> None:

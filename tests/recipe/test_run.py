@@ -101,7 +101,7 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     systems, encoder = ["tri3b", "ligru", "ligru_segan", "ligru_chain"], []
     if find_spec("ctranslate2"):
         systems, encoder = (
-            [*systems, "ligru_encoder", "ligru_chain_encoder"],
+            [*systems, *(f"ligru_{name}encoder{whisper}" for name in ("", "chain_") for whisper in ("", "_whisper"))],
             ["--encoder", str(tiny_encoder(recipe / "models/tiny")), "--encoder-epochs", "1", "--encoder-layers", "1"],
         )
     done = run(recipe, *TINY, *encoder)
