@@ -22,6 +22,7 @@ from kaldi.feat.context import side_by_side
 from nnet.ligru.packing import Packing, pack
 from nnet.ligru.streams import Stream, network_factor, of_data_dir
 from nnet.ligru.tables import (
+    DataError,
     TableError,
     integers_length,
     matrix_shape,
@@ -36,10 +37,6 @@ log = logging.getLogger("ligru")
 POOL_BATCHES = 50  # so many batches are sorted by length together
 BATCHES_AHEAD = 4
 IGNORED = -100  # target of a frame that does not count
-
-
-class DataError(ValueError):
-    """Features or targets that cannot be used: the message names them."""
 
 
 def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_vars: bool) -> np.ndarray:

@@ -23,6 +23,10 @@ class TableError(ValueError):
     """A table that cannot be read: the message names it."""
 
 
+class DataError(ValueError):
+    """Features or targets that cannot be used: the message names them."""
+
+
 @contextlib.contextmanager
 def _named() -> Iterator[None]:
     try:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 from tqdm import tqdm
 
-from nnet.ligru import checkpoint, streams
+from nnet.ligru import checkpoint, onnx_scorer, streams
 from nnet.ligru.chain_data import ChainBatch, ChainCorpus
 from nnet.ligru.config import CMVN_OPTIONS, Config
 from nnet.ligru.data import (
@@ -43,6 +44,7 @@ from nnet.ligru.objectives import CrossEntropy, LatticeFreeMMI, Objective
 from nnet.ligru.perturbation import perturb
 from nnet.ligru.records import Records
 from nnet.ligru.rmsprop import RMSprop
+from nnet.ligru.table_scorer import COUNTS
 from nnet.ligru.tables import TableError, read_graph
 from nnet.lock import locked
 from nnet.signals import Stopped, StopSignals
@@ -239,6 +241,22 @@ class Training:
                 best = self._network(self.objective.error(row["dev_loss"], row["dev_frame_error"]))
             checkpoint.save(self.directory / checkpoint.FINAL, best)
             log.info("%s: %s on dev", self.directory / checkpoint.FINAL, self.objective.describe(best["error"]))
+            self._export()
+
+    def _export(self) -> None:
+        """Write the network for onnxruntime too, by which forward.py does without PyTorch, where its packages are.
+
+        Not one of bfloat16, in which onnxruntime does not multiply.
+        """
+        has_priors = self.config.is_chain or (self.directory / COUNTS).exists()
+        if self.config.precision == "float32" and has_priors and find_spec("onnx") and find_spec("onnxruntime"):
+            from nnet.ligru.onnx_graph import write_onnx
+            from nnet.ligru.scorer import Scorer
+
+            try:
+                write_onnx(Scorer([self.directory], "false"), self.directory / onnx_scorer.FILE)
+            except ValueError as error:
+                log.warning("PyTorch is to decode: %s", error)
 
     def _train_epoch(self) -> None:
         progress = self.progress

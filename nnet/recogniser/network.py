@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.base.log import KaldiError
+from nnet.ligru.onnx_session import open_session
 
 Network = Callable[[np.ndarray], np.ndarray]  # features [frames, dim] to log-likelihoods float32 [frames, pdfs]
 BACKENDS = {"onnxruntime": "onnxruntime", "pytorch": "torch"}  # and the packages that they are
@@ -36,16 +37,7 @@ def load_network(
 
 
 def _by_onnxruntime(path: Path, prior_scale: float, threads: int) -> Network:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of many kinds
-        raise KaldiError(f"{path}: onnxruntime does not take it: {str(error).splitlines()[0]}") from None
+    session = open_session(path, threads)
     if float(session.get_modelmeta().custom_metadata_map.get("prior_scale", "nan")) != prior_scale:
         raise KaldiError(f"{path}: it was not exported with the prior scale {prior_scale}")
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Trains a Li-GRU acoustic model (or one to compare it with) on the features of data directories and the senones of
-# alignments. Leaves in <exp-dir> the network final.pt, the priors' ali_train_pdf.counts, cmvn_opts, and final.mdl and
-# tree of the alignments, which is what steps/nnet/decode.sh needs; log.tsv, learning_curves.png, tensorboard/ to look at.
-# A training that was stopped goes on when the same command is given again.
+# alignments. Leaves in <exp-dir> the network final.pt (and final.onnx), the priors' ali_train_pdf.counts, cmvn_opts, and
+# final.mdl and tree of the alignments, which is what steps/nnet/decode.sh needs; log.tsv, learning_curves.png and
+# tensorboard/ to look at. A training that was stopped goes on when the same command is given again.
 set -euo pipefail
 
 # shellcheck source=steps/nnet/common_training.sh

@@ -26,7 +26,8 @@ from nnet.ligru.data import apply_cmvn, splice_context
 from nnet.ligru.model import AcousticModel
 from nnet.ligru.onnx_graph import write_onnx
 from nnet.ligru.rmsprop import RMSprop
-from nnet.ligru.scorer import COUNTS, Scorer
+from nnet.ligru.scorer import Scorer
+from nnet.ligru.table_scorer import COUNTS
 from nnet.recogniser import Recogniser
 from nnet.recogniser.first_pass import Normalisation
 

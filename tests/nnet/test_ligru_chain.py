@@ -19,7 +19,7 @@ from kaldi.fstext.io import write_fst
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.table import TableWriter, read_table
-from nnet.ligru import checkpoint, forward, scorer, train
+from nnet.ligru import checkpoint, forward, scorer, table_scorer, train
 from nnet.ligru.chain_data import ChainCorpus
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import DataError, Segment, load_batch
@@ -276,7 +276,7 @@ def test_long_recordings_in_blocks(tmp_path, monkeypatch):
     ours = scorer.Scorer([nnet], "false")
     ((_, whole),) = ours([("u", feats)])
     for name, frames in (("LONGEST", 400), ("BLOCK", 200), ("MARGIN", 100)):
-        monkeypatch.setattr(scorer, name, frames)
+        monkeypatch.setattr(table_scorer, name, frames)
     with TableWriter(f"ark:{tmp_path}/feats.ark", FLOAT_MATRIX) as writer:
         writer.write("u", feats)
     for _, blocks in ours.of_table(f"ark:{tmp_path}/feats.ark", 1):

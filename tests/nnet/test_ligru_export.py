@@ -12,7 +12,8 @@ import torch
 from nnet.ligru import checkpoint, export
 from nnet.ligru.config import read_config
 from nnet.ligru.model import AcousticModel
-from nnet.ligru.scorer import COUNTS, Scorer
+from nnet.ligru.scorer import Scorer
+from nnet.ligru.table_scorer import COUNTS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")

@@ -16,10 +16,11 @@ import pytest
 import torch
 from ligru_task import make_task, read_matrices, write_table
 
-from nnet.ligru import checkpoint, forward, scorer
+from nnet.ligru import checkpoint, forward, onnx_scorer, table_scorer
 from nnet.ligru.config import read_config
 from nnet.ligru.model import AcousticModel
-from nnet.ligru.scorer import COUNTS, Scorer
+from nnet.ligru.scorer import Scorer
+from nnet.ligru.table_scorer import COUNTS
 from nnet.ligru.tables import read_vector
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,11 @@ def untrained(task: Path, directory: Path, seed: int = 1, pdfs: int = 12, **chan
     return directory
 
 
+def export(nnet: Path) -> None:
+    onnx_graph = pytest.importorskip("nnet.ligru.onnx_graph", exc_type=ImportError)
+    onnx_graph.write_onnx(Scorer([nnet], "false"), nnet / onnx_scorer.FILE)
+
+
 def run(*args: object) -> int:
     return forward.main([*map(str, args)])
 
@@ -64,9 +70,9 @@ def test_every_batch_size_gives_the_same(task, tmp_path, changes):
             np.testing.assert_allclose(loglikes, outputs[0][id], atol=1e-4)
 
 
-@pytest.mark.parametrize("longest", [scorer.LONGEST, 20], ids=["whole", "blocks"])
+@pytest.mark.parametrize("longest", [table_scorer.LONGEST, 20], ids=["whole", "blocks"])
 def test_slower_features_count_for_several_frames(task, tmp_path, monkeypatch, capsys, longest):
-    monkeypatch.setattr(scorer, "LONGEST", longest)
+    monkeypatch.setattr(table_scorer, "LONGEST", longest)
     slow, fast = untrained(task, tmp_path / "slow"), untrained(task, tmp_path / "fast")
     (slow / "streams").write_text("8 3 tiny 0123 /models/tiny\n")
     table = f"scp:{task}/data-dev/feats.scp"
@@ -98,6 +104,49 @@ def test_average_of_models(task, tmp_path):
     posteriors = [np.exp(next(Scorer([nnet], "false")(x))[1]) * priors for nnet in (first, second)]
     ours = np.exp(next(Scorer([first, second], "false")(x))[1]) * priors
     np.testing.assert_allclose(ours, np.mean(posteriors, axis=0), rtol=1e-5)
+
+
+CHAIN = {"objective": "lf-mmi", "subsampling": 3, "max_frames": (0,), "label_smoothing": 0.0, "monophone_weight": 0.0}
+
+
+@pytest.mark.parametrize("changes", [{}, {"network": "mlp", "context": (2, 1)}, CHAIN], ids=["ligru", "mlp", "chain"])
+def test_by_onnxruntime_as_by_pytorch(task, tmp_path, monkeypatch, changes):
+    """With another scale of the priors than the file has in it, and a recording that is computed in blocks."""
+    nnet = untrained(task, tmp_path / "nnet", **changes)
+    if "objective" in changes:
+        (nnet / COUNTS).unlink()  # a chain model has no priors
+    rng = np.random.default_rng(1)
+    lengths = {"a": 20, "long": 333, "b": 7}
+    write_table(tmp_path / "x", {id: rng.normal(size=(n, 8)).astype(np.float32) for id, n in lengths.items()})
+    for name, frames in (("LONGEST", 100), ("BLOCK", 30), ("MARGIN", 60)):
+        monkeypatch.setattr(table_scorer, name, frames)
+    for output in ("pytorch", "onnx"):
+        assert run("--prior-scale", 0.4, nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/{output}.ark") == 0
+        export(nnet)
+    ours = dict(read_matrices(f"ark:{tmp_path}/onnx.ark"))
+    for id, loglikes in read_matrices(f"ark:{tmp_path}/pytorch.ark"):
+        np.testing.assert_allclose(ours[id], loglikes, atol=1e-4)
+    assert list(ours) == list(lengths)
+
+
+def test_onnxruntime_is_taken_for_the_network_itself_alone(task, tmp_path):
+    nnet, other = untrained(task, tmp_path / "nnet"), untrained(task, tmp_path / "other")
+    assert isinstance(forward.open_scorer([nnet], "false", 1.0), Scorer)
+    export(nnet)
+    assert isinstance(forward.open_scorer([nnet], "false", 1.0), onnx_scorer.OnnxScorer)
+    assert isinstance(forward.open_scorer([nnet, other], "false", 1.0), Scorer)
+    os.utime(nnet / checkpoint.FINAL, (2e9, 2e9))  # trained further since
+    assert isinstance(forward.open_scorer([nnet], "false", 1.0), Scorer)
+
+
+def test_pytorch_is_not_imported_without_need(task, tmp_path):
+    nnet = untrained(task, tmp_path / "nnet")
+    export(nnet)
+    script = (
+        f"from nnet.ligru.forward import *; open_scorer([Path('{nnet}')], 'false', 1.0); print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 @pytest.mark.slow
@@ -231,9 +280,9 @@ def test_long_recordings_are_computed_in_blocks(task, tmp_path, monkeypatch, cha
     lengths = {"a": 20, "long": 333, "b": 100, "longer": 500, "c": 7}
     write_table(tmp_path / "x", {id: rng.normal(size=(n, 8)).astype(np.float32) for id, n in lengths.items()})
     assert run(nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/whole.ark") == 0
-    monkeypatch.setattr(scorer, "LONGEST", 100)
-    monkeypatch.setattr(scorer, "BLOCK", 30)
-    monkeypatch.setattr(scorer, "MARGIN", 40)
+    monkeypatch.setattr(table_scorer, "LONGEST", 100)
+    monkeypatch.setattr(table_scorer, "BLOCK", 30)
+    monkeypatch.setattr(table_scorer, "MARGIN", 40)
     whole = dict(read_matrices(f"ark:{tmp_path}/whole.ark"))
     for frames in (1, 350, 10000):
         assert run("--batch-frames", frames, nnet, f"ark:{tmp_path}/x.ark", f"ark:{tmp_path}/blocks.ark") == 0
@@ -245,7 +294,7 @@ def test_long_recordings_are_computed_in_blocks(task, tmp_path, monkeypatch, cha
 
 def test_long_recordings_that_cannot_be_used(task, tmp_path, capsys, monkeypatch):
     nnet = untrained(task, tmp_path / "nnet")
-    monkeypatch.setattr(scorer, "LONGEST", 20)
+    monkeypatch.setattr(table_scorer, "LONGEST", 20)
     feats = np.ones((30, 8), np.float32)
     feats[25] = np.nan
     write_table(tmp_path / "x", {"a": feats[:20], "long": feats})
@@ -281,7 +330,7 @@ def test_loglikes_that_are_not_finite_are_named(task, tmp_path, capsys, monkeypa
     contents = checkpoint.load(nnet / checkpoint.FINAL)
     contents["weights"]["pdfs.bias"][3] = float("nan")
     checkpoint.save(nnet / checkpoint.FINAL, contents)
-    monkeypatch.setattr(scorer, "LONGEST", 5 if long else 100)
+    monkeypatch.setattr(table_scorer, "LONGEST", 5 if long else 100)
     first = next(id for id, _ in read_matrices(f"scp:{task}/data-dev/feats.scp"))
     assert run("--batch-frames", 1, nnet, f"scp:{task}/data-dev/feats.scp", f"ark:{tmp_path}/x.ark") == 1
     error = capsys.readouterr().err

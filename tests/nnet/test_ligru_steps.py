@@ -126,7 +126,7 @@ def recipe(tmp_path_factory):
 def test_train_and_decode(recipe):
     assert "1 epochs, frame error" in recipe.train("--epochs", "1")
     nnet = recipe.directory / "ligru"
-    assert {"final.pt", "final.mdl", "tree", "cmvn_opts", "ali_train_pdf.counts", "log.tsv"} <= {
+    assert {"final.pt", "final.onnx", "final.mdl", "tree", "cmvn_opts", "ali_train_pdf.counts", "log.tsv"} <= {
         path.name for path in nnet.iterdir()
     }
     assert "training anew" in recipe.train("--stage", "1")
