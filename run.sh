@@ -486,7 +486,7 @@ if begin 13 report; then
   mv exp/results.tsv.tmp exp/results.tsv
   python3 local/wer_statistics.py exp/results.tsv exp/wer
   rm -rf exp/segan/examples
-  python3 -m nnet.segan.examples --count 12 data/test_noisy data/test_enhanced data/test exp/segan/examples
+  python3 -m nnet.segan.examples --nj "$nj" --count 12 data/test_noisy data/test_enhanced data/test exp/segan/examples
   python3 local/report.py exp/results.tsv exp/report
   end 13
 fi

@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_examples_are_those_of_the_recordings(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     sets = [data / condition for condition in LEVELS]
-    assert run(monkeypatch, examples, *sets, data / "examples", "--count", "2") == 0
+    assert run(monkeypatch, examples, *sets, data / "examples", "--count", "2", "--nj", "2") == 0
     names = {path.name for path in (data / "examples").iterdir()}
     assert names == {f"{name}.{kind}" for name in "ad" for kind in ("noisy.wav", "enhanced.wav", "clean.wav", "png")}
     for condition, level in LEVELS.items():
