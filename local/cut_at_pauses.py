@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Bring recordings to 16 kHz mono 16-bit WAV files of at most 31 seconds; longer ones are cut at pauses.
+"""Bring recordings to 16 kHz mono 16-bit WAV files of at most 31 seconds; longer ones are cut at pauses, of which quiet
+ones of over two seconds are left out.
 
 Writes <data-dir>/wav.scp and <data-dir>/pieces, which says what is where, as Kaldi's segments:
 <utterance> <recording> <start> <end>, in seconds. The recording's name is that of its file without the ending, white
@@ -10,6 +11,7 @@ reason, in <data-dir>/bad as well, and the others are done; the status is 1 if t
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import sys
 from collections import Counter
@@ -30,6 +32,10 @@ LONGEST, SHORTEST = 30 * RATE, 15 * RATE  # samples of a piece that is not the l
 LEFT = RATE  # at least so much is left for the last piece
 FRAME = RATE // 100
 PAUSE = 30  # frames whose mean energy is compared
+# A pause that is left out, and what of it stays at both ends. Each tenth of a second of it is so far below the level
+# that a tenth of its piece exceeds: that of speech, not of a bang. bench/voice_activity.py compares other ways.
+LONG_PAUSE, PAUSE_MARGIN = 2 * RATE, RATE // 2  # samples
+QUIET_DB, LOUD_PERCENTILE, SMOOTHING = 30, 90, 10  # the last in frames
 ZEROS, MARGIN = RATE, RATE // 20  # samples of a run of zeros that is left out, and of it that stays at both ends
 SHORTEST_RECORDING = 0.1  # seconds: nothing is said in less, and a decoder needs some frames
 
@@ -67,16 +73,43 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield waiting
 
 
+def spoken(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+    """The samples of a signal that comes in blocks, in pieces, and whether they are to be decoded: of a signal that is
+    cut, its long pauses are not."""
+    whole = cut(blocks)
+    first = list(itertools.islice(whole, 2))
+    for piece in itertools.chain(first, whole):
+        if len(first) > 1:
+            yield from without_pauses(piece)
+        else:
+            yield piece, True
+
+
+def without_pauses(samples: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+    """The parts of a piece, and whether they are more than a pause: over LONG_PAUSE of it that are quiet."""
+    powers = np.add.reduceat(samples.astype(np.float64) ** 2, np.arange(0, len(samples), FRAME)) / FRAME
+    smooth = np.convolve(powers, np.full(SMOOTHING, 1 / SMOOTHING))[SMOOTHING // 2 :][: len(powers)]
+    loud = np.flatnonzero(smooth > np.percentile(smooth, LOUD_PERCENTILE) * 10 ** (-QUIET_DB / 10))
+    return parts(samples, loud, FRAME, LONG_PAUSE, PAUSE_MARGIN)
+
+
 def without_zeros(samples: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
     """The parts of samples, and whether they have a signal: others are digital zeros, over ZEROS of them or all."""
     signal = np.flatnonzero(samples)
-    longest = ZEROS if len(signal) else 0
-    edges = np.concatenate([[-1], signal, [len(samples)]])
+    return parts(samples, signal, 1, ZEROS if len(signal) else 0, MARGIN)
+
+
+def parts(
+    samples: np.ndarray, signal: np.ndarray, frame: int, longest: int, margin: int
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """The parts of samples, and whether they have a signal, which is in some frames of `frame` samples: others are over
+    `longest` samples without it, but for a margin beside the signal."""
+    begins = np.concatenate([[0], (signal + 1) * frame])  # of what has no signal, and its ends
+    ends = np.concatenate([signal * frame, [len(samples)]])
     position = 0
-    for place in np.flatnonzero(np.diff(edges) - 1 > longest):
-        first, last = edges[place] + 1, edges[place + 1]  # of the zeros; a little of them stays with the signal
-        begin = first + MARGIN if first > 0 else 0
-        end = last - MARGIN if last < len(samples) else last
+    for first, last in zip(*(bounds[ends - begins > longest] for bounds in (begins, ends)), strict=True):
+        begin = first + margin if first > 0 else 0
+        end = last - margin if last < len(samples) else last
         if begin > position:
             yield samples[position:begin], True
         yield samples[begin:end], False
@@ -103,20 +136,23 @@ def convert(task: tuple[str, Path, Path]) -> tuple[list[Piece], str]:
     pieces: list[Piece] = []
     start = 0
     try:
-        for samples in cut(mono_blocks(source)):
-            place = wav_dir / f"{name}-{start}.wav"
-            write_audio(place, samples / max(1.0, np.abs(samples).max(initial=0.0)))
+        for samples, is_spoken in spoken(mono_blocks(source)):
             end = start + len(samples)
-            times = f"-{round(100 * start / RATE):07d}-{round(100 * end / RATE):07d}"
-            pieces.append(Piece(name + times, place, name, start / RATE, end / RATE))
+            if is_spoken:
+                place = wav_dir / f"{name}-{start}.wav"
+                write_audio(place, samples / max(1.0, np.abs(samples).max(initial=0.0)))
+                times = f"-{round(100 * start / RATE):07d}-{round(100 * end / RATE):07d}"
+                pieces.append(Piece(name + times, place, name, start / RATE, end / RATE))
             start = end
         if start < SHORTEST_RECORDING * RATE:
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {source}")
+        if not pieces:
+            raise AudioError(f"recording has nothing but digital zeros: {source}")
     except AudioError as error:
         for piece in pieces:
             piece.path.unlink()
         return [], str(error)
-    if len(pieces) > 1:
+    if (pieces[0].start, pieces[0].end) != (0, start / RATE):
         return pieces, ""
     whole = pieces[0]._replace(utterance=name)
     if is_wanted_format(str(source)) and len(str(source.resolve()).split()) == 1:  # tables have names without blanks

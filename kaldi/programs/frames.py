@@ -49,7 +49,7 @@ def concat_feats(first: str, second: str, *rest: str, binary: bool = True) -> No
     write_file(rest[-1], FLOAT_MATRIX, np.concatenate(parts), binary)
 
 
-def _is_voiced(energy: np.ndarray, constant: float, mean_scale: float, context: int, proportion: float) -> np.ndarray:
+def is_voiced(energy: np.ndarray, constant: float, mean_scale: float, context: int, proportion: float) -> np.ndarray:
     """1.0 for frames around which, `context` to each side, a proportion of frames or more has an energy above the
     threshold, constant + mean_scale * mean."""
     above = energy > constant + mean_scale * energy.mean(dtype=np.float64)
@@ -81,7 +81,7 @@ def compute_vad(
         if not len(matrix):
             warn(f"{key} is left out: it has no frames")
             continue
-        voiced = _is_voiced(
+        voiced = is_voiced(
             matrix[:, 0], vad_energy_threshold, vad_energy_mean_scale, vad_frames_context, vad_proportion_threshold
         )
         count += 1

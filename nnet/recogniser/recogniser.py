@@ -13,7 +13,7 @@ from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
 from local.audio import AudioError, check_samples, mono, resample
-from local.cut_at_pauses import SHORTEST_RECORDING, cut, mono_blocks, without_zeros
+from local.cut_at_pauses import SHORTEST_RECORDING, mono_blocks, spoken, without_zeros
 from local.model_folder import LARGE_LM, SMALL_LM, open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.calibration import Calibration
@@ -134,8 +134,9 @@ class Recogniser:
 
         recording: a file that libsndfile reads, or ffmpeg where it is installed, or samples [time] or [time, channels],
         as floats in [-1, 1] or as integers of 16 or 32 bits, with their `rate` in Hz. channel: one of several, from 0;
-        otherwise they are averaged. What is longer than half a minute is cut at pauses. alternatives: so many word
-        sequences for each piece. lattice: keep the lattices. jobs: pieces that are recognised at a time.
+        otherwise they are averaged. What is longer than half a minute is cut at pauses; quiet ones of over two seconds
+        are pieces without words. alternatives: so many word sequences for each piece. lattice: keep the lattices.
+        jobs: pieces that are recognised at a time.
         Raises AudioError for a recording that cannot be used; KaldiError where the model does not fit itself.
         """
         speaker = self.speaker()
@@ -188,8 +189,8 @@ class Speaker:
         """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
         pieces = []
         position = 0
-        for piece in cut(_blocks(recording, rate, channel, self._recogniser.rate)):
-            for samples, has_signal in without_zeros(piece):
+        for piece, is_spoken in spoken(_blocks(recording, rate, channel, self._recogniser.rate)):
+            for samples, has_signal in without_zeros(piece) if is_spoken else [(piece, False)]:
                 end = position + len(samples)
                 span = position / self._recogniser.rate, end / self._recogniser.rate
                 pieces.append((*span, self._kept(self._recogniser._enhanced(samples)) if has_signal else None))

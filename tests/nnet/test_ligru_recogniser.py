@@ -130,6 +130,25 @@ def test_a_long_recording_is_cut_at_a_pause(recogniser: Recogniser, recordings: 
     assert times == sorted(times)
 
 
+def test_a_long_pause_has_no_words(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
+    """Of a recording that is cut it is a piece of its own; of others it is decoded."""
+    samples = [soundfile.read(recording, dtype="int16")[0] for recording in recordings]
+    pause = np.random.default_rng(1).integers(-2, 3, 6 * recogniser.rate, np.int16)
+    both = np.concatenate([samples[1], pause, samples[2]])
+    assert len(recogniser.transcribe(both, recogniser.rate).pieces) == 1
+    monkeypatch.setattr(cut_at_pauses, "LONGEST", 8 * cut_at_pauses.RATE)
+    monkeypatch.setattr(cut_at_pauses, "SHORTEST", 4 * cut_at_pauses.RATE)
+    found = recogniser.transcribe(both, recogniser.rate)
+    words = [word.text for word in found.words]
+    assert words[:2] == ["FIVE", "NINE"] and words[-3:] == ["ZERO", "ONE", "SIX"]
+    assert found.duration == len(both) / recogniser.rate
+    assert [piece.end for piece in found.pieces[:-1]] == [piece.start for piece in found.pieces[1:]]
+    first, last = len(samples[1]) / recogniser.rate, (len(samples[1]) + len(pause)) / recogniser.rate
+    silent = [piece for piece in found.pieces if not piece.phones]
+    assert all(first < piece.start < piece.end < last for piece in silent)
+    assert sum(piece.end - piece.start for piece in silent) > 1
+
+
 def test_pieces_in_parallel(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
     """The same as one after the other, and no more than so many at a time."""
     monkeypatch.setattr(cut_at_pauses, "LONGEST", 3 * cut_at_pauses.RATE)

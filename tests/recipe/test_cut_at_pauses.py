@@ -10,7 +10,7 @@ import soundfile
 from scripts import run
 
 from local.audio import RATE
-from local.cut_at_pauses import MARGIN, cut, without_zeros
+from local.cut_at_pauses import LONG_PAUSE, MARGIN, PAUSE_MARGIN, QUIET_DB, cut, spoken, without_zeros
 
 PAUSES = [(18.0, 18.6), (44.0, 44.5)]  # seconds without sound
 
@@ -92,3 +92,41 @@ def test_digital_zeros_are_parts_of_their_own() -> None:
     assert [has_signal for _, has_signal in without_zeros(zeros)] == [False]
     assert [has_signal for _, has_signal in without_zeros(zeros[:100])] == [False]
     assert list(without_zeros(zeros[:0])) == []
+
+
+def with_long_pauses(quiet_db: float) -> np.ndarray:
+    """35 s of noise, much quieter from 2 to 4, from 6 to 10 and from 33 s on: a short pause and two long ones."""
+    samples = np.random.default_rng(1).normal(scale=0.1, size=35 * RATE).astype(np.float32)
+    for start, end in ((2, 4), (6, 10), (33, 35.5)):
+        samples[start * RATE : int(end * RATE)] *= 10 ** (-quiet_db / 20)
+    return samples
+
+
+def test_long_pauses_are_left_out_where_they_are_quiet() -> None:
+    samples = with_long_pauses(QUIET_DB + 3)
+    found = list(spoken(blocks_of(samples, 100_000)))
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), samples)
+    pauses, position = [], 0
+    for part, is_spoken in found:
+        if not is_spoken:
+            pauses.append((position / RATE, (position + len(part)) / RATE))
+        position += len(part)
+    margin = PAUSE_MARGIN / RATE
+    assert LONG_PAUSE == 2 * RATE and len(pauses) == 1
+    np.testing.assert_allclose(pauses[0], (6 + margin, 10 - margin), atol=0.1)
+    for others in (with_long_pauses(QUIET_DB - 3), samples[: 30 * RATE]):  # not so quiet; a short recording stays whole
+        assert all(is_spoken for _, is_spoken in spoken(blocks_of(others, 100_000)))
+
+
+def test_tables_without_long_pauses(tmp_path: Path) -> None:
+    """The pieces' times are those of the recording; one that is all zeros is named."""
+    samples = with_long_pauses(60)
+    samples[12 * RATE :] = 0
+    soundfile.write(tmp_path / "long.wav", samples, RATE)
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(40 * RATE), RATE)
+    done = run("local/cut_at_pauses.py", tmp_path, tmp_path / "wav", tmp_path / "long.wav", tmp_path / "zeros.wav")
+    assert "recording has nothing but digital zeros" in done.stderr and "zeros.wav" in done.stderr
+    times = [tuple(map(float, line.split()[2:])) for line in (tmp_path / "pieces").read_text().splitlines()]
+    np.testing.assert_allclose(times, [(0, 6.5), (9.5, 12.5)], atol=0.1)
+    names = [line.split()[0] for line in (tmp_path / "pieces").read_text().splitlines()]
+    assert names[0].startswith("long-0000000-000065") and len(set(names)) == 2
