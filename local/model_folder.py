@@ -9,6 +9,7 @@
     lm/              G.fst of the graph and G.carpa, a larger model that rescores lattices, where there is one
     lang/            L.fst and disambig.int, to align texts
     segan/ encoder/  where they belong to it
+    whisper/         a Whisper model whose decoder rescores, where there is one
 
 Whoever opens one trusts nothing in it: files are compared with their hashes, and what the scripts put on command lines
 (options, names, numbers) must have no characters that a shell or an rspecifier gives a meaning to.
@@ -51,7 +52,8 @@ OPTIONAL = (
     *("nnet/tree", "graph/num_pdfs", "gmm/graph/num_pdfs", "lang/L.fst", "lang/disambig.int"),
 )
 KNOWN = {*NEEDED, PRIORS, SUBSAMPLING, *FIRST_PASS, *FIRST_GRAPH, *LMS, *OPTIONAL}
-OTHERS = ("segan/", "encoder/")  # whose programs know what is in there
+WHISPER_MODEL = "whisper"  # the folder of a Whisper model whose decoder rescores
+OTHERS = ("segan/", "encoder/", f"{WHISPER_MODEL}/")  # whose programs know what is in there
 SEARCH = ("max_active", "beam", "lattice_beam")  # settings of decoding
 SETTINGS = {"gmm": SEARCH, "network": (*SEARCH, "prior_scale")}
 PACKAGES = ("numpy", "torch", "onnxruntime", "kaldifst")
@@ -111,6 +113,11 @@ class Model(NamedTuple):
     def has_large_lm(self) -> bool:
         """Whether lattices are rescored; weight, penalty, calibration and word error rates are of those then."""
         return (self.folder / LARGE_LM).exists()
+
+    @property
+    def has_whisper(self) -> bool:
+        """Whether Whisper's decoder rescores after that; weight, calibration and so on are of its lattices then."""
+        return (self.folder / WHISPER_MODEL).is_dir()
 
     @property
     def lmwt(self) -> float:
@@ -247,14 +254,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def word_error_rates(nnet_dir: Path, are_rescored: bool = False) -> dict[str, float]:
-    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}; either of what a large
-    language model rescored, or of what nothing did."""
+def word_error_rates(nnet_dir: Path, rescored: str = "") -> dict[str, float]:
+    """In per cent, of each set that was decoded and scored: {"dev": 0.54, "test_noisy": 19.47}.
+
+    rescored: LARGE or WHISPER for what one of them rescored, otherwise what nothing did.
+    """
     rates = {}
     for path in sorted(nnet_dir.glob("decode_*/scoring_kaldi/best_wer")):
         name, words = path.parts[-3].removeprefix("decode_"), path.read_text().split()
-        if words[:1] == ["%WER"] and name.endswith(LARGE) == are_rescored and not name.endswith(WHISPER):
-            rates[name.removesuffix(LARGE)] = float(words[1])
+        ending = next((ending for ending in (LARGE, WHISPER) if name.endswith(ending)), "")
+        if words[:1] == ["%WER"] and ending == rescored:
+            rates[name.removesuffix(ending)] = float(words[1])
     return rates
 
 
@@ -274,6 +284,7 @@ def main() -> int:
     write.add_argument("--calibration", default="null", help="as nnet.recogniser.calibrate prints it")
     write.add_argument("--lmwt", type=float, required=True)
     write.add_argument("--word-ins-penalty", type=float, required=True)
+    write.add_argument("--rescored", choices=("", LARGE, WHISPER), default="", help="of the decodings that count")
     write.add_argument("nnet_dir", type=Path)
     write.add_argument("folder", type=Path)
     arguments = parser.parse_args()
@@ -290,7 +301,7 @@ def main() -> int:
             made=datetime.date.today().isoformat(),
             corpus=arguments.corpus,
             licence=arguments.licence,
-            word_error_rates=word_error_rates(arguments.nnet_dir, (arguments.folder / LARGE_LM).exists()),
+            word_error_rates=word_error_rates(arguments.nnet_dir, arguments.rescored),
             lmwt=arguments.lmwt,
             word_ins_penalty=arguments.word_ins_penalty,
             calibration=json.loads(arguments.calibration),

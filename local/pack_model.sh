@@ -9,6 +9,7 @@ segan_dir=
 encoder=
 encoder_files=true
 rescore=true
+whisper=
 corpus=
 licence="not stated"
 lmwt=
@@ -17,13 +18,15 @@ help_message="Usage: $0 [options] <nnet-dir> <model-folder>
 e.g.: $0 exp/ligru children
       $0 --segan-dir exp/segan --licence CC-BY-4.0 exp/ligru_segan children
 The folder can be taken to any machine: local/transcribe.sh <model-folder> <recording> ...
-Where run.sh made a large language model, its lattices are rescored with it on that machine too. Weights, word error rates
-and the calibration of confidences are those of <nnet-dir>/decode_dev and decode_dev_*, rescored (_large) or not.
+Where run.sh made a large language model, its lattices are rescored with it on that machine too, and by Whisper's decoder with
+--whisper. Weights, word error rates and the calibration of confidences are those of <nnet-dir>/decode_dev and decode_dev_*,
+rescored (_large, _whisper) or not.
   --gmm-dir DIR         GMM with fMLLR for the first pass, where the network needs it (tri3b beside <nnet-dir>)
   --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
   --lang-dir DIR        that the graph was made of, whose lexicon aligns texts (data/lang_test beside exp, if it has the
                         graph's words); beside it lies the large language model, DIR_large/G.carpa
   --rescore BOOL        pack the large language model, where there is one (true)
+  --whisper NAME        a Whisper model whose decoder rescores, as of run.sh --encoder: a folder, or a name such as base
   --segan-dir DIR       recordings are enhanced with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
   --encoder-files BOOL  pack the encoder too; otherwise its name and hash, and --encoder says where it is (true)
@@ -81,6 +84,11 @@ if $rescore && [ -n "$lang_dir" ] && [ -f "${lang_dir}_large/G.carpa" ]; then
     fail "${lang_dir}_large has other words than $graph_dir: make it anew (utils/build_const_arpa_lm.sh), or --rescore false"
   take "$lang_dir" lm G.fst
   take "${lang_dir}_large" lm G.carpa
+fi
+if [ -n "$whisper" ]; then
+  rescored=_whisper
+  whisper=$(python3 -m nnet.encoder.models "$whisper")
+  take "$whisper" whisper model.bin '?config.json' '?'vocabulary.{txt,json}
 fi
 tuned=$nnet_dir/decode_dev$rescored/scoring_kaldi/wer_details
 lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
@@ -140,8 +148,8 @@ python3 -m nnet.ligru.export --prior-scale "$prior_scale" "$unfinished/nnet" "$u
 # What posteriors of words mean is learned from all of dev that was decoded and scored: clean, noisy, enhanced.
 decoded=()
 for decode_dir in "$nnet_dir"/decode_dev{,_*}; do
-  if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] &&
-    [[ $rescored = "$([[ $decode_dir != *_large ]] || echo _large)" && $decode_dir != *_whisper ]]; then
+  case $decode_dir in *_large) ending=_large ;; *_whisper) ending=_whisper ;; *) ending= ;; esac
+  if [ -f "$decode_dir/lat.1.gz" ] && [ -f "$decode_dir/scoring_kaldi/test_filt.txt" ] && [ "$rescored" = "$ending" ]; then
     decoded+=("$decode_dir")
   fi
 done
@@ -154,11 +162,11 @@ if [ "$calibration" = null ]; then
   echo "$0: the confidences are the posteriors of the lattices: they cannot be calibrated without scored decodings of dev" >&2
 fi
 python3 -m local.model_folder describe --calibration "$calibration" --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
-  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" "$nnet_dir" "$unfinished"
+  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" --rescored="$rescored" "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays
-  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lm,lang,segan,encoder}
-  for part in mfcc.conf nnet gmm graph lm lang segan encoder model.json; do
+  rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lm,lang,segan,encoder,whisper}
+  for part in mfcc.conf nnet gmm graph lm lang segan encoder whisper model.json; do
     [ ! -e "$unfinished/$part" ] || mv "$unfinished/$part" "$model/"
   done
 else

@@ -10,6 +10,7 @@ gmm_dir=
 graph_dir=
 segan_dir=
 encoder=
+whisper=
 one_speaker=false
 lmwt=
 word_ins_penalty=
@@ -21,7 +22,8 @@ e.g.: $0 exp/ligru child1.wav child2.wav
       arecord -f S16_LE -r 16000 -d 10 | $0 exp/ligru -
 <model-folder> is one that local/pack_model.sh made, on whatever machine; it says itself what the options would.
 Prints a line for each recording: its name without the ending (blanks as _; - is standard input, named stdin), and the words.
-Where run.sh made a large language model (data/lang_test_large beside exp), lattices of its graph are rescored with it.
+Where run.sh made a large language model (data/lang_test_large beside exp), lattices of its graph are rescored with it, and
+by Whisper's decoder with --whisper.
 Long recordings are cut at pauses. A recording that cannot be used is named with the reason, and the others are done. With
 --dir the files text and ctm (name, channel, start and duration in seconds, word) and everything in between are kept there.
   --cmd CMD             how to run jobs (utils/run.pl)
@@ -31,6 +33,7 @@ Long recordings are cut at pauses. A recording that cannot be used is named with
   --graph-dir DIR       decoding graph of the network's tree (graph in --gmm-dir; of a chain model, graph in <nnet-dir>)
   --segan-dir DIR       enhance the recordings with this SEGAN first
   --encoder DIR         where the encoder of the network's features lies (where it lay when it was trained)
+  --whisper NAME        a Whisper model whose decoder rescores, as of run.sh --encoder: a folder, or a name such as base
   --one-speaker BOOL    all recordings are of one speaker; otherwise each is of its own (false)
   --strict BOOL         end with status 1 if a single recording cannot be used, not only if none can (false)
   --lmwt N              language-model weight;  --word-ins-penalty F  (those that were best on dev, or 10 and 0.0)
@@ -80,6 +83,7 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   mfcc_config=$model/mfcc.conf
   if [ -d "$model/segan" ]; then segan_dir=$model/segan; fi
   if [ -d "$model/encoder" ]; then encoder=${encoder:-$model/encoder}; fi
+  if [ -d "$model/whisper" ]; then whisper=${whisper:-$model/whisper}; fi
   lmwt=${lmwt:-$packed_lmwt}
   word_ins_penalty=${word_ins_penalty:-$packed_penalty}
 fi
@@ -105,8 +109,10 @@ if [ -z "$large_lm" ] && [ "$graph_dir" -ef "$recipe_graph" ] && cmp -s "$lang_d
   large_lm=${lang_dir}_large/G.carpa
 fi
 rescored=$([ ! -f "$large_lm" ] || echo _large) # what ends the names of rescored decodings
+last=$([ -n "$whisper" ] && echo _whisper || echo "$rescored")
 if [ -n "$segan_dir" ]; then segan_dir=$(as_meant "$segan_dir"); fi
 if [ -d "$encoder" ]; then encoder=$(as_meant "$encoder"); fi
+if [ -d "$whisper" ]; then whisper=$(as_meant "$whisper"); fi
 # A line a stream: dimension, factor, and name, hash and folder of its encoder, or - (nnet/ligru/streams.py).
 mapfile -t streams < <(cat "$nnet_dir/streams" 2>/dev/null || echo "- 1 -")
 files=("$nnet_dir"/final.{pt,mdl} "$graph_dir"/{HCLG.fst,words.txt})
@@ -130,7 +136,7 @@ if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 . steps/common_trees.sh
 require_one_tree "$graph_dir" "$nnet_dir/final.mdl"
 if $uses_gmm; then require_one_tree "${first_pass[@]}" "$gmm_dir/final.mdl"; fi
-tuned=$nnet_dir/decode_dev$rescored/scoring_kaldi/wer_details
+tuned=$nnet_dir/decode_dev$last/scoring_kaldi/wer_details
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
 data=$dir/data
@@ -193,12 +199,16 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
     ln -sf "$(realpath "$graph_dir/words.txt")" "$dir/lm/words.txt"
     steps/lmrescore_const_arpa.sh --cmd "$cmd" --skip-scoring true "$dir/lm" "$dir/lm" "$data" "$dir/decode" "$dir/decode_large"
   fi
+  if [ -n "$whisper" ]; then
+    steps/whisper_rescore.sh --cmd "$cmd" --skip-scoring true "$whisper" "$graph_dir" "$data" "$dir/decode$rescored" \
+      "$dir/decode_whisper"
+  fi
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR
 
 pieces=$dir/data/pieces
 {
-  gunzip -c "$dir/decode$rescored"/lat.*.gz |
+  gunzip -c "$dir/decode$last"/lat.*.gz |
     lattice-add-penalty --word-ins-penalty="$word_ins_penalty" ark:- ark:- |
     lattice-1best --lm-scale="$lmwt" ark:- ark:- |
     lattice-align-words "$graph_dir/phones/word_boundary.int" "$nnet_dir/final.mdl" ark:- "ark:$dir/best.lat" &&

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 FILE = "encoder"
 WEIGHTS = "model.bin"  # of a folder in CTranslate2's format
+VOCABULARIES = ("vocabulary.txt", "vocabulary.json")  # one of the two is in it; large-v3 has the other form
 
 
 class Identity(NamedTuple):

@@ -12,13 +12,12 @@ import urllib.error
 from pathlib import Path
 
 from local.download import download
-from nnet.encoder.identity import WEIGHTS
+from nnet.encoder.identity import VOCABULARIES, WEIGHTS
 
 NAMES = "tiny.en tiny base.en base small.en small medium.en medium large-v1 large-v2 large-v3".split()
 FOLDER = Path("exp/encoders")  # what was downloaded
 HUB = "https://huggingface.co"  # or what HF_ENDPOINT says, as everywhere where models come from there
 REPOSITORY = "Systran/faster-whisper-{name}/resolve/main"
-VOCABULARIES = ("vocabulary.txt", "vocabulary.json")  # large-v3 has the other form
 
 
 def find_encoder(model: str) -> Path:

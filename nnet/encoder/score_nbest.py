@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,18 +20,13 @@ from local.audio import AudioError, list_utterances
 from nnet.encoder.decoder import Decoder
 from nnet.encoder.encoder import Encoder
 from nnet.encoder.models import find_encoder
+from nnet.encoder.tokens import text_of
 
 DESCRIPTION = """Add to the graph cost of each hypothesis of n-best lists (UTTERANCE-1, UTTERANCE-2, ...) its negative
 log probability, given the recording, by the decoder of a Whisper model. Words in capitals are scored in small letters;
 those that are symbols, such as <UNK>, !SIL and [NOISE], are left out of the text."""
-SYMBOL = re.compile(r"[<!\[#]")
 
 log = logging.getLogger("score_nbest")
-
-
-def text_of(words: list[str]) -> str:
-    """Words as Whisper writes them: each with a blank before it."""
-    return "".join(f" {word.lower() if word.isupper() else word}" for word in words if not SYMBOL.match(word))
 
 
 def n_best_lists(rspecifier: str, symbols: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

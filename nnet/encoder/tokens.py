@@ -8,10 +8,17 @@ import re
 from pathlib import Path
 
 from local.whole_file import read_lines
-from nnet.encoder.models import VOCABULARIES
+from nnet.encoder.identity import VOCABULARIES
 
 # Endings of contractions, words, numbers and other signs, each with the blank before it
 PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+")
+
+SYMBOL = re.compile(r"[<!\[#]")  # begins what is no word: <UNK>, !SIL, [NOISE]
+
+
+def text_of(words: list[str]) -> str:
+    """Words as Whisper writes them: each with a blank before it."""
+    return "".join(f" {word.lower() if word.isupper() else word}" for word in words if not SYMBOL.match(word))
 
 
 @functools.lru_cache(maxsize=1)

@@ -6,15 +6,16 @@ import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from kaldi.decoder.options import DecoderOptions
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
-from local.audio import AudioError, check_samples, mono, resample
+from local.audio import RATE, AudioError, check_samples, mono, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, mono_blocks, spoken, without_zeros
-from local.model_folder import LARGE_LM, SMALL_LM, open_model
+from local.model_folder import LARGE_LM, SMALL_LM, WHISPER_MODEL, ModelError, open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.calibration import Calibration
 from nnet.recogniser.decoding import Graph, decode
@@ -78,6 +79,13 @@ class Recogniser:
             settings["beam"], int(settings["max_active"]), lattice_beam=settings["lattice_beam"]
         )
         self._rescore = Rescoring(folder / SMALL_LM, folder / LARGE_LM) if packed.has_large_lm else None
+        self._whisper = None
+        if packed.has_whisper:
+            from nnet.recogniser.whisper import Whisper  # other models need not wait for its imports
+
+            if self._mfcc.rate != RATE:
+                raise ModelError(f"{folder} has MFCCs of {self._mfcc.rate} samples a second, Whisper is for {RATE}")
+            self._whisper = Whisper(folder / WHISPER_MODEL, folder / "graph/words.txt")
         shift = self._mfcc.frame_shift * subsampling
         self._reader = Reader(
             folder / "graph",
@@ -108,13 +116,15 @@ class Recogniser:
     def _enhanced(self, samples: np.ndarray) -> np.ndarray:
         return self._enhance(samples) if self._enhance and len(samples) else samples
 
-    def _decode(self, features: np.ndarray) -> Lattice | None:
+    def _decode(self, features: np.ndarray, heard: np.ndarray | None) -> Lattice | None:
         scale = ACOUSTIC_SCALES[self._is_chain]
         lattice = self._graph.decode(self._network(features), self._transitions, scale, self._search)
         if lattice is None:
             return None
         written = self._as_written(lattice)
-        return self._rescore(written) if self._rescore else written
+        if self._rescore:
+            written = self._rescore(written)
+        return self._whisper(written, heard) if self._whisper and heard is not None else written
 
     def _as_written(self, lattice: Lattice) -> Lattice:
         """With the costs that steps/nnet/decode.sh writes."""
@@ -177,13 +187,22 @@ class Recogniser:
         return Speaker(self)
 
 
+class Given(NamedTuple):
+    """A piece of a recording: its start and end in seconds, and what the features are made of and Whisper hears."""
+
+    start: float
+    end: float
+    kept: Kept | None
+    heard: np.ndarray | None
+
+
 class Speaker:
     """Recordings of one speaker; of use to one thread."""
 
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
         self._kept = recogniser._streams.of_recordings()
-        self._recordings: list[list[tuple[float, float, Kept | None]]] = []  # start and end of each piece, in seconds
+        self._recordings: list[list[Given]] = []
 
     def add(self, recording: Recording, rate: int | None = None, *, channel: int | None = None) -> None:
         """A recording as of Recogniser.transcribe. Raises AudioError, and goes without it."""
@@ -193,29 +212,33 @@ class Speaker:
             for samples, has_signal in without_zeros(piece) if is_spoken else [(piece, False)]:
                 end = position + len(samples)
                 span = position / self._recogniser.rate, end / self._recogniser.rate
-                pieces.append((*span, self._kept(self._recogniser._enhanced(samples)) if has_signal else None))
+                pieces.append(Given(*span, *(self._keep(samples) if has_signal else (None, None))))
                 position = end
         if position < SHORTEST_RECORDING * self._recogniser.rate:
             name = "samples" if isinstance(recording, np.ndarray) else recording
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")
         self._recordings.append(pieces)
 
+    def _keep(self, samples: np.ndarray) -> tuple[Kept | None, np.ndarray | None]:
+        samples, whisper = self._recogniser._enhanced(samples), self._recogniser._whisper
+        return self._kept(samples), whisper.hear(samples) if whisper else None
+
     def transcribe(self, *, alternatives: int = 0, lattice: bool = False, jobs: int = 1) -> list[Transcription]:
         """The words of each recording, as Recogniser.transcribe. Raises KaldiError."""
         ours = self._recogniser
-        all_kept = [kept for pieces in self._recordings for *_, kept in pieces if kept]
+        all_kept = [piece.kept for pieces in self._recordings for piece in pieces if piece.kept]
         features = ours._streams.of_speaker(all_kept, jobs) if all_kept else None
 
-        def piece(given: tuple[float, float, Kept | None]) -> Piece:
-            start, end, kept = given
-            found = ours._decode(features(kept)) if features and kept else None
+        def piece(given: Given) -> Piece:
+            start, end, kept, heard = given
+            found = ours._decode(features(kept), heard) if features and kept else None
             return (
                 ours._reader.piece(found, start, end, alternatives, lattice) if found is not None else Piece(start, end)
             )
 
         heard = in_order(piece, itertools.chain.from_iterable(self._recordings), jobs)
         return [
-            Transcription(pieces[-1][1], tuple(itertools.islice(heard, len(pieces)))) for pieces in self._recordings
+            Transcription(pieces[-1].end, tuple(itertools.islice(heard, len(pieces)))) for pieces in self._recordings
         ]
 
 

@@ -1,4 +1,4 @@
-"""A large language model that run.sh made goes into the packed model, and rescores as the scripts do."""
+"""A large language model that run.sh made, and Whisper, go into the packed model, and rescore as the scripts do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from encoder_task import tiny_encoder
 from recipe_copy import GOLDEN, golden
 from recogniser_task import NAMES, pack, run_script, write_decoding
 
@@ -56,7 +57,7 @@ def exp(packed: Path, recogniser: Recogniser, recordings: list[Path], tmp_path_f
     lines = "\n".join(f"-1.2 {word} 0" for word in words)
     (root / "large.arpa").write_text(TRIGRAM.format(count=len(words) + 2, words=lines))
     run_script("utils/build_const_arpa_lm.sh", root / "large.arpa", lang, root / "data/lang_test_large")
-    for name, lmwt in (("decode_dev", 10), ("decode_dev_large", 8)):
+    for name, lmwt in (("decode_dev", 10), ("decode_dev_large", 8), ("decode_dev_whisper", 9)):
         details = exp / "ligru" / name / "scoring_kaldi/wer_details"
         judged = write_decoding(exp / "ligru" / name, recogniser, recordings, copies=12 if name == "decode_dev" else 14)
         details.mkdir()
@@ -132,3 +133,25 @@ def test_models_that_are_not_whole(rescoring: Path, recordings: list[Path], tmp_
     pack(model)
     with pytest.raises(KaldiError, match=r"lm/G\.fst is not the language model of the graph: pack the model again"):
         Recogniser(model).transcribe(recordings[0])
+
+
+def test_whispers_decoder_after_it(exp: Path, recordings: list[Path], tmp_path: Path) -> None:
+    """Words and costs of steps/whisper_rescore.sh; the weight is that of dev after it."""
+    pytest.importorskip("ctranslate2")
+    model = tmp_path / "model"
+    run_script("local/pack_model.sh", "--whisper", tiny_encoder(tmp_path / "tiny"), exp / "ligru", model)
+    description = json.loads((model / "model.json").read_text())
+    assert description["lmwt"] == 9 and description["word_error_rates"] == {"dev": 9.5}
+    options = ["--use-gpu", "false", "--nj", 1, "--one-speaker", "true", "--dir", tmp_path / "kept"]
+    said = run_script("local/transcribe.sh", *options, model, *recordings)
+    speaker = Recogniser(model).speaker()
+    for recording in recordings:
+        speaker.add(recording)
+    heard = speaker.transcribe(lattice=True)
+    assert said == "".join(f"{name} {found.text}\n" for name, found in zip(NAMES, heard, strict=True))
+    lattices = dict(read_table(f"ark:gunzip -c {tmp_path}/kept/decode_whisper/lat.1.gz |", COMPACT_LATTICE))
+    for name, found in zip(NAMES, heard, strict=True):
+        ours, theirs = found.pieces[0].lattice, lattices[name]
+        assert ours is not None and ours.words.tolist() == theirs.words.tolist()
+        ends = ours.final_states
+        np.testing.assert_allclose(ours.final_weights[ends], theirs.final_weights[ends], atol=0.05)

@@ -131,7 +131,8 @@ def test_word_error_rates(tmp_path: Path) -> None:
         )
     (tmp_path / "decode_test").mkdir()
     assert word_error_rates(tmp_path) == {"dev": 0.54, "test_noisy": 19.47}
-    assert word_error_rates(tmp_path, are_rescored=True) == {"dev": 0.5}
+    assert word_error_rates(tmp_path, "_large") == {"dev": 0.5}
+    assert word_error_rates(tmp_path, "_whisper") == {"dev": 0.4}
 
 
 def test_packing_tells_all_that_is_missing(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Rescoring by the decoder of a packed Whisper model, as steps/whisper_rescore.sh does it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from kaldi.lat.lattice import Lattice, linear_lattice, union
+from kaldi.lat.paths import best_paths
+from kaldi.util.symbols import read_names
+from nnet.encoder.decoder import Decoder
+from nnet.encoder.encoder import Encoder
+from nnet.encoder.mel import WINDOW
+from nnet.encoder.tokens import text_of
+
+BEST = 100  # paths of a lattice that are scored, and the acoustic scale that chooses them
+ACOUSTIC_SCALE = 0.1
+
+
+class Whisper:
+    """Its encoder and its decoder."""
+
+    def __init__(self, folder: Path, words: Path) -> None:
+        """folder: a Whisper model; words: words.txt of the graph. Raises ValueError, KaldiError, OSError."""
+        self._encode, self._decoder = Encoder(folder, workers=os.cpu_count() or 1), Decoder(folder)
+        self._names = read_names(str(words))
+
+    def hear(self, samples: np.ndarray) -> np.ndarray | None:
+        """What is kept of samples [time] at 16 kHz, with two bytes a number; None if they are too short."""
+        return self._encode(samples).astype(np.float16) if len(samples) >= WINDOW else None
+
+    def __call__(self, lattice: Lattice, heard: np.ndarray) -> Lattice:
+        """The lattice's best paths with the decoder's costs; the lattice itself where they are too long for it."""
+        scaled = lattice.scaled(np.diag([1.0, ACOUSTIC_SCALE])).connected()
+        paths = best_paths(scaled, BEST)
+        texts = [text_of([self._names[word] for word in path.words.tolist()]) for path in paths]
+        try:
+            scores = self._decoder(heard.astype(np.float32), texts)
+        except ValueError:
+            return lattice
+        lattices = []
+        for path, score in zip(paths, scores.tolist(), strict=True):
+            graph, acoustic = path.weight
+            lattices.append(linear_lattice(path.words, path.alignment, graph - score, acoustic / ACOUSTIC_SCALE))
+        return union(lattices)
