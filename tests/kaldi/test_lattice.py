@@ -131,6 +131,19 @@ def test_operations() -> None:
     assert_same_paths(best.lattice_of_path(), pruned(lattice, 1e-3))
 
 
+@pytest.mark.parametrize("lost", [[], [2], [7], [2, 4, 5]])
+def test_connected_has_the_states_on_paths_alone(lost: list[int]) -> None:
+    """Of states that nothing leaves, or nothing enters, and of no others: arcs pass by them."""
+    whole = random_lattice(1)
+    assert whole.connected() is whole
+    dead_ends = whole.take_arcs(~np.isin(whole.sources, lost))
+    orphans = whole.take_arcs(~np.isin(whole.targets, lost))
+    for lattice in (dead_ends, orphans):
+        connected = lattice.connected()
+        assert connected.num_states == whole.num_states - len(lost)
+        assert paths(connected) == paths(lattice)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_paths_in_their_order(seed: int) -> None:
     lattice = random_lattice(seed)
