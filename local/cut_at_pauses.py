@@ -75,14 +75,18 @@ def cut(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 def spoken(blocks: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
     """The samples of a signal that comes in blocks, in pieces, and whether they are to be decoded: of a signal that is
-    cut, its long pauses are not."""
+    cut, its long pauses and digital zeros are not."""
     whole = cut(blocks)
     first = list(itertools.islice(whole, 2))
+    if len(first) == 1:
+        yield first[0], True
+        return
     for piece in itertools.chain(first, whole):
-        if len(first) > 1:
-            yield from without_pauses(piece)
-        else:
-            yield piece, True
+        for part, has_signal in without_zeros(piece):
+            if has_signal:
+                yield from without_pauses(part)
+            else:
+                yield part, False
 
 
 def without_pauses(samples: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
