@@ -212,7 +212,7 @@ def _wrong_files(folder: Path, listed: dict[str, dict[str, Any]]) -> Iterator[st
 
 def files_of(folder: Path) -> list[str]:
     """The files of a model, by their names in it; what else lies beside model.json is left alone."""
-    parts = (folder / name for name in ("nnet", "gmm", "graph", "lm", "lang", "segan", "encoder"))
+    parts = (folder / name for name in ("nnet", "gmm", "graph", "lm", "lang", "segan", "encoder", WHISPER_MODEL))
     found = [path for part in parts for path in part.rglob("*") if not path.is_dir()]
     found += [path for path in (folder / "mfcc.conf",) if path.exists()]
     return sorted(str(path.relative_to(folder)) for path in found)

@@ -16,9 +16,10 @@ from kaldi.base.log import KaldiError
 from kaldi.fstext.fst import from_arcs
 from kaldi.fstext.io import write_fst
 from kaldi.lat.io import COMPACT_LATTICE
+from kaldi.lat.lattice import Lattice
 from kaldi.util.table import read_table
 from local.model_folder import ModelError
-from nnet.recogniser import Recogniser
+from nnet.recogniser import Recogniser, Transcription
 
 # Words that are there, and two n-grams that are not to be believed.
 TRIGRAM = """
@@ -76,20 +77,32 @@ def rescoring(exp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_words_and_lattices_are_those_of_the_scripts(rescoring: Path, recordings: list[Path], tmp_path: Path) -> None:
-    """steps/nnet/decode.sh and steps/lmrescore_const_arpa.sh, at the weight of what was rescored of dev."""
-    options = ["--use-gpu", "false", "--nj", 1, "--one-speaker", "true", "--dir", tmp_path]
-    said = run_script("local/transcribe.sh", *options, rescoring, *recordings)
-    speaker = Recogniser(rescoring).speaker()
+def heard_by_both(
+    model: Path, recordings: list[Path], folder: Path, decoding: str
+) -> tuple[list[Transcription], list[tuple[Lattice, Lattice]]]:
+    """The recognised recordings of one speaker, and the lattices of the recogniser and of the scripts' decoding; the
+    words of both are the same."""
+    options = ["--use-gpu", "false", "--nj", 1, "--one-speaker", "true", "--dir", folder]
+    said = run_script("local/transcribe.sh", *options, model, *recordings)
+    speaker = Recogniser(model).speaker()
     for recording in recordings:
         speaker.add(recording)
     heard = speaker.transcribe(lattice=True)
     assert said == "".join(f"{name} {found.text}\n" for name, found in zip(NAMES, heard, strict=True))
-    assert heard[1].text == "NINE NINE" and heard[2].text != "ZERO ONE SIX"  # without it FIVE NINE and this
-    lattices = dict(read_table(f"ark:gunzip -c {tmp_path}/decode_large/lat.1.gz |", COMPACT_LATTICE))
+    lattices = dict(read_table(f"ark:gunzip -c {folder}/{decoding}/lat.1.gz |", COMPACT_LATTICE))
+    both = []
     for name, found in zip(NAMES, heard, strict=True):
         ours, theirs = found.pieces[0].lattice, lattices[name]
         assert ours is not None and ours.words.tolist() == theirs.words.tolist()
+        both.append((ours, theirs))
+    return heard, both
+
+
+def test_words_and_lattices_are_those_of_the_scripts(rescoring: Path, recordings: list[Path], tmp_path: Path) -> None:
+    """steps/nnet/decode.sh and steps/lmrescore_const_arpa.sh, at the weight of what was rescored of dev."""
+    heard, lattices = heard_by_both(rescoring, recordings, tmp_path, "decode_large")
+    assert heard[1].text == "NINE NINE" and heard[2].text != "ZERO ONE SIX"  # without it FIVE NINE and this
+    for ours, theirs in lattices:
         np.testing.assert_allclose(ours.weights, theirs.weights, atol=0.01)
 
 
@@ -142,16 +155,11 @@ def test_whispers_decoder_after_it(exp: Path, recordings: list[Path], tmp_path: 
     run_script("local/pack_model.sh", "--whisper", tiny_encoder(tmp_path / "tiny"), exp / "ligru", model)
     description = json.loads((model / "model.json").read_text())
     assert description["lmwt"] == 9 and description["word_error_rates"] == {"dev": 9.5}
-    options = ["--use-gpu", "false", "--nj", 1, "--one-speaker", "true", "--dir", tmp_path / "kept"]
-    said = run_script("local/transcribe.sh", *options, model, *recordings)
-    speaker = Recogniser(model).speaker()
-    for recording in recordings:
-        speaker.add(recording)
-    heard = speaker.transcribe(lattice=True)
-    assert said == "".join(f"{name} {found.text}\n" for name, found in zip(NAMES, heard, strict=True))
-    lattices = dict(read_table(f"ark:gunzip -c {tmp_path}/kept/decode_whisper/lat.1.gz |", COMPACT_LATTICE))
-    for name, found in zip(NAMES, heard, strict=True):
-        ours, theirs = found.pieces[0].lattice, lattices[name]
-        assert ours is not None and ours.words.tolist() == theirs.words.tolist()
+    _, lattices = heard_by_both(model, recordings, tmp_path / "kept", "decode_whisper")
+    for ours, theirs in lattices:
         ends = ours.final_states
         np.testing.assert_allclose(ours.final_weights[ends], theirs.final_weights[ends], atol=0.05)
+
+    (model / "whisper/model.bin").write_bytes((model / "whisper/model.bin").read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"whisper/model\.bin is truncated"):
+        Recogniser(model)
