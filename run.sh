@@ -81,8 +81,8 @@ local/install_packages.sh "${packages[@]}"
 . ./path.sh
 . ./cmd.sh
 if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
+whisper=$encoder # its decoder rescores, also where the encoder is trained
 # What is wrong with the encoder is said now, not hours later.
-whisper=$encoder
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
   [ "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" objective 2>/dev/null)" = lf-mmi ] ||

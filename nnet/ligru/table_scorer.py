@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ COUNTS = "ali_train_pdf.counts"
 LONGEST, BLOCK, MARGIN = 10000, 2000, 300
 
 
-class TableScorer:
+class TableScorer(ABC):
     """Log posteriors minus scaled log priors; of a chain model, which has no priors, what it gives.
 
     feats_dim: of an utterance's features; subsampling: frames of the features for one of the output.
@@ -117,9 +118,9 @@ class TableScorer:
             return False
         return True
 
+    @abstractmethod
     def _score(self, utterances: Sequence[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
         """What the network gives for utterances whose features can be used."""
-        raise NotImplementedError
 
     def _finite(self, id: str, loglikes: np.ndarray, network: str) -> np.ndarray:
         """The log-likelihoods; DataError, which names the network, if they are not finite."""
