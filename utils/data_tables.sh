@@ -17,6 +17,14 @@ require_utterances() {
   fi
 }
 
+# jobs_of <data-dir> <jobs> <recordings>: a job for every so many recordings begun, but no more than these jobs. (A folder of
+# recordings that is no data directory: these jobs.)
+jobs_of() {
+  local needed=$2
+  if [ -f "$1/wav.scp" ]; then needed=$((($(wc -l <"$1/wav.scp") + $3 - 1) / $3)); fi
+  echo $((needed < $2 ? needed : $2))
+}
+
 # require_two_directories <source> <destination>: one line and an exit if they are one, whose tables would be lost.
 require_two_directories() {
   if [ "$1" -ef "$2" ]; then
@@ -34,6 +42,11 @@ remove_tables() {
   done
 }
 
+# write_spk2utt <data-dir>: from its utt2spk; sorted, as all tables, also where the ids of utterances do not begin with the speaker's.
+write_spk2utt() {
+  utils/utt2spk_to_spk2utt.pl "$1/utt2spk" | sort -k 1,1 >"$1/spk2utt"
+}
+
 # keep_utterances <data-dir> <utterance-list> <dest-dir>: writes into <dest-dir> the lines of <data-dir>'s tables that belong
 # to the listed utterances, to their speakers and to their recordings, and spk2utt.
 keep_utterances() {
@@ -43,8 +56,7 @@ keep_utterances() {
       utils/filter_scp.pl "$list" "$source/$table" >"$dest/$table"
     fi
   done
-  # Sorted, as all tables, also where the ids of utterances do not begin with the speaker's.
-  utils/utt2spk_to_spk2utt.pl "$dest/utt2spk" | sort -k 1,1 >"$dest/spk2utt"
+  write_spk2utt "$dest"
   for table in $speaker_tables; do
     if [ -f "$source/$table" ]; then
       utils/filter_scp.pl "$dest/spk2utt" "$source/$table" >"$dest/$table"

@@ -171,6 +171,29 @@ class TestDataDirectories:
         run("utils/split_data.sh", data, 2)
         assert (data / "split2").stat().st_mtime > before
 
+    @pytest.mark.parametrize("segments", [False, True])
+    @pytest.mark.parametrize("option", [(), ("--per-utt",)])
+    def test_a_split_is_the_subset_of_each_part(
+        self, data: Path, tmp_path: Path, option: tuple[str, ...], segments: bool
+    ) -> None:
+        """Every table, and in its order; speakers and recordings may be of several parts."""
+        utterances = first_fields(data / "utt2spk")
+        write(data / "cmvn.scp", *(f"{speaker} x.ark:5" for speaker in first_fields(data / "spk2utt")))
+        write(data / "utt2snr", *(f"{utterance} 5.0" for utterance in utterances[::3]))
+        write(data / "frame_shift", "0.01")
+        if segments:
+            write(data / "wav.scp", "r1 1.wav", "r2 2.wav", "r3 3.wav")
+            write(data / "segments", *(f"{name} r{number % 2 + 1} 0 1" for number, name in enumerate(utterances)))
+        run("utils/split_data.sh", *option, data, 3)
+        split = data / ("split3utt" if option else "split3")
+        assert sum((first_fields(split / str(n) / "utt2spk") for n in (1, 2, 3)), []) == utterances
+        for part in (split / str(n) for n in (1, 2, 3)):
+            run("utils/subset_data_dir.sh", "--utt-list", part / "utt2spk", data, tmp_path / "sub")
+            assert {path.name: path.read_bytes() for path in part.iterdir()} == {
+                path.name: path.read_bytes() for path in (tmp_path / "sub").iterdir()
+            }
+        assert len(list(data.glob("split3*"))) == 1
+
     def test_more_parts_than_speakers(self, data: Path) -> None:
         assert "3 speakers, too few for 4 parts" in run("utils/split_data.sh", data, 4, fails=True).stderr
         run("utils/split_data.sh", "--per-utt", data, 12)
