@@ -17,6 +17,8 @@ direction=              # enhance or add-noise
 g_learning_rate=
 d_learning_rate=
 seed=
+nj=1
+recordings_per_job=2000
 shards=1
 compress=false
 cut=false               # pairs of different length
@@ -39,7 +41,9 @@ Options:
   --epochs <n> --batch-size <n> --seed <n> --d-pretrain-epochs <n> --direction enhance|add-noise
   --g-learning-rate <x> --d-learning-rate <x>
                                     # instead of what the configuration says
-  --shards <n> --compress true      # files of records, gzipped
+  --nj <n>                          # at most so many jobs make the records (default $nj) ...
+  --recordings-per-job <n>          # ... and one for every so many recordings (default $recordings_per_job)
+  --shards <n> --compress true      # files of records, at least one a job, gzipped
   --cut true                        # cut pairs of different length to the shorter one
   --keep <n>                        # checkpoints to keep (default $keep)
   --dev-utts <n>                    # utterances to validate on after each epoch (default $dev_utts)
@@ -52,6 +56,8 @@ Options:
 . ./path.sh
 # shellcheck source=utils/parse_options.sh
 . utils/parse_options.sh
+# shellcheck source=utils/data_tables.sh
+. utils/data_tables.sh
 
 fail() { echo "$0: $1" >&2; exit 1; }
 
@@ -105,9 +111,14 @@ if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ]; then
   options=()
   if [ "$compress" = true ]; then options+=(--compress); fi
   if [ "$cut" = true ]; then options+=(--cut); fi
-  $cmd "$dir/log/make_tfrecords.log" \
-    python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg.tmp" --save_path "$dir" --out_file train.tfrecords \
-    --conf "$conf" --model "$model" --shards "$shards" ${options[@]+"${options[@]}"}
+  jobs=$(jobs_of "${sources[0]}" "$nj" "$recordings_per_job")
+  make_records=(python3 -m nnet.segan.make_tfrecords --force-gen --cfg "$dir/records.cfg.tmp" --save_path "$dir"
+    --out_file train.tfrecords --conf "$conf" --model "$model" ${options[@]+"${options[@]}"})
+  if [ "$jobs" -eq 1 ]; then
+    $cmd "$dir/log/make_tfrecords.log" "${make_records[@]}" --shards "$shards"
+  else
+    "${make_records[@]}" --shards $((shards > jobs ? shards : jobs)) --nj "$jobs" --cmd "$cmd"
+  fi
   if [ "$anew" = true ]; then
     rm -rf "$dir/records.cfg" "$dir/checkpoints" "$dir/tensorboard" "$dir"/generator.* "$dir"/classifier.* "$dir"/*.tsv
   fi

@@ -8,23 +8,23 @@ order, so that every part of an epoch has all speakers.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
-import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from local.audio import AudioError, Segment, read_audio
+from local.job_array import JobError, add_job_options, in_jobs
 from local.levels import active_power
 from local.whole_file import read_lines
 from nnet.segan.config import SPEECH_DB, Config, read_config, read_toml
 from nnet.segan.log import log, stop_on_errors
+from nnet.segan.record_files import Contents, beside, shard_names, shards_of, total, write_index
 from nnet.segan.recordings import find_recordings, pair_recordings, read_pair
-from nnet.segan.shuffle import shuffle_pairs
+from nnet.segan.shuffle import WindowFiles, shuffled
 from nnet.segan.signal import cut_windows
 
 SILENCE = 1e-3  # root mean square of a window of noise, of the recording's peak, below which there is none
@@ -37,15 +37,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--save_path", type=Path, default=Path("data"), help="directory to write into")
     parser.add_argument("--out_file", default="segan.tfrecords", help="name of the records")
     parser.add_argument("--force-gen", action="store_true", help="overwrite existing records")
-    parser.add_argument("--shards", type=int, default=1, help="files to spread the records over")
+    parser.add_argument("--shards", type=int, default=1, help="files, of which each continues the one before")
     parser.add_argument("--compress", action="store_true", help="gzip the records")
     parser.add_argument("--cut", action="store_true", help="cut pairs of different length to the shorter one")
     parser.add_argument("--conf", type=Path, default=Path("conf/segan.toml"), help="configurations")
     parser.add_argument("--model", default="published", help="the configuration whose window and rate are used")
+    add_job_options(parser)
     arguments = parser.parse_args()
     if arguments.shards < 1:
         parser.error("--shards: at least 1")
     return arguments
+
+
+# A recording's name, itself, and the noisy one, None where noise is mixed.
+Pair = tuple[str, tuple[Segment, Segment | None]]
 
 
 class Sets(NamedTuple):
@@ -106,9 +111,9 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def window_pairs(sets: Sets, config: Config, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def window_pairs(pairs: Iterable[Pair], config: Config, cut: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All windows of all pairs, int16; speech to mix noise with is brought to SPEECH_DB and stands beside zeros."""
-    for name, (speech, other) in sets.pairs.items():
+    for name, (speech, other) in pairs:
         if other:
             clean, noisy = read_pair(name, (speech, other), config.rate, cut)
         else:
@@ -148,62 +153,118 @@ def room_responses(rooms: list[str], config: Config) -> Iterator[np.ndarray]:
         yield to_int16(np.pad(samples / np.abs(samples).max(), (0, config.window - len(samples))))
 
 
+class Making:
+    """The work on some sets, as all jobs that share it see it.
+
+    First recordings are cut into windows, which each job leaves in a file; then records are made of these, read in
+    their random order.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.config = read_config(arguments.conf, arguments.model)
+        self.sets = read_sets(arguments.cfg)
+        self._cut, self._compression = arguments.cut, "GZIP" if arguments.compress else ""
+        records = arguments.save_path / f"{arguments.out_file.removesuffix('.tfrecords')}.tfrecords"
+        self.records, self.shards = records, shard_names(records, arguments.shards)
+        self.noise, self.rooms = beside(records, "noise"), beside(records, "rooms")
+        pairs, jobs = list(self.sets.pairs.items()), arguments.nj
+        # Where noise is mixed with all speech, there is no noisy window beside a clean one.
+        self._shape = (2 if any(other for _, (_, other) in pairs) else 1, self.config.window)
+        self.parts = {
+            records.with_name(f"{records.stem}.windows.{job}.tmp"): pairs[
+                len(pairs) * job // jobs : len(pairs) * (job + 1) // jobs
+            ]
+            for job in range(jobs)
+        }
+
+    def cut(self, parts: Sequence[tuple[Path, list[Pair]]]) -> Iterator[None]:
+        """Leave the windows of recordings in a file."""
+        for path, pairs in parts:
+            with path.open("wb") as file:
+                for both in window_pairs(pairs, self.config, self._cut):
+                    file.write(np.stack(both[: self._shape[0]]).tobytes())
+            yield None
+
+    def files(self) -> dict[Path, Iterator[bytes]]:
+        """The files of records and what is to be in them."""
+        files = {path: self._shard(number) for number, path in enumerate(self.shards)}
+        if self.sets.noises:
+            files[self.noise] = _encoded(noise_windows(self.sets.noises, self.config))
+        if self.sets.rooms:
+            files[self.rooms] = _encoded(room_responses(self.sets.rooms, self.config))
+        return files
+
+    def _shard(self, number: int) -> Iterator[bytes]:
+        from nnet.segan.records import encode, encode_pair
+
+        windows = WindowFiles(list(self.parts), self._shape)
+        order = shuffled(len(windows), self.config.seed)
+        begin, end = (len(order) * shard // len(self.shards) for shard in (number, number + 1))
+        for place in order[begin:end]:
+            pair = windows[place]
+            yield encode_pair(pair[0], pair[1], bool(self.sets.noises)) if len(pair) == 2 else encode(wav_raw=pair[0])
+
+    def write(self, files: Sequence[tuple[Path, Iterator[bytes]]]) -> Iterator[Contents]:
+        """Write files under their temporary names."""
+        import tensorflow as tf
+
+        from nnet.segan.records import count_records
+
+        options = tf.io.TFRecordOptions(compression_type=self._compression, compression_level=1)
+        for path, encoded in files:
+            try:
+                with tf.io.TFRecordWriter(str(unfinished(path)), options) as writer:
+                    for record in encoded:
+                        writer.write(record)
+            except tf.errors.OpError as error:
+                raise OSError(None, error.message) from None
+            yield count_records(unfinished(path), self.config.window)
+
+
+def _encoded(windows: Iterable[np.ndarray]) -> Iterator[bytes]:
+    from nnet.segan.records import encode
+
+    return (encode(wav_raw=window) for window in windows)
+
+
+def unfinished(path: Path) -> Path:
+    return path.with_suffix(".tmp")
+
+
 def write_records(arguments: argparse.Namespace) -> int:
     """Write all files under temporary names, then rename them; returns the number of pairs."""
-    import tensorflow as tf
-
-    from nnet.segan.records import beside, encode, encode_pair
-
-    config = read_config(arguments.conf, arguments.model)
-    sets = read_sets(arguments.cfg)
-    records = arguments.save_path / f"{arguments.out_file.removesuffix('.tfrecords')}.tfrecords"
-    names = [f"{records.stem}-{shard:05d}-of-{arguments.shards:05d}" for shard in range(arguments.shards)]
-    paths = [records.with_name(f"{name}.tfrecords") for name in names] if arguments.shards > 1 else [records]
-    old = [records, *arguments.save_path.glob(f"{records.stem}-[0-9]*-of-[0-9]*.tfrecords")]
-    old = [path for path in (*old, beside(records, "noise"), beside(records, "rooms")) if path.exists()]
+    making = Making(arguments)
+    records, files = making.records, making.files()
+    old = [path for path in (records, *shards_of(records), making.noise, making.rooms) if path.exists()]
     if old and not arguments.force_gen:
         raise ValueError(f"{old[0]} exists; --force-gen overwrites it")
     arguments.save_path.mkdir(parents=True, exist_ok=True)
-    options = tf.io.TFRecordOptions(compression_type="GZIP" if arguments.compress else "", compression_level=1)
-    written: dict[Path, Path] = {}
-
-    def write(paths: list[Path], encoded: Iterable[bytes]) -> int:
-        """Write records to files in turn, under temporary names; returns how many."""
-        count = 0
-        with contextlib.ExitStack() as stack:
-            for path in paths:
-                written[path] = path.with_suffix(f".{os.getpid()}.tmp")
-            writers = [stack.enter_context(tf.io.TFRecordWriter(str(written[path]), options)) for path in paths]
-            for count, record in enumerate(encoded, 1):
-                writers[count % len(writers)].write(record)
-        return count
-
+    logs = arguments.save_path / "log"
     try:
-        windows = window_pairs(sets, config, arguments.cut)
-        shuffled = shuffle_pairs(windows, config.window, arguments.save_path, config.seed)
-        count = write(paths, (encode_pair(clean, noisy, bool(sets.noises)) for clean, noisy in shuffled))
+        in_jobs(making.cut, list(making.parts.items()), arguments, logs / "cut_windows")
+        held = in_jobs(making.write, list(files.items()), arguments, logs / "make_tfrecords")
+        contents = {path: Contents(*numbers) for path, numbers in zip(files, held, strict=True)}
+        count = total(contents[path] for path in making.shards).pairs
         if not count:
             raise ValueError(f"{arguments.cfg}: no pair to learn from")
-        if sets.noises and not write(
-            [beside(records, "noise")], (encode(wav_raw=window) for window in noise_windows(sets.noises, config))
-        ):
+        if making.sets.noises and not contents[making.noise].pairs:
             raise ValueError(f"{arguments.cfg}: no noise that is not silent")
-        if sets.rooms:
-            write([beside(records, "rooms")], (encode(wav_raw=room) for room in room_responses(sets.rooms, config)))
         for path in old:
             path.unlink()
-        for target, source in written.items():
-            source.replace(target)
-    except (tf.errors.OpError, OSError) as error:
-        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
-        raise OSError(f"{arguments.save_path}: the records cannot be written: {reason}") from None
+        for path in files:
+            unfinished(path).replace(path)
+        write_index(records, making.config.window, contents)
+    except OSError as error:
+        raise OSError(f"{arguments.save_path}: the records cannot be written: {error.strerror}") from None
     finally:
-        for source in written.values():
-            source.unlink(missing_ok=True)
+        if not arguments.job:
+            # Also the windows that a run that was killed has left.
+            for path in (*records.parent.glob(f"{records.stem}.windows.*.tmp"), *map(unfinished, files)):
+                path.unlink(missing_ok=True)
     return count
 
 
-@stop_on_errors(ValueError, AudioError, OSError)
+@stop_on_errors(ValueError, AudioError, JobError, OSError)
 def main() -> None:
     arguments = parse_arguments()
     count = write_records(arguments)

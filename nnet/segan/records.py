@@ -7,7 +7,6 @@ NAME.noise.tfrecords is added anew for every example of a training; NAME.rooms.t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,18 +14,19 @@ import tensorflow as tf
 from local.mixture import TALKERS
 from nnet.segan.config import Config
 from nnet.segan.mixing import NOISES, mix
+from nnet.segan.record_files import Contents, beside, read_index, shard_paths, total
 
 FEATURES = {name: tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in ("wav_raw", "noisy_raw")}
 SHUFFLE_BUFFER = 4096  # pairs kept in memory, 64 KiB each
 
 
 def encode(**windows: np.ndarray) -> bytes:
-    """A record of int16 windows by name."""
+    """A record of int16 windows by name; the same bytes whatever process makes it."""
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[window.astype("<i2").tobytes()]))
         for name, window in windows.items()
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def encode_pair(clean: np.ndarray, noisy: np.ndarray, mixing: bool) -> bytes:
@@ -34,52 +34,38 @@ def encode_pair(clean: np.ndarray, noisy: np.ndarray, mixing: bool) -> bytes:
     return encode(wav_raw=clean) if mixing and not np.any(noisy) else encode(wav_raw=clean, noisy_raw=noisy)
 
 
-def beside(records: Path, kind: str) -> Path:
-    """Where the `noise` or the `rooms` of records lie."""
-    return records.with_name(f"{records.stem}.{kind}.tfrecords")
-
-
-def shard_paths(records: Path) -> list[Path]:
-    """The files of records NAME.tfrecords: itself, or its shards NAME-00000-of-00004.tfrecords."""
-    shards = sorted(records.parent.glob(f"{records.stem}-[0-9]*-of-[0-9]*.tfrecords"))
-    if records.is_file():
-        return [records]
-    if not shards:
-        raise ValueError(f"{records}: no such records; make them with python3 -m nnet.segan.make_tfrecords")
-    wanted = int(shards[0].stem.rsplit("-", 1)[1])
-    if len(shards) != wanted:
-        raise ValueError(f"{records}: {len(shards)} shards of {wanted}; make the records again")
-    return shards
-
-
 def _compression(path: Path) -> str:
     with path.open("rb") as file:
         return "GZIP" if file.read(2) == b"\x1f\x8b" else ""
 
 
-def _serialized(records: Path) -> tf.data.Dataset:
-    paths = shard_paths(records)
-    return tf.data.TFRecordDataset([str(path) for path in paths], _compression(paths[0]))
-
-
-class Contents(NamedTuple):
-    """What records hold, whatever their order: the number of pairs and a hash of all samples, noise and rooms too."""
-
-    pairs: int
-    fingerprint: int
+def _dataset(paths: list[Path]) -> tf.data.Dataset:
+    """The serialized records of files, one after the other."""
+    largest = max(paths, key=lambda path: path.stat().st_size)  # an empty shard does not tell
+    return tf.data.TFRecordDataset([str(path) for path in paths], _compression(largest))
 
 
 def read_contents(records: Path, window: int) -> Contents:
-    """Count and hash the pairs; ValueError if a file is damaged or has windows of another size."""
-    contents = _read_contents(records, window)
+    """The pairs' number and their hash, from the index or counted; ValueError if a file is damaged or has windows of
+    another size.
+    """
+    index = read_index(records, window)
+
+    def contents_of(path: Path) -> Contents:
+        return index.get(path) or count_records(path, window)
+
+    contents = total(map(contents_of, shard_paths(records)))
+    if not contents.pairs:
+        raise ValueError(f"{records}: no pairs in it")
     for kind in ("noise", "rooms"):
         if (other := beside(records, kind)).is_file():
-            contents = Contents(contents.pairs, contents.fingerprint ^ _read_contents(other, window).fingerprint)
+            contents = Contents(contents.pairs, contents.fingerprint ^ contents_of(other).fingerprint)
     return contents
 
 
-def _read_contents(records: Path, window: int) -> Contents:
-    dataset = _serialized(records)
+def count_records(path: Path, window: int) -> Contents:
+    """Count and hash the records of one file; ValueError as for read_contents."""
+    dataset = _dataset([path])
 
     def add(total: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
         fields = tf.io.parse_example(serialized, FEATURES)
@@ -91,13 +77,10 @@ def _read_contents(records: Path, window: int) -> Contents:
             features = tf.train.Example.FromString(first).features.feature
             found = len(features["wav_raw"].bytes_list.value[0]) // 2
             if found != window:
-                raise ValueError(f"{records}: windows of {found} samples, but the configuration has {window}")
-        contents = Contents(*dataset.batch(64).reduce(np.zeros(2, np.int64), add).numpy().tolist())
+                raise ValueError(f"{path}: windows of {found} samples, but the configuration has {window}")
+        return Contents(*dataset.batch(64).reduce(np.zeros(2, np.int64), add).numpy().tolist())
     except tf.errors.DataLossError as error:
-        raise ValueError(f"{records}: damaged ({error.message}); make the records again") from None
-    if not contents.pairs:
-        raise ValueError(f"{records}: no pairs in it")
-    return contents
+        raise ValueError(f"{path}: damaged ({error.message}); make the records again") from None
 
 
 def _samples(raw: tf.Tensor) -> tf.Tensor:
@@ -114,15 +97,16 @@ def training_batches(records: Path, config: Config, epoch: int, batch: int, done
     Order and noise depend on the seed and the epoch alone. The last batch is left out if it is not full.
     """
     seed = config.seed + epoch
-    dataset = _serialized(records).shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
+    shards = shard_paths(records)
+    dataset = _dataset(shards).shuffle(SHUFFLE_BUFFER, seed=seed, reshuffle_each_iteration=False)
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         fields = tf.io.parse_single_example(serialized, FEATURES)
         return _samples(fields["wav_raw"]), _samples(fields["noisy_raw"])
 
-    def endless(path: Path, most: int) -> tf.data.Dataset:
+    def endless(paths: list[Path], most: int) -> tf.data.Dataset:
         """Windows of other examples in an order of their own, `most` at a time."""
-        windows = _serialized(path).shuffle(SHUFFLE_BUFFER, seed=~seed).repeat()
+        windows = _dataset(paths).shuffle(SHUFFLE_BUFFER, seed=~seed).repeat()
         return windows.map(lambda serialized: decode(serialized)[0]).batch(most)
 
     def mixed(
@@ -140,9 +124,9 @@ def training_batches(records: Path, config: Config, epoch: int, batch: int, done
         )
 
     if (noise := beside(records, "noise")).is_file():
-        parts = [dataset, tf.data.Dataset.counter(), endless(noise, NOISES), endless(records, TALKERS)]
+        parts = [dataset, tf.data.Dataset.counter(), endless([noise], NOISES), endless(shards, TALKERS)]
         if (rooms := beside(records, "rooms")).is_file():
-            parts.append(endless(rooms, 1))
+            parts.append(endless([rooms], 1))
         dataset = tf.data.Dataset.zip(*parts).skip(done).map(mixed, num_parallel_calls=2)
     else:
         dataset = dataset.skip(done).map(decode)

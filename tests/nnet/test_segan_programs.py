@@ -27,7 +27,7 @@ from nnet.segan.enhancer import Enhancer  # noqa: E402
 from nnet.segan.game import Game, Settings  # noqa: E402
 from nnet.segan.history import append_validation  # noqa: E402
 from nnet.segan.model import Generator  # noqa: E402
-from nnet.segan.records import read_contents, training_batches  # noqa: E402
+from nnet.segan.records import count_records, read_contents, training_batches  # noqa: E402
 from nnet.segan.weights import load_weights  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("default_strategy")
@@ -68,7 +68,51 @@ def test_records_are_not_overwritten_unasked(
     assert sorted(path.name for path in records.parent.iterdir()) == [
         "r-00000-of-00002.tfrecords",
         "r-00001-of-00002.tfrecords",
+        "r.index.json",
     ]
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_records_by_any_number_of_jobs_are_trained_on_alike(
+    tmp_path: Path, corpus: Path, conf: Path, noise: bool
+) -> None:
+    """Each shard goes on where the one before ends, and the index says what is in them."""
+    config = read_config(conf, "tiny")
+    cfg = corpus / "folders.cfg"
+    if noise:
+        cfg = tmp_path / "mixed.cfg"
+        cfg.write_text(f'[set]\nclean = "{corpus}/clean"\nnoise = "{corpus}/noisy"\n')
+    made = {}
+    for jobs in (1, 3):
+        folder = tmp_path / str(jobs)
+        command = ["python3", "-m", "nnet.segan.make_tfrecords", "--cfg", cfg, "--save_path", folder, "--out_file", "r"]
+        command += ["--conf", conf, "--model", "tiny", "--nj", str(jobs), "--shards", str(jobs)]
+        subprocess.run(list(map(str, command)), env=environment(), check=True, capture_output=True)
+        records = folder / "r.tfrecords"
+        batches = [part.numpy() for batch in training_batches(records, config, 1, 4) for part in batch]
+        made[jobs] = np.stack(batches), read_contents(records, config.window)
+        assert not list(folder.rglob("*.tmp")) + list(folder.rglob("log/*.json"))
+    assert np.array_equal(made[1][0], made[3][0]) and made[1][1] == made[3][1]
+    shards = [(tmp_path / f"3/r-0000{shard}-of-00003.tfrecords").read_bytes() for shard in range(3)]
+    assert b"".join(shards) == (tmp_path / "1/r.tfrecords").read_bytes()
+
+
+def test_the_index_is_believed_as_long_as_it_fits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path
+) -> None:
+    options = ("--cfg", corpus / "folders.cfg", "--save_path", tmp_path, "--out_file", "r", "--conf", conf)
+    assert run(monkeypatch, make_tfrecords, *options, "--model", "tiny") == 0
+    records, index = tmp_path / "r.tfrecords", tmp_path / "r.index.json"
+    counted = count_records(records, 1024)
+    with monkeypatch.context() as patch:
+        patch.setattr("nnet.segan.records.count_records", None)  # nothing is counted
+        assert read_contents(records, 1024) == counted
+    index.write_text(index.read_text().replace(f" {counted.pairs},", " 3,"))
+    assert read_contents(records, 1024).pairs == 3
+    os.utime(records, (2e9, 2e9))
+    assert read_contents(records, 1024) == counted
+    index.unlink()
+    assert read_contents(records, 1024) == counted
 
 
 def test_broken_sets_leave_nothing_behind(

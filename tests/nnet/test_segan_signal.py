@@ -18,7 +18,7 @@ from nnet.segan.make_tfrecords import read_sets
 from nnet.segan.metrics import measure, si_sdr, stoi
 from nnet.segan.pictures import smooth
 from nnet.segan.recordings import find_recordings, pair_recordings, read_pair
-from nnet.segan.shuffle import shuffle_pairs
+from nnet.segan.shuffle import WindowFiles, shuffled
 from nnet.segan.signal import (
     Deemphasis,
     Emphasis,
@@ -258,13 +258,27 @@ def test_a_cfg_of_several_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         read_sets(cfg)
 
 
-def test_pairs_are_shuffled_as_a_whole(tmp_path: Path) -> None:
+def test_pairs_are_shuffled_as_a_whole() -> None:
     """Speakers that lie one after the other come evenly in every part."""
-    given = [(np.full(8, number, np.int16), np.full(8, -number, np.int16)) for number in range(4000)]
-    found = [(clean.tolist(), noisy.tolist()) for clean, noisy in shuffle_pairs(given, 8, tmp_path, seed=3)]
-    assert sorted(found) == [(clean.tolist(), noisy.tolist()) for clean, noisy in given]
-    speakers = np.array([clean[0] // 1000 for clean, _ in found])
-    for part in np.split(speakers, 10):
+    order = shuffled(4000, seed=3)
+    assert sorted(order) == list(range(4000))
+    for part in np.split(order // 1000, 10):
         assert np.bincount(part, minlength=4).min() > 70  # of 400, 100 of each on the average
-    assert found[:9] == [(clean.tolist(), noisy.tolist()) for clean, noisy in shuffle_pairs(given, 8, tmp_path, 3)][:9]
-    assert not list(tmp_path.iterdir())
+    assert np.array_equal(order, shuffled(4000, seed=3))
+    # As the first models' windows were thrown into files one by one, and these permuted.
+    random = np.random.default_rng(3)
+    files: list[list[int]] = [[] for _ in range(64)]
+    for number in range(4000):
+        files[random.integers(64)].append(number)
+    assert order.tolist() == [file[number] for file in files for number in random.permutation(len(file))]
+
+
+def test_windows_of_several_files(tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(3)]
+    windows = np.arange(40, dtype=np.int16).reshape(5, 2, 4)
+    for path, part in zip(paths, (windows[:2], windows[:0], windows[2:]), strict=True):
+        path.write_bytes(part.tobytes())
+    files = WindowFiles(paths, (2, 4))
+    assert len(files) == 5
+    assert all(np.array_equal(files[number], window) for number, window in enumerate(windows))
+    assert len(WindowFiles(paths[1:2], (2, 4))) == len(WindowFiles([], (2, 4))) == 0
