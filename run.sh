@@ -109,17 +109,23 @@ if [ "$lm_words" -gt 0 ]; then dict=data/local/dict_lm; fi
 sat_lang=data/lang
 if $pron_probs; then sat_lang=data/lang_prons; fi
 
+# put TEXT FILE: whole or not at all, as a run may be killed at any time.
+put() {
+  echo "$1" > "$2.tmp"
+  mv "$2.tmp" "$2"
+}
+
 # begin N NAME: whether stage N is to be run. Until it ends it counts as not finished, also when it is done again.
 begin() {
   { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } || return 1
-  [ "$1" -gt "$finished" ] || echo $(($1 - 1)) > exp/.finished
+  [ "$1" -gt "$finished" ] || put $(($1 - 1)) exp/.finished
   echo "$0: stage $1 ($2), $(date +%H:%M:%S)" >&2
   stage_name=$2 stage_began=$SECONDS
 }
 # end N: stage N is finished; exp/stages.tsv has the time and the command of each stage's last run.
 end() {
   [ "$1" -le "$finished" ] || finished=$1
-  echo "$finished" > exp/.finished
+  put "$finished" exp/.finished
   {
     printf 'stage\tname\tseconds\tcommand\n'
     {
@@ -220,19 +226,19 @@ score() {
 if begin 0 data; then
   finished=-1 # nothing holds any more that was made of other data
   rm -f exp/stages.tsv
-  "egs/$corpus/prepare.sh" --nj "$nj" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
-  local/prepare_noise.sh --nj "$nj" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
+  "egs/$corpus/prepare.sh" --nj "$nj" --cmd "$train_cmd" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
+  local/prepare_noise.sh --nj "$nj" --cmd "$train_cmd" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   IFS=, read -ra rir_dirs <<< "$rir_dir"
   if [ -n "$rir_dir" ]; then python3 local/split_noise.py --rirs "${rir_dirs[@]}" data/local/rooms; fi
   # noisy SET TARGET OPTION ...
   noisy() {
-    python3 local/add_noise.py --nj "$nj" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
+    python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
       --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
       "data/$1" "data/local/noise/$1.list" "data/$2"
   }
   for set in train dev test; do noisy "$set" "${set}_noisy"; done
   for snr in ${test_snrs//,/ }; do noisy test "test_noisy_${snr}dB" --snr="$snr"; done
-  echo "$corpus" > exp/.corpus
+  put "$corpus" exp/.corpus
   end 0
 fi
 
@@ -266,7 +272,7 @@ train_segan() {
 }
 
 if begin 2 "SEGAN records"; then
-  train_segan --stage 0 --stop-stage 0
+  train_segan --cmd "$train_cmd" --nj "$nj" --stage 0 --stop-stage 0
   end 2
 fi
 
@@ -276,21 +282,21 @@ if begin 3 "SEGAN training"; then
 fi
 
 if begin 4 enhancement; then
-  # All sets at a time: much of each job is the start of TensorFlow, on one core.
+  # All sets at a time: much of each job is the start of TensorFlow, on one core. Large sets are several jobs.
   enhancements=()
   for set in train dev test; do
-    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+    local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
       exp/segan "data/${set}_noisy" "data/${set}_enhanced" &
     enhancements+=($!)
   done
   wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
   for snr in ${test_snrs//,/ }; do
-    local/enhance_data_dir.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+    local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
       exp/segan "data/test_noisy_${snr}dB" "data/test_enhanced_${snr}dB"
   done
   for condition in noisy enhanced; do
-    python3 -m nnet.segan.evaluate --nj "$nj" --test-set test --condition $condition data/test "data/test_$condition" \
-      > exp/segan/audio.tmp
+    python3 -m nnet.segan.evaluate --nj "$nj" --cmd "$train_cmd" --test-set test --condition $condition \
+      data/test "data/test_$condition" > exp/segan/audio.tmp
     mv exp/segan/audio.tmp "exp/segan/audio_$condition.tsv"
   done
   end 4

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import multiprocessing
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.audio import AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
 from local.data_dir import remove_tables, write_table
+from local.job_array import JobError, add_job_options, in_jobs
 from local.levels import active_power
 from local.mixture import FULL_SCALE, TALKERS, add_talkers, decibels, reverberate
 
@@ -100,8 +100,8 @@ def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     return noisy * min(1.0, FULL_SCALE / max(np.abs(noisy).max(), 1e-9))
 
 
-def make_noisy(task: Task) -> tuple[str, float, str]:
-    """Write one noisy recording; returns the utterance-id, its ratio in dB, and what is wrong with its recording."""
+def make_noisy(task: Task) -> tuple[float, str]:
+    """Write one noisy recording; returns its ratio in dB, and what is wrong with its recording."""
     rng = random_numbers(task.seed, task.utterance)
     snr = round(float(rng.uniform(task.snr_low, task.snr_high)), 2)
     try:
@@ -115,8 +115,8 @@ def make_noisy(task: Task) -> tuple[str, float, str]:
             speech = speech * decibels(task.scene.level) / np.sqrt(max(active_power(speech), SILENCE**2))
         write_audio(task.path, add_noise(speech, noise, snr))
     except AudioError as error:
-        return task.utterance, snr, str(error)
-    return task.utterance, snr, ""
+        return snr, str(error)
+    return snr, ""
 
 
 class Stage:
@@ -164,18 +164,6 @@ def parse_range(text: str) -> tuple[float, float]:
     return limits
 
 
-def make_all(tasks: list[Task], nj: int, skip_bad: bool) -> Iterator[tuple[str, float]]:
-    """Utterance-id and ratio of every recording written, in order. Raises AudioError for a bad one, unless skipped."""
-    with multiprocessing.Pool(nj) as pool:
-        for utterance, snr, problem in pool.imap(make_noisy, tasks, chunksize=8):
-            if not problem:
-                yield utterance, snr
-            elif skip_bad:
-                log.warning("skipped utterance %s: %s", utterance, problem)
-            else:
-                raise AudioError(f"utterance {utterance}: {problem} (--skip-bad true leaves such utterances out)")
-
-
 def copy_tables(source: Path, target: Path, kept: set[str]) -> None:
     """Copy the tables of the utterances and their speakers; spk2utt, which follows from utt2spk, is written anew."""
     for name in ("text", "utt2spk", "utt2lang", "utt2uniq", "utt2warp"):
@@ -205,7 +193,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--babble-chance", type=float, default=1.0, help="probability of them (default 1)")
     parser.add_argument("--level", help="of the speech, <lowest>:<highest> in dB of full scale, as in --level=-36:-16")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nj", type=int, default=2, help="processes")
+    add_job_options(parser)
     parser.add_argument("--skip-bad", choices=["true", "false"], default="false",
                         help="leave out utterances whose recording cannot be read")  # fmt: skip
     parser.add_argument("src_data_dir", type=Path)
@@ -226,22 +214,37 @@ def main() -> None:
     if target.resolve() == arguments.src_data_dir.resolve():
         raise ValueError(f"{target} is source and destination")
     wav_dir = target.resolve() / "wav"
-    wav_dir.mkdir(parents=True, exist_ok=True)
-    remove_tables(target)  # the new ones come last: a data directory without wav.scp is not finished
+    if not arguments.job:
+        wav_dir.mkdir(parents=True, exist_ok=True)
+        remove_tables(target)  # the new ones come last: a data directory without wav.scp is not finished
     speakers = read_scp(arguments.src_data_dir / "utt2spk")
-    tasks = []
-    for utterance, speech in list_utterances(arguments.src_data_dir).items():
-        scene = stage.scene(utterance, speakers.get(utterance, utterance))
-        path = wav_dir / f"{utterance}.wav"
-        tasks.append(Task(utterance, speech, path, noises, low, high, arguments.seed, scene))
-    ratios = dict(make_all(tasks, arguments.nj, arguments.skip_bad == "true"))
+    skip_bad = arguments.skip_bad == "true"
+
+    def make(utterances: Sequence[tuple[str, Segment]]) -> Iterator[tuple[str, float, str, str]]:
+        """Utterance-id, ratio, room and what is wrong with the recording; a bad one is the last, unless skipped."""
+        for utterance, speech in utterances:
+            scene = stage.scene(utterance, speakers.get(utterance, utterance))
+            path = wav_dir / f"{utterance}.wav"
+            snr, problem = make_noisy(Task(utterance, speech, path, noises, low, high, arguments.seed, scene))
+            yield utterance, snr, Path(scene.room).stem if scene.room else NO_ROOM, problem
+            if problem and not skip_bad:
+                return
+
+    utterances = list(list_utterances(arguments.src_data_dir).items())
+    ratios, rooms = {}, {}
+    for utterance, snr, room, problem in in_jobs(make, utterances, arguments, target / "log/add_noise"):
+        if problem and not skip_bad:
+            raise AudioError(f"utterance {utterance}: {problem} (--skip-bad true leaves such utterances out)")
+        if problem:
+            log.warning("skipped utterance %s: %s", utterance, problem)
+        else:
+            ratios[utterance], rooms[utterance] = snr, room
     if not ratios:
         raise ValueError(f"no utterance of {arguments.src_data_dir} has a recording that can be read")
     copy_tables(arguments.src_data_dir, target, set(ratios))
     write_table(target / "utt2snr", [f"{utterance} {snr:.2f}" for utterance, snr in ratios.items()])
     if arguments.rirs:
-        rooms = {task.utterance: Path(task.scene.room).stem if task.scene.room else NO_ROOM for task in tasks}
-        write_table(target / "utt2room", [f"{utterance} {rooms[utterance]}" for utterance in ratios])
+        write_table(target / "utt2room", [f"{utterance} {room}" for utterance, room in rooms.items()])
     write_table(target / "wav.scp", [f"{utterance} {wav_dir / utterance}.wav" for utterance in ratios])
     log.info("wrote %d noisy utterances to %s", len(ratios), target)
 
@@ -249,5 +252,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (AudioError, OSError, RuntimeError, ValueError) as failure:
+    except (AudioError, JobError, OSError, RuntimeError, ValueError) as failure:
         sys.exit(f"add_noise.py: {failure}")

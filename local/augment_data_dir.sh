@@ -55,7 +55,7 @@ for copy in $(seq "$copies"); do
   part=$dest/copy$copy
   if [ -n "$noise" ]; then
     read -ra more <<<"$noise_opts"
-    python3 local/add_noise.py --nj "$nj" --seed "$copy" ${more[@]+"${more[@]}"} "$src" "$noise" "$part/plain"
+    python3 local/add_noise.py --nj "$nj" --cmd "$cmd" --seed "$copy" ${more[@]+"${more[@]}"} "$src" "$noise" "$part/plain"
   else
     local/enhance_data_dir.sh --nj "$nj" --cmd "$cmd" --use-gpu "$use_gpu" --threads "$threads" --draw "$copy" \
       "$model" "$src" "$part/plain"

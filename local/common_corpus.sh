@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # options and arguments are variables of the script
 
 nj=2
+cmd=utils/run.pl
 corpus_dir=
 
 fail() { echo "prepare.sh: $1" >&2; exit 1; }
@@ -34,7 +35,7 @@ prepare_dict_of_cmudict() {
 prepare_sets() {
   local set
   for set in train dev test; do
-    local/prepare_recordings.py --nj "$nj" --skip-bad "$1" "$data/$set" "$data/local/wav/$set"
+    local/prepare_recordings.py --nj "$nj" --cmd "$cmd" --skip-bad "$1" "$data/$set" "$data/local/wav/$set"
     if [ "$1" = true ]; then utils/fix_data_dir.sh "$data/$set"; fi
     utils/validate_data_dir.sh --no-feats "$data/$set"
     local/count_oov.sh "$data/$set" "$data/local/dict/lexicon.txt"

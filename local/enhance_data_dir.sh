@@ -2,7 +2,8 @@
 # Sends every recording of a Kaldi data directory through a trained SEGAN; ids and all other tables stay.
 set -euo pipefail
 
-nj=1            # each job uses all cores
+nj=1
+recordings_per_job=2000
 cmd=utils/run.pl
 use_gpu=auto
 threads=0
@@ -14,7 +15,8 @@ help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data
  e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
 <segan-dir> is exp/segan if it is left out. The recordings go to <dest-data-dir>/wav.
 Options:
-  --nj <n>                   # jobs (default $nj; each uses all cores, or all GPUs)
+  --nj <n>                   # at most so many jobs (default $nj; each uses all cores, or all GPUs) ...
+  --recordings-per-job <n>   # ... and one for every so many recordings (default $recordings_per_job): TensorFlow takes seconds to start
   --cmd <run.pl|queue.pl>    # (default $cmd)
   --use-gpu auto|true|false  # (default $use_gpu)
   --threads <n>              # CPU threads of a job (default: all cores)
@@ -44,6 +46,7 @@ fi
 require_two_directories "$src" "$dest"
 
 mkdir -p "$dest/log" "$dest/wav"
+nj=$(jobs_of "$src" "$nj" "$recordings_per_job")
 scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"

@@ -3,6 +3,7 @@
 set -euo pipefail
 
 nj=2
+cmd=utils/run.pl
 noise_dir=
 seed=1
 
@@ -13,7 +14,8 @@ Options:
   --noise-dir <dirs>  # folder with noise recordings, searched with its subfolders, or several folders with commas
                       # between them (default: made in <list-dir>/wav)
   --seed <n>          # of the synthetic noises (default $seed)
-  --nj <n>            # processes (default $nj)"
+  --nj <n>            # processes (default $nj)
+  --cmd <run.pl|...>  # how their job is run (default $cmd)"
 
 # shellcheck disable=SC1091
 [ -f ./path.sh ] && . ./path.sh
@@ -22,7 +24,7 @@ if [ $# -ne 1 ]; then usage_error; fi
 
 if [ -z "$noise_dir" ]; then
   noise_dirs=("$1/wav")
-  local/make_noise.py --nj "$nj" --seed "$seed" "${noise_dirs[0]}"
+  $cmd "$1/log/make_noise.log" local/make_noise.py --nj "$nj" --seed "$seed" "${noise_dirs[0]}"
 else
   mapfile -t noise_dirs < <(tr , '\n' <<<"$noise_dir" | grep .)
 fi

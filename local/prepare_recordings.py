@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import multiprocessing
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.audio import RATE, AudioError, Segment, list_utterances, write_audio
+from local.job_array import JobError, add_job_options, in_jobs
 from local.whole_file import write_file
 
 log = logging.getLogger("prepare_recordings.py")
@@ -36,46 +37,55 @@ def is_wanted_format(source: str) -> bool:
     return (info.format, info.subtype, info.samplerate, info.channels) == ("WAV", "PCM_16", RATE, 1)
 
 
-def prepare(task: tuple[str, Segment, Path]) -> tuple[str, str, str]:
-    """Check one recording; returns its id, where it is now, and what is wrong with it."""
-    name, segment, wav_dir = task
+def prepare(name: str, segment: Segment, wav_dir: Path) -> tuple[str, str]:
+    """Check one recording; returns where it is now, and what is wrong with it."""
     source = segment.recording
     try:
         samples = segment.read()
         if len(samples) < FRAME * RATE:
             raise AudioError(f"recording is shorter than a frame of {1000 * FRAME:.0f} ms: {source}")
         if segment == Segment(source) and is_wanted_format(source):
-            return name, source, ""
+            return source, ""
         target = wav_dir / f"{name}.wav"
         wav_dir.mkdir(parents=True, exist_ok=True)
         write_audio(target, samples / max(1.0, np.abs(samples).max()))
     except AudioError as error:
-        return name, source, str(error)
-    return name, str(target), ""
+        return source, str(error)
+    return str(target), ""
 
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nj", type=int, default=2, help="processes")
+    add_job_options(parser)
     parser.add_argument("--skip-bad", choices=["true", "false"], default="false")
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("wav_dir", type=Path)
     arguments = parser.parse_args()
     scp = arguments.data_dir / "wav.scp"
     wav_dir = arguments.wav_dir.resolve()
-    tasks = [(name, segment, wav_dir) for name, segment in list_utterances(arguments.data_dir).items()]
+    skip_bad = arguments.skip_bad == "true"
+
+    def prepare_all(utterances: Sequence[tuple[str, Segment]]) -> Iterator[tuple[str, str, str]]:
+        """Utterance-id, and what prepare returns; a bad recording is the last, unless skipped."""
+        for name, segment in utterances:
+            now, problem = prepare(name, segment, wav_dir)
+            yield name, now, problem
+            if problem and not skip_bad:
+                return
+
+    utterances = list_utterances(arguments.data_dir)
     lines, converted, skipped = [], 0, 0
-    with multiprocessing.Pool(arguments.nj) as pool:
-        for (_, segment, _), (name, now, problem) in zip(tasks, pool.imap(prepare, tasks, chunksize=16), strict=True):
-            if problem and arguments.skip_bad == "false":
-                raise AudioError(f"{scp}: {name}: {problem}")
-            if problem:
-                log.warning("skipped %s: %s", name, problem)
-                skipped += 1
-                continue
-            converted += now != segment.recording
-            lines.append(f"{name} {now}\n")
+    logs = arguments.data_dir / "log/prepare_recordings"
+    for name, now, problem in in_jobs(prepare_all, list(utterances.items()), arguments, logs):
+        if problem and not skip_bad:
+            raise AudioError(f"{scp}: {name}: {problem}")
+        if problem:
+            log.warning("skipped %s: %s", name, problem)
+            skipped += 1
+            continue
+        converted += now != utterances[name].recording
+        lines.append(f"{name} {now}\n")
     write_file(scp, "".join(lines))
     (arguments.data_dir / "segments").unlink(missing_ok=True)
     log.info("%s: %d recordings, %d converted to 16 kHz mono, %d skipped", scp, len(lines), converted, skipped)
@@ -84,5 +94,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (AudioError, OSError, ValueError) as failure:
+    except (AudioError, JobError, OSError, ValueError) as failure:
         sys.exit(f"prepare_recordings.py: {failure}")

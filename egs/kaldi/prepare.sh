@@ -21,7 +21,8 @@ Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the ro
                         # English needs none: words that it lacks are pronounced (--kaldi-lexicon cmudict), and those
                         # that were guessed are in <data-dir>/local/guessed.txt, to be corrected there
 Options:
-  --nj <n>              # processes (default $nj)
+  --nj <n>              # jobs (default $nj)
+  --cmd <run.pl|...>    # how they are run (default $cmd)
   and the variables of egs/kaldi/corpus.conf"
 
 # shellcheck disable=SC1091
@@ -56,7 +57,7 @@ for set in train dev test; do
     utils/validate_data_dir.sh --no-feats "$dir" ||
       fail "repair $corpus_dir/$set, e.g. with utils/fix_data_dir.sh (--kaldi-skip-bad true does it on the copy)"
   fi
-  local/prepare_recordings.py --nj "$nj" --skip-bad "$kaldi_skip_bad" "$dir" "$data/local/wav/$set"
+  local/prepare_recordings.py --nj "$nj" --cmd "$cmd" --skip-bad "$kaldi_skip_bad" "$dir" "$data/local/wav/$set"
   if [ "$kaldi_skip_bad" = true ]; then
     utils/fix_data_dir.sh "$dir"
     utils/validate_data_dir.sh --no-feats "$dir"

@@ -12,7 +12,8 @@ help_message="Usage: egs/mini/prepare.sh [options] <data-dir>
  e.g.: egs/mini/prepare.sh --nj 2 data
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 Options:
-  --nj <n>              # processes (default $nj)
+  --nj <n>              # jobs (default $nj)
+  --cmd <run.pl|...>    # how they are run (default $cmd)
   --corpus-dir <dir>    # where the recordings go (default <data-dir>/local/mini)
   and the variables of egs/mini/corpus.conf, e.g. --mini-train-minutes 10"
 
@@ -23,7 +24,8 @@ Options:
 start_corpus "$@"
 [ -n "$corpus_dir" ] || corpus_dir=$data/local/mini
 
-python3 egs/mini/make_corpus.py --nj "$nj" --seed "$mini_seed" \
+# A job of so many processes: the recordings are few, and a process for each speaker.
+$cmd "$corpus_dir/log/make_corpus.log" python3 egs/mini/make_corpus.py --nj "$nj" --seed "$mini_seed" \
   --train-speakers "$mini_train_speakers" --train-minutes "$mini_train_minutes" \
   --dev-speakers "$mini_dev_speakers" --dev-minutes "$mini_dev_minutes" \
   --test-speakers "$mini_test_speakers" --test-minutes "$mini_test_minutes" \

@@ -14,7 +14,8 @@ Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the ro
 Options:
   --corpus-dir <dir>     # folder with data/{train,development,test}
   --myst-lexicon <file>  # lexicon in the form of CMUdict (the corpus has none; default CMUdict itself)
-  --nj <n>               # processes (default $nj)
+  --nj <n>               # jobs (default $nj)
+  --cmd <run.pl|...>     # how they are run (default $cmd)
   and the other variables of egs/myst/corpus.conf"
 
 # shellcheck disable=SC1091

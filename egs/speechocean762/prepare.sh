@@ -16,7 +16,8 @@ help_message="Usage: egs/speechocean762/prepare.sh [options] <data-dir>
 Writes <data-dir>/{train,dev,test} and <data-dir>/local/dict. Run it from the root of the repository.
 Options:
   --corpus-dir <dir>    # folder with WAVE, train, test and resource (default: downloaded from OpenSLR, 500 MB)
-  --nj <n>              # processes (default $nj)
+  --nj <n>              # jobs (default $nj)
+  --cmd <run.pl|...>    # how they are run (default $cmd)
   and the variables of egs/speechocean762/corpus.conf"
 
 # shellcheck disable=SC1091

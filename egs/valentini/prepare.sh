@@ -4,6 +4,7 @@
 set -euo pipefail
 
 nj=2
+cmd=utils/run.pl
 corpus_dir=
 url=https://datashare.ed.ac.uk/bitstream/handle/10283/1942
 
@@ -15,7 +16,8 @@ Writes, at 16 kHz,
 Options:
   --corpus-dir <dir>    # holds clean_trainset_wav, noisy_trainset_wav, clean_testset_wav and noisy_testset_wav, as
                         # folders or .zip (default: downloaded into <dest-dir>/download, several GB)
-  --nj <n>              # processes (default $nj)"
+  --nj <n>              # jobs (default $nj)
+  --cmd <run.pl|...>    # how they are run (default $cmd)"
 
 # shellcheck disable=SC1091
 . ./path.sh
@@ -65,7 +67,7 @@ make_data_dir() {
   fi
   awk '{ split($1, part, "_"); print $1, part[1] }' "$2/wav.scp" >"$2/utt2spk"
   utils/utt2spk_to_spk2utt.pl "$2/utt2spk" >"$2/spk2utt"
-  local/prepare_recordings.py --nj "$nj" "$2" "$3"
+  local/prepare_recordings.py --nj "$nj" --cmd "$cmd" "$2" "$3"
   utils/validate_data_dir.sh --no-feats --no-text "$2"
 }
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from multiprocessing import Pool
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from local.audio import AudioError, Segment, read_scp
+from local.job_array import JobError, add_job_options, in_jobs
 from local.levels import snr_band
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.metrics import has_pesq, measure
@@ -28,7 +29,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--test-set", default="test", help="name of the test set in the lines (default test)")
     parser.add_argument("--condition", default="enhanced", help="name of the condition in the lines (default enhanced)")
     parser.add_argument("--max-utts", type=int, default=0, help="measure so many, evenly chosen (default: all)")
-    parser.add_argument("--nj", type=int, default=1, help="processes")
+    add_job_options(parser)
+    parser.add_argument("--log-dir", type=Path, default=Path("exp/segan/log"), help="of jobs (default %(default)s)")
     parser.add_argument("--rate", type=int, default=16000, help="Hz; wide-band PESQ wants 16000")
     return parser.parse_args()
 
@@ -37,11 +39,6 @@ def choose(names: list[str], most: int) -> list[str]:
     """At most `most` of the names, evenly spread; all for 0."""
     count = min(most, len(names)) if most else len(names)
     return [names[position] for position in np.linspace(0, len(names) - 1, count).round().astype(int)]
-
-
-def measure_pair(job: tuple[Segment, Segment, int]) -> dict[str, float]:
-    clean, test, rate = job
-    return measure(clean.read(rate), test.read(rate), rate)
 
 
 def result_lines(rows: list[dict[str, float]], test_set: str, condition: str) -> list[str]:
@@ -54,7 +51,7 @@ def result_lines(rows: list[dict[str, float]], test_set: str, condition: str) ->
     return lines
 
 
-@stop_on_errors(ValueError, AudioError, OSError)
+@stop_on_errors(ValueError, AudioError, JobError, OSError)
 def main() -> None:
     arguments = parse_arguments()
     pairs = pair_recordings(arguments.clean, arguments.test)
@@ -62,11 +59,13 @@ def main() -> None:
     snrs = {name: float(snr) for name, snr in read_scp(arguments.utt2snr).items()} if arguments.utt2snr else {}
     if not has_pesq():
         log.warning("PESQ is not measured: the package pesq is missing (pip install pesq, which needs a C compiler)")
-    import pystoi  # noqa: F401 (once, here: in each worker it would take a second)
 
-    jobs = [(*pairs[name], arguments.rate) for name in names]
-    with Pool(arguments.nj) as pool:
-        rows = dict(zip(names, pool.map(measure_pair, jobs, chunksize=8), strict=True))
+    def measure_all(pairs: Sequence[tuple[Segment, Segment]]) -> Iterator[dict[str, float]]:
+        for clean, test in pairs:
+            yield measure(clean.read(arguments.rate), test.read(arguments.rate), arguments.rate)
+
+    log_file = arguments.log_dir / f"evaluate_{arguments.test_set}_{arguments.condition}"
+    rows = dict(zip(names, in_jobs(measure_all, [pairs[name] for name in names], arguments, log_file), strict=True))
     lines = result_lines(list(rows.values()), arguments.test_set, arguments.condition)
     bands: dict[str, list[str]] = {}
     for name in sorted((name for name in names if name in snrs), key=snrs.__getitem__):

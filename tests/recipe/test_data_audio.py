@@ -192,6 +192,17 @@ def test_prepare_recordings_cuts_segments(tmp_path: Path) -> None:
         np.testing.assert_allclose(soundfile.read(line.split()[1], dtype="int16")[0], part, atol=1)
 
 
+def test_prepare_recordings_in_jobs(tmp_path: Path) -> None:
+    made = []
+    for nj in ("1", "2"):
+        data = write_data_dir(tmp_path / nj, {"s1-a": "ONE", "s1-b": "TWO", "s1-c": "THREE"})
+        (data / "segments").write_text("s1-u1 s1-a 0 0.5\ns1-u2 s1-a 0.5 1\ns1-u3 s1-c 0.1 0.3\n")
+        assert run("local/prepare_recordings.py", "--nj", nj, data, data / "made").returncode == 0
+        wavs = dict(line.split() for line in (data / "wav.scp").read_text().splitlines())
+        made.append({name: Path(wav).read_bytes() for name, wav in wavs.items()})
+    assert list(made[0]) == ["s1-u1", "s1-u2", "s1-u3"] and made[0] == made[1]
+
+
 def test_prepare_recordings_stops_or_skips(tmp_path: Path) -> None:
     data = write_data_dir(tmp_path / "data", {"s1-a": "ONE", "s1-b": "TWO"})
     before = (data / "wav.scp").read_text()

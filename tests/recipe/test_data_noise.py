@@ -161,6 +161,16 @@ def test_bad_recording_stops_or_is_skipped(data: Path, noises: Path, tmp_path: P
     assert run("utils/validate_data_dir.sh", "--no-feats", tmp_path / "n").returncode == 0
 
 
+def test_bad_recording_in_a_job_is_named_as_well(data: Path, noises: Path, tmp_path: Path) -> None:
+    (data / "s1-b.wav").write_bytes(b"")
+    command = ["local/add_noise.py", "--nj", "2", data, noises / "test.list", tmp_path / "n"]
+    done = run(*command)
+    assert_fails_in_one_line(done, "s1-b", "--skip-bad true leaves such utterances out")
+    assert done.stderr.count("\n") == 1
+    assert run(*command, "--skip-bad", "true").returncode == 0
+    assert (tmp_path / "n/spk2utt").read_text() == "s1 s1-a s1-c\n"
+
+
 def test_silent_noise_is_named(data: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
     (tmp_path / "list").write_text(f"{tmp_path}/silence.wav\n")
