@@ -121,16 +121,22 @@ begin() {
   [ "$1" -gt "$finished" ] || put $(($1 - 1)) exp/.finished
   echo "$0: stage $1 ($2), $(date +%H:%M:%S)" >&2
   stage_name=$2 stage_began=$SECONDS
+  python3 local/watch_memory.py $$ > exp/.memory &
+  memory_watch=$!
 }
-# end N: stage N is finished; exp/stages.tsv has the time and the command of each stage's last run.
+# end N: stage N is finished; exp/stages.tsv has the time, the command and the memory of each stage's last run.
 end() {
+  local largest='' together=''
+  kill "$memory_watch" 2> /dev/null || true
+  wait "$memory_watch" 2> /dev/null || true
+  read -r largest together < exp/.memory || true
   [ "$1" -le "$finished" ] || finished=$1
   put "$finished" exp/.finished
   {
-    printf 'stage\tname\tseconds\tcommand\n'
+    printf 'stage\tname\tseconds\tcommand\tlargest_mib\ttogether_mib\n'
     {
       [ ! -f exp/stages.tsv ] || awk -F '\t' -v stage="$1" 'NR > 1 && $1 != stage' exp/stages.tsv
-      printf '%s\t%s\t%s\t%s\n' "$1" "$stage_name" $((SECONDS - stage_began)) "$command_line"
+      printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$stage_name" $((SECONDS - stage_began)) "$command_line" "$largest" "$together"
     } | sort -n
   } > exp/stages.tsv.tmp
   mv exp/stages.tsv.tmp exp/stages.tsv
@@ -491,6 +497,7 @@ if begin 13 report; then
   local/collect_results.sh > exp/results.tsv.tmp
   mv exp/results.tsv.tmp exp/results.tsv
   python3 local/wer_statistics.py exp/results.tsv exp/wer
+  python3 local/confidence_statistics.py --nj "$nj" exp/results.tsv exp/wer
   rm -rf exp/segan/examples
   python3 -m nnet.segan.examples --nj "$nj" --count 12 data/test_noisy data/test_enhanced data/test exp/segan/examples
   python3 local/report.py exp/results.tsv exp/report

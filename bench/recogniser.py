@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 
 from kaldi.util.edit_distance import align  # noqa: E402
 from local.audio import RATE, list_utterances, read_scp  # noqa: E402
+from local.reliability import Bin, area_under_curve, calibration_error, reliability  # noqa: E402
 from nnet.recogniser import Recogniser, Word  # noqa: E402
 
 
@@ -34,24 +35,12 @@ def row(what: str, began: float, seconds: float = 0.0) -> None:
     print(f"| {what} | {spent:.2f} s | {f'{spent / seconds:.3f}' if seconds else ''} | {memory} MiB |", flush=True)
 
 
-def area_under_curve(right: np.ndarray, wrong: np.ndarray) -> float:
-    """The probability that a right word has a higher confidence than a wrong one, ties counting half."""
-    ordered = np.sort(wrong)
-    below = np.searchsorted(ordered, right, "left") + np.searchsorted(ordered, right, "right")
-    return float(below.sum() / (2 * len(right) * len(wrong)))
-
-
-def print_reliability(right: np.ndarray, wrong: np.ndarray) -> None:
+def print_reliability(bins: list[Bin]) -> None:
     """The share of right words in each tenth of confidence, and how far it is from the mean confidence there."""
     print("\n| confidence | words | right |\n|---|---|---|")
-    distance = 0.0
-    for low in np.arange(10) / 10:
-        good, bad = (part[(part >= low) & ((part < low + 0.1) | (low == 0.9))] for part in (right, wrong))
-        if count := len(good) + len(bad):
-            mean, share = (good.sum() + bad.sum()) / count, len(good) / count
-            distance += count * abs(mean - share)
-            print(f"| {mean:.2f} | {count} | {share:.2f} |")
-    print(f"\nexpected calibration error {distance / (len(right) + len(wrong)):.3f}")
+    for confidence, words, right in bins:
+        print(f"| {confidence:.2f} | {words} | {right / words:.2f} |")
+    print(f"\nexpected calibration error {calibration_error(bins):.3f}")
 
 
 def main() -> None:
@@ -74,7 +63,7 @@ def main() -> None:
 
     texts = read_scp(arguments.data_dir / "text")
     errors = words = 0
-    judged: dict[bool, list[float]] = {True: [], False: []}
+    judged: list[tuple[float, bool]] = []
     for names in read_scp(arguments.data_dir / "spk2utt").values():
         speaker = recogniser.speaker()
         for name in names.split():
@@ -83,19 +72,19 @@ def main() -> None:
             reference = texts[name].split()
             errors += judge(reference, found.words, judged)
             words += len(reference)
-    right, wrong = np.array(judged[True]), np.array(judged[False])
-    area = area_under_curve(right, wrong)
+    confidences, is_right = np.array([one for one, _ in judged]), np.array([right for _, right in judged])
+    area = area_under_curve(confidences, is_right)
     print(f"\nword error rate {100 * errors / words:.2f} %, area under the curve of confidence {area:.3f}")
-    print_reliability(right, wrong)
+    print_reliability(reliability(confidences, is_right))
 
 
-def judge(reference: list[str], words: tuple[Word, ...], judged: dict[bool, list[float]]) -> int:
-    """Puts the confidences to those of right and of wrong words; returns the number of errors."""
+def judge(reference: list[str], words: tuple[Word, ...], judged: list[tuple[float, bool]]) -> int:
+    """Adds each word's confidence and whether it is right; returns the number of errors."""
     place = errors = 0
     for said, heard in align(reference, [word.text for word in words], ""):
         errors += said != heard
         if heard:
-            judged[said == heard].append(words[place].confidence)
+            judged.append((words[place].confidence, said == heard))
             place += 1
     return errors
 

@@ -36,13 +36,19 @@ def read_words(path: Path) -> Words:
     return {utterance: words for utterance, *words in filter(None, fields)}
 
 
+def read_tuned(decode_dir: Path) -> tuple[str, str]:
+    """The best language-model weight and word insertion penalty of a scored decoding. Raises OSError."""
+    details = decode_dir / "scoring_kaldi/wer_details"
+    return (details / "lmwt").read_text().strip(), (details / "wip").read_text().strip()
+
+
 def read_scored(decode_dir: Path) -> tuple[Words, Words]:
     """Transcripts, and what was heard with the best weight and penalty. Raises OSError.
 
     As in local/score.sh, utterances that were not recognised at all do not count.
     """
     scoring = decode_dir / "scoring_kaldi"
-    weight, penalty = ((scoring / "wer_details" / name).read_text().strip() for name in ("lmwt", "wip"))
+    weight, penalty = read_tuned(decode_dir)
     heard = read_words(scoring / f"penalty_{penalty}" / f"{weight}.txt")
     transcripts = read_words(scoring / "test_filt.txt")
     return {utterance: words for utterance, words in transcripts.items() if utterance in heard}, heard

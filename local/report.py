@@ -2,8 +2,9 @@
 """Lay the figures of a run out to read: on standard output, and as a page that needs no other file and no network.
 
 The question of both: what does enhancement buy a recogniser of children? The page has what is there of:
-exp/results.tsv, exp/wer (local/wer_statistics.py), the examples of nnet.segan.examples with what each system heard in
-them, the histories of the trainings, exp/stages.tsv (run.sh) and the configuration.
+exp/results.tsv, exp/wer (local/wer_statistics.py, local/confidence_statistics.py), the examples of
+nnet.segan.examples with what each system heard in them, the histories of the trainings, exp/stages.tsv (run.sh) and
+the configuration.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kaldi.base.log import KaldiError
 from local.audio import read_scp
 from local.decodings import Decoding
+from local.page.confidences import confidence_section
 from local.page.elements import details, page
 from local.page.errors import audio_tables, charts, confusion_table, difference_table, group_table, rate_tables
+from local.page.phones import phone_section
 from local.page.recordings import align_all, find_examples, recordings_section
 from local.page.training import configuration, curves, stage_table
 from local.results import CONDITIONS, Figures, as_text, read_results
@@ -44,9 +47,11 @@ def sections(figures: Figures, exp: Path, data: Path, examples: dict[str, Path])
         "More than chance": difference_table(statistics),
         "Recordings": recordings_section(examples, aligned, snrs),
         "Confused words": confusion_table(statistics),
+        "Confused phones": phone_section(statistics),
+        "Confidences": confidence_section(statistics),
         "The audio itself": audio_tables(figures),
         "Learning curves": curves(exp),
-        "Time": stage_table(exp),
+        "Time and memory": stage_table(exp),
         "Configuration": configuration(exp),
     }
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+
+from local.whole_file import write_file
 
 CONDITIONS = ["clean", "noisy", "enhanced"]
 
@@ -18,6 +21,11 @@ def read_table(path: Path) -> list[Row]:
         return []
     with path.open(newline="") as stream:
         return list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
+
+
+def write_table(path: Path, header: str, rows: Iterable[list[str]]) -> None:
+    """A table that read_table reads; header: the names of the columns, with blanks between. Raises OSError."""
+    write_file(path, "".join("\t".join(row) + "\n" for row in [header.split(), *rows]))
 
 
 def read_results(path: Path) -> Figures:

@@ -7,6 +7,8 @@ Writes into <out-dir>:
   groups.tsv       each decoding by speaker, and where the data directory says so by gender, age, SNR (in steps of 5 dB)
                    and room
   confusions.tsv   each decoding: which words of the transcripts were heard as which, <eps> for none
+  phones.tsv       each decoding: how often each phone of the transcripts was heard as each, in the pronunciations of
+                   data/lang_test that are most alike; words that it lacks have those of its unknown word
 
 Intervals and p-values are from 10000 bootstrap replications over the speakers, the same ones for both systems of a
 difference (Bisani and Ney 2004); nan where there is one speaker only.
@@ -17,7 +19,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -29,8 +32,8 @@ from kaldi.util.edit_distance import Errors, align, count_errors
 from local.bootstrap import draw_speakers, interval, resampled_ratios, significance
 from local.decodings import Decoding, Words, read_of_utterances, read_scored
 from local.levels import snr_band
-from local.results import read_results
-from local.whole_file import write_file
+from local.phone_alignment import Pronunciations, align_phones, read_pronunciations
+from local.results import read_results, write_table
 
 GROUPINGS = {"speaker": "utt2spk", "gender": "spk2gender", "age": "spk2age", "SNR": "utt2snr", "room": "utt2room"}
 CONFUSIONS = 20  # of a decoding
@@ -143,6 +146,14 @@ def confusion_rows(scored: Scored) -> Iterable[list[str]]:
         yield [*scored.decoding, str(count), said, heard]
 
 
+def phone_rows(scored: Scored, pronunciations: Pronunciations) -> Iterable[list[str]]:
+    pairs: Counter[tuple[str, str]] = Counter()
+    for utterance, words in scored.reference.items():
+        pairs.update(align_phones(words, scored.heard[utterance], pronunciations))
+    for (said, heard), count in sorted(pairs.items()):
+        yield [*scored.decoding, str(count), said, heard]
+
+
 def difference_rows(scored: list[Scored]) -> Iterable[list[str]]:
     """Each two decodings of a test set that has the same speakers in both."""
     replications = [one.counts.replications() for one in scored]
@@ -161,10 +172,6 @@ def difference_rows(scored: list[Scored]) -> Iterable[list[str]]:
                *(f"{figure:.2f}" for figure in figures), p]  # fmt: skip
 
 
-def write_tsv(path: Path, header: str, rows: Iterable[list[str]]) -> None:
-    write_file(path, "".join("\t".join(row) + "\n" for row in [header.split(), *rows]))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data directories")
@@ -173,17 +180,20 @@ def main() -> None:
     arguments = parser.parse_args()
     decodings = [Decoding(*key[:3]) for key in read_results(arguments.results) if key[3] == "WER"]
     scored = [Scored(decoding, arguments.results.parent, arguments.data) for decoding in decodings]
+    pronunciations = read_pronunciations(arguments.data / "lang_test")
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     figures = "WER low high words"
-    for name, columns, rows in (
+    tables: list[tuple[str, str, Callable[[Scored], Iterable[list[str]]]]] = [
         ("errors", f"{figures} insertions deletions substitutions utterances speakers", error_rows),
         ("groups", f"grouping group {figures} errors utterances speakers", group_rows),
         ("confusions", "count transcript heard", confusion_rows),
-    ):
+        ("phones", "count transcript heard", partial(phone_rows, pronunciations=pronunciations)),
+    ]
+    for name, columns, rows in tables:
         lines = (row for one in scored for row in rows(one))
-        write_tsv(arguments.out_dir / f"{name}.tsv", f"system test_set condition {columns}", lines)
+        write_table(arguments.out_dir / f"{name}.tsv", f"system test_set condition {columns}", lines)
     columns = "test_set system condition other_system other_condition difference low high p"
-    write_tsv(arguments.out_dir / "differences.tsv", columns, difference_rows(scored))
+    write_table(arguments.out_dir / "differences.tsv", columns, difference_rows(scored))
 
 
 if __name__ == "__main__":

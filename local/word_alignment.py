@@ -12,6 +12,7 @@ from kaldi.lat.mbr import MinimumBayesRisk
 from kaldi.programs.lattice_common import with_penalty
 from kaldi.util.edit_distance import align
 from kaldi.util.table import read_table
+from local.decodings import read_tuned
 
 NOTHING = ""  # opposite a word that only one side has
 
@@ -48,8 +49,7 @@ def read_confidences(decode_dir: Path, utterances: set[str]) -> dict[str, list[f
 
     They are those of Kaldi's lattice-to-ctm-conf --decode-mbr=false.
     """
-    scoring = decode_dir / "scoring_kaldi/wer_details"
-    weight, penalty = (float((scoring / name).read_text()) for name in ("lmwt", "wip"))
+    weight, penalty = map(float, read_tuned(decode_dir))
     found = {}
     for archive in sorted(decode_dir.glob("lat.*.gz")):
         for utterance, lattice in read_table(f"ark:gunzip -c {archive}|", COMPACT_LATTICE):

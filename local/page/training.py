@@ -62,18 +62,24 @@ def thinned(steps: list[float], values: list[float]) -> Line:
 
 
 def stage_table(exp: Path) -> str:
-    """What run.sh noted of each stage."""
+    """What run.sh noted of each stage; runs of earlier versions did not note memory."""
     rows = [
         [
             row["stage"],
             cell(row["name"], classes="name"),
             cell(row["seconds"], shown=clock(int(row["seconds"]))),
+            cell(row.get("largest_mib") or ""),
+            cell(row.get("together_mib") or ""),
             cell(row["command"], classes="name"),
-        ]  # fmt: skip
+        ]
         for row in read_table(exp / "stages.tsv")
     ]
-    caption = "Time of the last run of each stage, and the command that it was part of"
-    return table("stages", caption, ["stage", "name", "time", "command"], rows) if rows else ""
+    caption = (
+        "The last run of each stage: time; peak resident memory of its largest process, and of all at a time without "
+        "files that they share (jobs on other machines are not seen); the command that it was part of"
+    )
+    columns = ["stage", "name", "time", "largest process (MiB)", "all together (MiB)", "command"]
+    return table("stages", caption, columns, rows) if rows else ""
 
 
 def clock(seconds: int) -> str:

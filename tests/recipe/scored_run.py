@@ -13,11 +13,15 @@ HEARD = {
     ("ligru", ""): TEXT,
     ("ligru", "_noisy"): {"s1-a": "ONE TWO", "s1-b": "TWO", "s2-a": "ONE TWO THREE"},
 }
+LEXICON = ["ONE ONE HH_B W_I AH_I N_E", "ONE ONE W_B AH_I N_E", "THREE THREE TH_B R_I IY_E", "TWO TWO T_B UW_E"]
 RATES = {("tri3b", ""): 42.86, ("tri3b", "_noisy"): 85.71, ("ligru", ""): 0.0, ("ligru", "_noisy"): 16.67}
 
 
 def write_run(folder: Path) -> Path:
-    """data/test, data/test_noisy and exp with the decodings and results.tsv; returns the folder."""
+    """data/test, data/test_noisy, data/lang_test and exp with the decodings and results.tsv; returns the folder."""
+    lang = folder / "data/lang_test"
+    write(lang / "phones/align_lexicon.txt", "<eps> <eps> SIL", "<UNK> <UNK> SPN_S", *LEXICON)
+    write(lang / "oov.txt", "<UNK>")
     for suffix in ("", "_noisy"):
         data = folder / f"data/test{suffix}"
         write(data / "utt2spk", *(f"{utterance} {utterance[:2]}" for utterance in TEXT))

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from scripts import write
 
 from local.page.charts import Line, line_chart
 from local.page.errors import lines_over
+from local.page.phones import phone_matrix
 from local.page.recordings import heard_table
 from local.word_alignment import Heard, align_heard, read_confidences
 
@@ -40,11 +42,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     write(folder / "exp/ligru/log.tsv", "epoch\tdev_loss", "1\t2.0", "2\t1.5")
     write(folder / "exp/segan/validation.tsv", "epoch\tSTOI", "1\t0.7", "2\t0.75")
     write(folder / "exp/segan/losses.tsv", "step\tepoch\tg_l1", *(f"{n}\t1\t{1 / n}" for n in range(1, 500)))
-    write(folder / "exp/stages.tsv", "stage\tname\tseconds\tcommand", "9\ttri3b\t3725\t./run.sh --nj 2")
+    stage = "9\ttri3b\t3725\t./run.sh --nj 2\t345\t678"
+    write(folder / "exp/stages.tsv", "stage\tname\tseconds\tcommand\tlargest_mib\ttogether_mib", stage)
     write(folder / "exp/.corpus", "mini")
     data = ("--data", folder / "data")
     done = run("local/wer_statistics.py", *data, folder / "exp/results.tsv", folder / "exp/wer")
     assert done.returncode == 0, done.stderr
+    which = "system\ttest_set\tcondition\twords"
+    columns = "\twrong\tposterior_error\tconfidence_error\tarea_under_curve\tcalibrated"
+    write(folder / "exp/wer/confidences.tsv", which + columns, "tri3b\ttest\tclean\t70\t30\t0.2\t0.05\t0.9\tyes")
+    bins = ("tri3b\ttest\tclean\t30\t0.42\t11", "tri3b\ttest\tclean\t40\t0.71\t29")
+    write(folder / "exp/wer/reliability.tsv", which + "\tconfidence\tright", *bins)
     done = run("local/report.py", *data, "--examples", examples, folder / "exp/results.tsv", folder / "page")
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (folder / "page").iterdir()] == ["index.html"]
@@ -54,12 +62,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_page_has_all_parts(report: str) -> None:
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", report)
     assert headings == [
-        "Word error rates", "By SNR and by age", "More than chance", "Recordings", "Confused words", "Learning curves",
-        "Time", "Configuration",
+        "Word error rates", "By SNR and by age", "More than chance", "Recordings", "Confused words",
+        "Confused phones", "Confidences", "Learning curves", "Time and memory", "Configuration",
     ]  # fmt: skip
     assert ">42.86<small>33.33 to 100.00</small></td>" in report
     assert 'class="bar best" style="--width: 0%" data-value="0.0">0.00<' in report
-    assert "<td" in report and ">1:02:05</td>" in report and "tri1_leaves=300" in report
+    assert ">1:02:05</td><td>345</td><td>678</td>" in report and "tri1_leaves=300" in report
+    assert "<summary>Matrix: ligru, clean</summary>" in report and "<td>0.05</td><td>0.9</td><td>yes</td>" in report
+    assert ">right as often as said</text>" in report
     assert "s1-a, SNR -5 dB" in report and report.count('src="data:audio/flac;base64,') == 3
 
 
@@ -76,7 +86,7 @@ def test_ids_are_unique_and_pictures_are_described(report: str) -> None:
         assert name in ids
     assert all('alt="' in tag for tag in re.findall(r"<img[^>]*>", report))
     charts = re.findall(r"<svg[^>]*>", report)
-    assert len(charts) == 5 and all('role="img" aria-label="' in tag for tag in charts)
+    assert len(charts) == 6 and all('role="img" aria-label="' in tag for tag in charts)
 
 
 def test_what_was_heard_is_aligned_and_marked() -> None:
@@ -107,6 +117,16 @@ def test_lines_over_snr_join_test_sets_of_one_ratio_each() -> None:
     rows = [row | {"condition": f"noisy_{snr}dB", "group": f"{snr}dB", "WER": str(snr)} for snr in (-5, 0, 5)]
     rows += [row | {"condition": "noisy", "group": "10dB", "WER": "2"}]
     assert lines_over("SNR", rows) == {"noisy, fixed SNR": {"ligru": Line([-5, 0, 5], [-5, 0, 5], [1] * 3, [3] * 3)}}
+
+
+def test_the_matrix_of_phones_has_shares_of_those_said() -> None:
+    pairs = Counter({("T", "T"): 3, ("T", "D"): 1, ("<eps>", "D"): 2, ("IY", "<eps>"): 1})
+    rows = re.findall(r"<tr>(.*?)</tr>", phone_matrix("", pairs).split("<tbody>")[1])
+    assert rows == [
+        '<th scope="row">IY</th><td></td><td></td><td class="taken" style="--shade: 1.00">100</td>',
+        '<th scope="row">T</th><td class="taken" style="--shade: 0.50">25</td>'
+        '<td class="right" style="--shade: 0.87">75</td><td></td>',
+    ]
 
 
 def test_charts_take_the_colours_of_the_page() -> None:

@@ -121,6 +121,7 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     stages = (recipe / "exp/stages.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in stages[1:]] == [str(stage) for stage in range(14)]
     assert stages[1].split("\t")[3].startswith("./run.sh --mini-train-speakers 6 ")
+    assert all(int(size) > 0 for line in stages[1:] for size in line.split("\t")[4:6])
     assert "mono" in page and page.count("<audio") == 3 * len(list((recipe / "exp/segan/examples").glob("*.png"))) > 0
 
     # Words and their times by a chain model, whose frames are three of the others.

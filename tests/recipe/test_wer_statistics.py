@@ -10,6 +10,7 @@ from data_dirs import assert_fails_in_one_line, run
 from scored_run import RATES, write_run
 
 from local.bootstrap import draw_speakers, interval, resampled_ratios, significance
+from local.phone_alignment import align_phones
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +67,25 @@ def test_confused_words(scored: Path) -> None:
     assert rows(scored, "confusions", "tri3b", "test", "clean") == [
         ["1", "<eps>", "TWO"], ["1", "THREE", "TWO"], ["1", "TWO", "<eps>"],
     ]  # fmt: skip
+
+
+def test_confused_phones(scored: Path) -> None:
+    pairs = {(said, heard): int(count) for count, said, heard in rows(scored, "phones", "tri3b", "test", "clean")}
+    assert {pair: count for pair, count in pairs.items() if pair[0] != pair[1]} == {
+        # ONE TWO THREE as ONE THREE, and TWO as TWO TWO: a word missing, and one too much
+        ("T", "<eps>"): 1, ("UW", "<eps>"): 1, ("<eps>", "T"): 1, ("<eps>", "UW"): 1,
+        # THREE as TWO
+        ("TH", "<eps>"): 1, ("R", "T"): 1, ("IY", "UW"): 1,
+    }  # fmt: skip
+    assert pairs["W", "W"] == 2
+
+
+def test_phones_are_those_of_the_pronunciations_that_are_most_alike() -> None:
+    pronunciations = {"A": [["AH"], ["EY"]], "EIGHT": [["EY", "T"]], "": [["SPN"]]}
+    assert align_phones(["A", "A"], ["EIGHT", "A"], pronunciations) == [("EY", "EY"), ("<eps>", "T"), ("AH", "AH")]
+    assert align_phones(["ZUG"], ["ZAG"], pronunciations) == [("SPN", "SPN")]
+    assert align_phones([], ["EIGHT"], pronunciations) == [("<eps>", "EY"), ("<eps>", "T")]
+    assert align_phones(["EIGHT"], [], pronunciations) == [("EY", "<eps>"), ("T", "<eps>")]
 
 
 def test_an_utterance_of_no_speaker_is_named(scored: Path, tmp_path: Path) -> None:
