@@ -272,11 +272,22 @@ def test_controller_is_away(runner: Runner) -> None:
     assert late.returncode == 0 and "cannot be reached to submit" in output
 
 
-def test_node_daemon_is_away(runner: Runner) -> None:
-    process = runner.start("JOB=1:2", "x.JOB.log", *"touch started.JOB; sleep 15".split())
+def test_controller_is_away_for_two_minutes(runner: Runner) -> None:
+    """While the tasks run: that is said, and waited for."""
+    process = runner.start("JOB=1:2", "x.JOB.log", *"touch started.JOB; sleep 130".split())
+    runner.wait_for("started.1", "started.2")
+    runner.scheduler.stop_controller()
+    time.sleep(120)
+    runner.scheduler.start_controller()
+    status, output = runner.result(process)
+    assert status == 0 and "the queue has not answered for" in output
+
+
+def test_node_daemon_is_away_for_half_a_minute(runner: Runner) -> None:
+    process = runner.start("JOB=1:2", "x.JOB.log", *"touch started.JOB; sleep 40".split())
     runner.wait_for("started.1", "started.2")
     runner.scheduler.stop_node()
-    time.sleep(5)
+    time.sleep(30)
     runner.scheduler.start_node()
     assert runner.result(process)[0] == 0
 
