@@ -1,4 +1,4 @@
-"""Train a pretrained encoder on the recordings of a task: python3 -m nnet.encoder.adapt --help."""
+"""Train a Whisper model on the recordings of a task: python3 -m nnet.encoder.adapt --help."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,44 +25,59 @@ from local.audio import AudioError
 from local.whole_file import write_file
 from nnet.encoder.batches import IGNORED, Batch, load, plan, read_examples
 from nnet.encoder.identity import WEIGHTS, identify
-from nnet.encoder.layers import Layers
+from nnet.encoder.layers import DecoderNetwork, EncoderNetwork
 from nnet.encoder.model_file import read_model_file
 from nnet.encoder.models import find_encoder
+from nnet.encoder.tokens import Tokens
 from nnet.ligru import checkpoint
 from nnet.ligru.checkpoint import BEST, LAST
 from nnet.ligru.device import choose_device
 from nnet.lock import locked
 
-DESCRIPTION = """Train the last layers of an encoder (Whisper's family, in CTranslate2's format), with a linear layer to
-pdfs on top, by cross-entropy on the alignments of recordings. <out-dir> becomes an encoder of its own, with weights and
-a hash of its own; the linear layer is thrown away. A training that was stopped goes on after its last whole epoch."""
+DESCRIPTION = """Train the last layers of a Whisper model's encoder, and its decoder, on recordings (the model in
+CTranslate2's format): the encoder with a linear layer to pdfs on top by cross-entropy on their alignments, both by
+cross-entropy on the tokens of their transcripts. <out-dir> becomes a model of its own, with weights and a hash of its
+own; the linear layer is thrown away. A training that was stopped goes on after its last whole epoch."""
 LOG, TASK = "log.tsv", "adapted.json"
-COLUMNS = ["epoch", "train_loss", "dev_loss", "dev_frame_error", "seconds"]
+COLUMNS = ["epoch", "train_loss", "dev_loss", "dev_frame_error", "dev_token_loss", "seconds"]
 LAYER_RATE = 40  # times the learning rate: the linear layer begins from nothing
 RISE = 0.05  # of all steps, in which the learning rate rises
-SMOOTHING = 0.1  # of the labels
+SMOOTHING = 0.1  # of the frames' labels
 DROPOUT = 0.1
 MAX_GRADIENT = 1.0
 
 log = logging.getLogger("adapt")
 
 
-class Network(nn.Module):
-    """The encoder and the linear layer."""
+class Guesses(NamedTuple):
+    """Scores [count, classes] and targets [count], of all frames that are aligned or of all tokens of the texts."""
 
-    def __init__(self, encoder: Layers, num_pdfs: int) -> None:
+    scores: Tensor
+    targets: Tensor
+
+    def loss(self, smoothing: float = 0.0) -> Tensor:
+        """The mean cross-entropy."""
+        return functional.cross_entropy(self.scores, self.targets, label_smoothing=smoothing)
+
+
+class Network(nn.Module):
+    """Encoder, decoder and the linear layer."""
+
+    def __init__(self, encoder: EncoderNetwork, decoder: DecoderNetwork, num_pdfs: int) -> None:
         super().__init__()
-        self.encoder, self.dropout, self.output = encoder, nn.Dropout(DROPOUT), nn.Linear(encoder.dim, num_pdfs)
+        self.encoder, self.decoder = encoder, decoder
+        self.dropout, self.output = nn.Dropout(DROPOUT), nn.Linear(encoder.dim, num_pdfs)
         nn.init.zeros_(self.output.weight)
 
-    def forward(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Scores of the pdfs [frames, pdfs] of all frames that are aligned, and their targets [frames]."""
-        pdfs = torch.from_numpy(batch.pdfs).to(device)
+    def forward(self, batch: Batch, device: torch.device) -> tuple[Guesses, Guesses]:
+        """Of frames and of tokens."""
+        mel, lengths, pdfs, tokens, next_tokens = (torch.from_numpy(array).to(device) for array in batch)
+        aligned, said = pdfs != IGNORED, next_tokens != IGNORED
         with torch.autocast(device.type, torch.bfloat16):
-            mel, lengths = (torch.from_numpy(array).to(device) for array in (batch.mel, batch.lengths))
-            scores = self.output(self.dropout(self.encoder(mel, lengths)))
-        aligned = pdfs != IGNORED
-        return scores[aligned].float(), pdfs[aligned]
+            heard, valid = self.encoder(mel, lengths)
+            frame_scores = self.output(self.dropout(heard[aligned]))
+            token_scores = self.decoder.scores(self.decoder(tokens, heard, valid)[said])
+        return Guesses(frame_scores.float(), pdfs[aligned]), Guesses(token_scores.float(), next_tokens[said])
 
 
 class Adaptation:
@@ -72,18 +88,19 @@ class Adaptation:
         self.device = choose_device(args.use_gpu)
         self.model_file = read_model_file(folder / WEIGHTS)
         try:
-            encoder = Layers(self.model_file, DROPOUT)
+            encoder, decoder = EncoderNetwork(self.model_file, DROPOUT), DecoderNetwork(self.model_file, DROPOUT)
         except ValueError as error:
             raise ValueError(f"{folder / WEIGHTS}: {error}") from None
-        if not 1 <= args.layers <= len(encoder.layers):
-            raise ValueError(f"--layers: from 1 to {len(encoder.layers)}, which {folder} has")
+        if not 1 <= args.layers <= len(encoder.layer):
+            raise ValueError(f"--layers: from 1 to {len(encoder.layer)}, which {folder} has")
+        tokens = Tokens(folder)
         self.train, self.dev = (
-            read_examples(map(Path, data.split(",")), str(pdfs))
+            read_examples(map(Path, data.split(",")), str(pdfs), tokens, args.language)
             for data, pdfs in ((args.train_data, args.train_pdfs), (args.dev_data, args.dev_pdfs))
         )
         torch.manual_seed(args.seed)
-        self.network = Network(encoder, args.num_pdfs).to(self.device)
-        self.trained = encoder.train_last(args.layers)
+        self.network = Network(encoder, decoder, args.num_pdfs).to(self.device)
+        self.trained = [*encoder.train_last(args.layers), *decoder.parameters()]
         self.rates = [args.learning_rate, LAYER_RATE * args.learning_rate]
         self.optimizer = torch.optim.AdamW(
             [{"params": self.trained}, {"params": list[Tensor](self.network.output.parameters())}],
@@ -93,11 +110,11 @@ class Adaptation:
         )
         self.epoch, self.best, self.rows = 0, float("inf"), list[list[str]]()
         # What a run has to agree in with the one that it goes on from.
-        examples = [f"{example.id} {example.pdfs.tolist()}\n" for example in self.train]
+        examples = [f"{example.id} {example.pdfs.tolist()} {example.tokens}\n" for example in self.train]
         self.task = {
             "encoder": identify(folder).sha256,
             "examples": hashlib.sha256("".join(examples).encode()).hexdigest(),
-            **{name: getattr(args, name) for name in ("layers", "epochs", "learning_rate", "seed")},
+            **{name: getattr(args, name) for name in ("layers", "epochs", "learning_rate", "language", "seed")},
         }
 
     def run(self) -> None:
@@ -114,17 +131,18 @@ class Adaptation:
         while self.epoch < self.args.epochs:
             began = time.monotonic()
             train_loss = self._train_epoch()
-            dev_loss, dev_error = self._evaluate()
+            dev_loss, dev_error, dev_token_loss = self._evaluate()
             if not np.isfinite(train_loss + dev_loss):
                 raise ValueError(f"epoch {self.epoch + 1}: the loss is not finite: lower --learning-rate")
             self.epoch += 1
             seconds = time.monotonic() - began
-            row = [f"{self.epoch}", f"{train_loss:.4f}", f"{dev_loss:.4f}", f"{dev_error:.4f}", f"{seconds:.0f}"]
+            numbers = (train_loss, dev_loss, dev_error, dev_token_loss)
+            row = [f"{self.epoch}", *(f"{number:.4f}" for number in numbers), f"{seconds:.0f}"]
             self.rows.append(row)
-            log.info("epoch %s: loss %s, dev %s; frame error on dev %.2f %%", *row[:3], 100 * dev_error)
+            log.info("epoch %s: loss %s, dev %s (%s a token); frame error on dev %s", *row[:3], row[4], row[3])
             if dev_loss < self.best:
                 self.best = dev_loss
-                checkpoint.save(out / BEST, self.network.encoder.state_dict())
+                checkpoint.save(out / BEST, self.network.state_dict())
             checkpoint.save(
                 out / LAST,
                 {
@@ -145,54 +163,55 @@ class Adaptation:
         log.info("going on after epoch %d", self.epoch)
 
     def _train_epoch(self) -> float:
-        """The mean loss of a frame."""
+        """The mean loss."""
         seed = self.args.seed + 1000 * self.epoch
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         batches = plan(self.train, random.Random(seed))
         steps = len(batches) * self.args.epochs
         self.network.train()
-        losses, frames = 0.0, 0
+        losses = 0.0
         for number, examples in enumerate(batches):
             step = len(batches) * self.epoch + number
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * min((step + 1) / (RISE * steps), 1) * (1 - step / steps)
-            scores, targets = self.network(load(examples, self.network.encoder.bands, rng), self.device)
-            loss = functional.cross_entropy(scores, targets, label_smoothing=SMOOTHING)
+            frames, tokens = self.network(load(examples, self.network.encoder.bands, rng), self.device)
+            loss = frames.loss(SMOOTHING) + tokens.loss()
             self.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT)
             self.optimizer.step()
-            losses += loss.item() * len(targets)
-            frames += len(targets)
+            losses += loss.item()
             if (number + 1) % max(len(batches) // 10, 1) == 0:
                 part = 100 * (number + 1) / len(batches)
-                log.info("epoch %d: %.0f %%, loss %.4f", self.epoch + 1, part, losses / frames)
-        return losses / frames
+                log.info("epoch %d: %.0f %%, loss %.4f", self.epoch + 1, part, losses / (number + 1))
+        return losses / len(batches)
 
     @torch.no_grad()
-    def _evaluate(self) -> tuple[float, float]:
-        """Mean loss and share of wrong frames on dev."""
+    def _evaluate(self) -> tuple[float, float, float]:
+        """On dev: mean loss, share of wrong frames, and mean loss of a token, which is a part of the first."""
         self.network.eval()
-        losses, errors, frames = 0.0, 0, 0
+        sums, frame_count, token_count = np.zeros(3), 0, 0
         for examples in plan(self.dev, None):
-            scores, targets = self.network(load(examples, self.network.encoder.bands, None), self.device)
-            losses += functional.cross_entropy(scores, targets, reduction="sum").item()
-            errors += int((scores.argmax(dim=1) != targets).sum())
-            frames += len(targets)
-        return losses / frames, errors / frames
+            frames, tokens = self.network(load(examples, self.network.encoder.bands, None), self.device)
+            errors = (frames.scores.argmax(dim=1) != frames.targets).sum()
+            count, said = len(frames.targets), len(tokens.targets)
+            sums += count * frames.loss().item(), errors.item(), said * tokens.loss().item()
+            frame_count, token_count = frame_count + count, token_count + said
+        frame_loss, error, token_loss = (sums / (frame_count, frame_count, token_count)).tolist()
+        return frame_loss + token_loss, error, token_loss
 
     def _finish(self) -> None:
         """Write the folder that CTranslate2 reads; its weights come last."""
-        out, encoder = self.args.out, self.network.encoder
-        encoder.load_state_dict(checkpoint.load(out / BEST))
+        out, network = self.args.out, self.network
+        network.load_state_dict(checkpoint.load(out / BEST))
         for path in self.folder.glob("*.json"):
             shutil.copy(path, out)
         for path in self.folder.glob("vocabulary.*"):
             shutil.copy(path, out)
         with WholeFile(out / LOG) as partial, partial.open("w", newline="") as file:
             csv.writer(file, delimiter="\t", lineterminator="\n").writerows([COLUMNS, *self.rows])
-        self.model_file.with_values(encoder.values()).write(out / WEIGHTS)
+        self.model_file.with_values(network.encoder.values() | network.decoder.values()).write(out / WEIGHTS)
         for name in (LAST, BEST):
             (out / name).unlink()
         log.info("%s is an encoder", out)
@@ -202,7 +221,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python3 -m nnet.encoder.adapt", description=DESCRIPTION)
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
-    parser.add_argument("--layers", type=int, default=6, help="how many of the last are trained (default: %(default)s)")
+    parser.add_argument(
+        "--layers", type=int, default=6, help="how many of the encoder's last are trained (default: %(default)s)"
+    )
+    parser.add_argument("--language", default="en", help="of the words, for models of several (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=5e-5, help="the largest (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1234)

@@ -1,4 +1,4 @@
-"""Batches of recordings and of the pdfs that their frames are aligned with, for the encoder's training."""
+"""Batches of recordings, of the pdfs that their frames are aligned with, and of their texts, for a model's training."""
 
 from __future__ import annotations
 
@@ -11,42 +11,57 @@ import numpy as np
 
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.table import read_table
-from local.audio import AudioError, Segment, list_utterances
+from local.audio import AudioError, Segment, list_utterances, read_scp
 from nnet.encoder.encoder import FACTOR, LONGEST
 from nnet.encoder.mel import log_mel
+from nnet.encoder.tokens import Tokens, text_of
 from nnet.ligru.masking import random_span
 
 BATCH_FRAMES = 3000  # of a batch, padding included: a minute
 JITTER = 15  # frames by which lengths are changed where they order the utterances, so that batches differ
-IGNORED = -100  # the target of padding, and of frames without alignment
+IGNORED = -100  # the target of padding, of frames without alignment, and of the tokens before a text
 MASKS, MASKED_FRAMES, MASKED_BANDS = 2, 30, 13  # SpecAugment (Park et al. 2019): masks, and their largest widths
 
 
 class Example(NamedTuple):
-    """An utterance, and the pdf of each of the encoder's frames: int[frames]."""
+    """An utterance, the pdf of each of the encoder's frames, int[frames], and its tokens with their start and end."""
 
     id: str
     segment: Segment
     pdfs: np.ndarray
+    tokens: list[int]
+    start: int  # how many tokens there are before the text
 
 
 class Batch(NamedTuple):
-    """mel: float32 [sequences, bands, 2 * frames]; lengths: of spectra, int[sequences]; pdfs: [sequences, frames]."""
+    """mel: float32 [sequences, bands, 2 * frames]; lengths: of spectra, int[sequences]; pdfs: [sequences, frames].
+
+    tokens: what the decoder is given, int[sequences, tokens]; next_tokens: what it should say then.
+    """
 
     mel: np.ndarray
     lengths: np.ndarray
     pdfs: np.ndarray
+    tokens: np.ndarray
+    next_tokens: np.ndarray
 
 
-def read_examples(data_dirs: Iterable[Path], pdfs: str) -> list[Example]:
+def read_examples(data_dirs: Iterable[Path], pdfs: str, tokens: Tokens, language: str) -> list[Example]:
     """The utterances of data directories that are aligned: conditions of one set share their alignments.
 
-    pdfs: scp of the pdf-ids of frames of 10 ms. Raises OSError, KaldiError; ValueError where there are none.
+    pdfs: scp of the pdf-ids of frames of 10 ms; tokens, language: of the texts. Raises OSError, KaldiError; ValueError
+    where there are none, and for a text without tokens.
     """
+    start, end = tokens.frame(language)
     targets = {id: np.array(frames)[::FACTOR][:LONGEST] for id, frames in read_table(f"scp:{pdfs}", INT_VECTOR)}
     examples = []
     for data in data_dirs:
-        found = [Example(id, segment, targets[id]) for id, segment in list_utterances(data).items() if id in targets]
+        words = {id: line.split() for id, line in read_scp(data / "text").items()}
+        found = [
+            Example(id, segment, targets[id], [*start, *tokens.encode(text_of(words[id])), end], len(start))
+            for id, segment in list_utterances(data).items()
+            if id in targets and id in words
+        ]
         if not found:
             raise ValueError(f"{data}: none of its utterances has an alignment in {pdfs}")
         examples += found
@@ -87,7 +102,13 @@ def load(examples: list[Example], bands: int, rng: np.random.Generator | None) -
         mel[row, :, : spectrum.shape[1]] = spectrum
         frames = min(len(example.pdfs), -(-spectrum.shape[1] // FACTOR))
         pdfs[row, :frames] = example.pdfs[:frames]
-    return Batch(mel, lengths, pdfs)
+    given = max(len(example.tokens) for example in examples) - 1
+    tokens = np.full((len(examples), given), examples[0].tokens[-1])
+    next_tokens = np.full((len(examples), given), IGNORED)
+    for row, example in enumerate(examples):
+        tokens[row, : len(example.tokens) - 1] = example.tokens[:-1]
+        next_tokens[row, example.start - 1 : len(example.tokens) - 1] = example.tokens[example.start :]
+    return Batch(mel, lengths, pdfs, tokens, next_tokens)
 
 
 def masked(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -16,9 +16,7 @@ from nnet.encoder.model_file import read_model_file
 from nnet.encoder.tokens import Tokens
 
 ROOM = "decoder/"  # of the variables' names
-MULTILINGUAL = 51865  # tokens, or more: a model of several languages; others have the marks of languages too, unused
 ROWS = 64  # nodes whose probabilities of all tokens are in memory at once
-START, TASK, UNTIMED, END = "<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>", "<|endoftext|>"
 
 
 class Decoder:
@@ -27,26 +25,21 @@ class Decoder:
     def __init__(self, folder: Path, language: str = "en") -> None:
         """language: of the texts, for models of several. Raises ValueError, OSError."""
         self.tokens = Tokens(folder)
-        variables = {
-            name.removeprefix(ROOM): variable.array()
-            for name, variable in read_model_file(folder / WEIGHTS).named().items()
-            if name.startswith(ROOM)
-        }
+        room = read_model_file(folder / WEIGHTS).room(ROOM)
+        variables = {name: variable.array() for name, variable in room.items()}
         self._weights = {name: array.astype(np.float32) for name, array in variables.items() if array.ndim}
         for name, scale in variables.items():  # weights of 8 bits are multiples of one over their row's scale
             if name.endswith("weight_scale"):
                 self._weights[name.removesuffix("_scale")] /= scale[:, None]
         try:
+            self._start, self.end = self.tokens.frame(language)
             self._heads = int(variables["num_heads"])
-            language_and_task = [f"<|{language}|>", TASK] if len(self.tokens.numbers) >= MULTILINGUAL else []
-            self._start = [self.tokens.numbers[token] for token in (START, *language_and_task, UNTIMED)]
-            self.end = self.tokens.numbers[END]
             self._positions = self._weights["position_encodings/encodings"]
             self._weights["projection/weight"]
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from None
         except KeyError as error:
-            raise ValueError(
-                f"{folder}: no model of Whisper's family for language {language}, it lacks {error}"
-            ) from None
+            raise ValueError(f"{folder}: no model of Whisper's family, it lacks {error}") from None
         self._layers = sum(name.endswith("/ffn/linear_0/weight") for name in variables)
 
     def __call__(self, heard: np.ndarray, texts: list[str]) -> np.ndarray:

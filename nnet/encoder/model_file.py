@@ -45,6 +45,12 @@ class ModelFile:
         """The variables by all their names."""
         return self.variables | {alias: self.variables[name] for alias, name in self.aliases.items()}
 
+    def room(self, prefix: str) -> dict[str, Variable]:
+        """Those whose names begin so, without that beginning."""
+        return {
+            name.removeprefix(prefix): variable for name, variable in self.named().items() if name.startswith(prefix)
+        }
+
     def with_values(self, values: Mapping[str, np.ndarray]) -> ModelFile:
         """Other values for some variables of floating-point numbers, which keep their types."""
         named = self.named()

@@ -13,6 +13,9 @@ from nnet.encoder.identity import VOCABULARIES
 # Endings of contractions, words, numbers and other signs, each with the blank before it
 PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+")
 
+MULTILINGUAL = 51865  # tokens, or more: a model of several languages; others have the marks of languages too, unused
+START, TASK, UNTIMED, END = "<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>", "<|endoftext|>"
+
 SYMBOL = re.compile(r"[<!\[#]")  # begins what is no word: <UNK>, !SIL, [NOISE]
 
 
@@ -42,6 +45,17 @@ class Tokens:
         if not self.numbers.keys() >= {*byte_characters()}:
             raise ValueError(f"{path}: no vocabulary of Whisper's family, it lacks tokens of single bytes")
         self._joined = functools.lru_cache(maxsize=None)(self._join)
+
+    def frame(self, language: str) -> tuple[list[int], int]:
+        """What stands before each text: the marks of its language, of transcription and of no times; and the end.
+
+        Raises ValueError where the vocabulary lacks one.
+        """
+        language_and_task = [f"<|{language}|>", TASK] if len(self.numbers) >= MULTILINGUAL else []
+        try:
+            return [self.numbers[token] for token in (START, *language_and_task, UNTIMED)], self.numbers[END]
+        except KeyError as error:
+            raise ValueError(f"no model of Whisper's family for language {language}, it lacks {error}") from None
 
     def encode(self, text: str) -> list[int]:
         """The numbers of a text's tokens."""

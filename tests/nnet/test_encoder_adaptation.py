@@ -1,4 +1,4 @@
-"""Training of a pretrained encoder: its file, its layers in PyTorch, and a training that goes on where it was."""
+"""Training of a Whisper model: its file, its layers in PyTorch, and a training that goes on where it was."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from test_encoder import make_data, noise
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.table import TableWriter
 from nnet.encoder import adapt
-from nnet.encoder.batches import IGNORED, load, masked, plan, read_examples
+from nnet.encoder.batches import IGNORED, Example, load, masked, plan, read_examples
+from nnet.encoder.decoder import Decoder
 from nnet.encoder.encoder import Encoder
 from nnet.encoder.identity import WEIGHTS
-from nnet.encoder.layers import Layers
+from nnet.encoder.layers import DecoderNetwork, EncoderNetwork
 from nnet.encoder.mel import log_mel
 from nnet.encoder.model_file import ModelFile, read_model_file
+from nnet.encoder.tokens import Tokens
 
 pytest.importorskip("ctranslate2")
 
@@ -53,37 +55,57 @@ def options(task: Path, tiny: Path, out: Path, *more: str) -> list[str]:
     ]
 
 
-def outputs(layers: Layers, samples: np.ndarray) -> np.ndarray:
+def outputs(layers: EncoderNetwork, samples: np.ndarray) -> np.ndarray:
     spectrum = torch.from_numpy(log_mel(samples, layers.bands))[None]
     with torch.no_grad():
-        return layers.eval()(spectrum, torch.tensor([spectrum.shape[2]]))[0].numpy()
+        return layers.eval()(spectrum, torch.tensor([spectrum.shape[2]]))[0][0].numpy()
 
 
 def test_layers_are_those_of_the_library(tiny, model):
     """CTranslate2 has weights of 8 bits."""
     samples = noise(1.3)
-    theirs, ours = Encoder(tiny)(samples), outputs(Layers(model), samples)
+    theirs, ours = Encoder(tiny)(samples), outputs(EncoderNetwork(model), samples)
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).mean() < 0.03 * np.abs(theirs).mean()
 
 
+def test_texts_are_as_probable_as_to_the_decoder_of_recognition(tiny, model):
+    """Two texts in a batch, of which one is shorter, as are its spectra."""
+    recogniser = Decoder(tiny)
+    start, end = recogniser.tokens.frame("en")
+    texts = [[*start, *recogniser.tokens.encode(text), end] for text in (" ab c", " a")]
+    mel = np.random.default_rng(5).normal(size=(2, 80, 60)).astype(np.float32)
+    mel[1, :, 40:] = 0
+    encoder, decoder = EncoderNetwork(model).eval(), DecoderNetwork(model).eval()
+    tokens = torch.full((2, max(map(len, texts))), end)
+    for row, text in enumerate(texts):
+        tokens[row, : len(text)] = torch.tensor(text)
+    with torch.no_grad():
+        heard, valid = encoder(torch.from_numpy(mel), torch.tensor([60, 40]))
+        scores = decoder.scores(decoder(tokens, heard, valid)).log_softmax(2)
+    for row, (text, frames) in enumerate(zip(texts, (30, 20), strict=True)):
+        ours = sum(scores[row, place - 1, text[place]].item() for place in range(len(start), len(text)))
+        theirs = recogniser.log_probabilities(heard[row, :frames].numpy(), [text[len(start) :]])
+        assert ours == pytest.approx(theirs[0], abs=1e-4)
+
+
 def test_padding_changes_nothing(model):
-    layers = Layers(model).eval()
+    layers = EncoderNetwork(model).eval()
     short, long = (log_mel(noise(seconds, 2), layers.bands)[:, :-1] for seconds in (0.42, 0.9))
     both = np.zeros((2, *long.shape), np.float32)
     both[0, :, : short.shape[1]], both[1] = short, long
     with torch.no_grad():
-        alone = layers(torch.from_numpy(short)[None], torch.tensor([short.shape[1]]))
-        padded = layers(torch.from_numpy(both), torch.tensor([short.shape[1], long.shape[1]]))
+        alone, _ = layers(torch.from_numpy(short)[None], torch.tensor([short.shape[1]]))
+        padded, _ = layers(torch.from_numpy(both), torch.tensor([short.shape[1], long.shape[1]]))
     assert torch.allclose(alone[0], padded[0, : alone.shape[1]], atol=1e-5)
 
 
 def test_a_model_file_comes_back(tmp_path, tiny, model):
     model.write(tmp_path / WEIGHTS)
     assert (tmp_path / WEIGHTS).read_bytes() == (tiny / WEIGHTS).read_bytes()
-    values = {name: array + number for number, (name, array) in enumerate(Layers(model).values().items())}
+    values = {name: array + number for number, (name, array) in enumerate(EncoderNetwork(model).values().items())}
     model.with_values(values).write(tmp_path / WEIGHTS)
-    changed = Layers(read_model_file(tmp_path / WEIGHTS)).values()
+    changed = EncoderNetwork(read_model_file(tmp_path / WEIGHTS)).values()
     assert changed.keys() == values.keys() and all(np.array_equal(changed[name], values[name]) for name in values)
     # Equal arrays share one variable; those of the decoder stay.
     norm = read_model_file(tmp_path / WEIGHTS).named()["decoder/layer_norm/gamma"].array()
@@ -97,20 +119,31 @@ def test_files_that_are_no_model(tmp_path, tiny, damage, message):
         read_model_file(tmp_path / WEIGHTS)
 
 
-def test_batches_hold_every_example_once_and_little_padding(task):
-    examples = read_examples([task, task], f"{task.parent}/pdfs.scp") * 300
+def read_task(tiny: Path, *data_dirs: Path) -> list[Example]:
+    return read_examples(data_dirs, f"{data_dirs[0].parent}/pdfs.scp", Tokens(tiny), "en")
+
+
+def test_batches_hold_every_example_once_and_little_padding(task, tiny):
+    examples = read_task(tiny, task, task) * 300
     batches = plan(examples, None)
     assert sorted(id(e) for batch in batches for e in batch) == sorted(map(id, examples))
     assert all(len(batch) * max(len(e.pdfs) for e in batch) <= 3000 for batch in batches)
 
 
-def test_targets_are_those_of_the_first_of_two_frames(task):
-    examples = sorted(read_examples([task], f"{task.parent}/pdfs.scp"), key=lambda example: example.id)
+def test_targets_are_those_of_the_first_of_two_frames_and_the_tokens_of_the_text(task, tiny):
+    (task / "text").write_text("s0-u0 a\ns0-u2 AB C <UNK>\ns0-u4 a\ns1-u1 a\n")
+    examples = sorted(read_task(tiny, task), key=lambda example: example.id)
     assert [example.id for example in examples] == ["s0-u0", "s0-u2", "s0-u4", "s1-u1"]
     batch = load(examples[:2], 80, None)
     assert batch.lengths.tolist() == [98, 68] and batch.mel.shape == (2, 80, 98)
     assert batch.pdfs[0].tolist() == (np.arange(0, 98, 2) // 10 % PDFS).tolist()
     assert (batch.pdfs[1, 34:] == IGNORED).all()
+    tokens = Tokens(tiny)
+    start, end = tokens.frame("en")
+    text = tokens.encode(" ab c")
+    assert batch.tokens[1].tolist() == [*start, *text] and batch.tokens[0].tolist()[: len(start)] == start
+    assert batch.next_tokens[1].tolist() == [IGNORED] * (len(start) - 1) + [*text, end]
+    assert batch.next_tokens[0].tolist()[len(start) :] == [end, *[IGNORED] * (len(text) - 1)]
 
 
 def test_masks_hide_bands_and_frames():
@@ -128,13 +161,19 @@ def test_training_learns_and_a_stopped_one_goes_on_as_if_nothing_had_happened(
     rows = [line.split("\t") for line in (whole / "log.tsv").read_text().splitlines()[1:]]
     assert len(rows) == 3 and float(rows[2][2]) < float(rows[0][2])
     assert Encoder(whole)(noise(0.5)).shape == (24, 8)
-    before, after = Layers(model).values(), Layers(read_model_file(whole / WEIGHTS)).values()
+    halves = (EncoderNetwork, DecoderNetwork)
+    before, after = (
+        {name: value for half in halves for name, value in half(read_model_file(folder / WEIGHTS)).values().items()}
+        for folder in (tiny, whole)
+    )
     kept = {name for name in before if np.array_equal(before[name], after[name])}
     assert kept == {name for name in before if "conv" in name}
+    assert float(rows[2][4]) < float(rows[0][4])
+    assert Decoder(whole)(Encoder(whole)(noise(0.5)), [" ab"]).shape == (1,)
 
     evaluate, calls = adapt.Adaptation._evaluate, []
 
-    def stopped(self: adapt.Adaptation) -> tuple[float, float]:
+    def stopped(self: adapt.Adaptation) -> tuple[float, float, float]:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
