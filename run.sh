@@ -81,9 +81,10 @@ local/install_packages.sh "${packages[@]}"
 . ./path.sh
 . ./cmd.sh
 if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
-whisper=$encoder # its decoder rescores, also where the encoder is trained
 # What is wrong with the encoder is said now, not hours later.
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
+pretrained=$encoder
+if [ -n "$encoder" ] && [ "$encoder_epochs" -gt 0 ]; then encoder=exp/encoder; fi
 for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
   [ "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" objective 2>/dev/null)" = lf-mmi ] ||
     fail "--chain-model $chain_model: conf/ligru.toml has no table $model with the objective lf-mmi"
@@ -207,7 +208,7 @@ rescore_by_whisper() {
   for set in $(evaluated "$@"); do
     source=exp/$system/decode_$set
     if [ -d "${source}_large" ]; then source+=_large; fi
-    steps/whisper_rescore.sh --cmd "$decode_cmd" --skip-scoring true "$whisper" data/lang_test "data/$set" "$source" \
+    steps/whisper_rescore.sh --cmd "$decode_cmd" --skip-scoring true "$encoder" data/lang_test "data/$set" "$source" \
       "exp/$system/decode_${set}_whisper"
   done
   score "$system" "$weights" _whisper "$@"
@@ -403,11 +404,10 @@ if begin 10 "fMLLR features"; then
     done
   done
   if [ -n "$encoder" ]; then
-    if [ "$encoder_epochs" -gt 0 ]; then
+    if [ "$encoder" != "$pretrained" ]; then
       OMP_NUM_THREADS=${train_threads:-$(nproc)} \
         steps/nnet/adapt_encoder.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --layers "$encoder_layers" --epochs "$encoder_epochs" \
-        "$encoder" data/train,data/train_noisy data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev exp/encoder
-      encoder=exp/encoder
+        "$pretrained" data/train,data/train_noisy data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev "$encoder"
     fi
     for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
       steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \

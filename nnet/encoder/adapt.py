@@ -23,7 +23,7 @@ from kaldi.base.log import KaldiError
 from kaldi.base.whole_file import WholeFile
 from local.audio import AudioError
 from local.whole_file import write_file
-from nnet.encoder.batches import IGNORED, Batch, load, plan, read_examples
+from nnet.encoder.batches import IGNORED, Batch, load, plan, read_examples, rounded_up
 from nnet.encoder.identity import WEIGHTS, identify
 from nnet.encoder.layers import DecoderNetwork, EncoderNetwork
 from nnet.encoder.model_file import read_model_file
@@ -44,20 +44,27 @@ LAYER_RATE = 40  # times the learning rate: the linear layer begins from nothing
 RISE = 0.05  # of all steps, in which the learning rate rises
 SMOOTHING = 0.1  # of the frames' labels
 DROPOUT = 0.1
+ROWS = 64
 MAX_GRADIENT = 1.0
 
 log = logging.getLogger("adapt")
 
 
 class Guesses(NamedTuple):
-    """Scores [count, classes] and targets [count], of all frames that are aligned or of all tokens of the texts."""
+    """Scores [rows, classes] and targets [rows] of frames or of tokens; some may be IGNORED."""
 
     scores: Tensor
     targets: Tensor
 
     def loss(self, smoothing: float = 0.0) -> Tensor:
         """The mean cross-entropy."""
-        return functional.cross_entropy(self.scores, self.targets, label_smoothing=smoothing)
+        return functional.cross_entropy(self.scores, self.targets, ignore_index=IGNORED, label_smoothing=smoothing)
+
+    def count(self) -> int:
+        return int((self.targets != IGNORED).sum())
+
+    def errors(self) -> int:
+        return int(((self.scores.argmax(dim=1) != self.targets) & (self.targets != IGNORED)).sum())
 
 
 class Network(nn.Module):
@@ -72,12 +79,22 @@ class Network(nn.Module):
     def forward(self, batch: Batch, device: torch.device) -> tuple[Guesses, Guesses]:
         """Of frames and of tokens."""
         mel, lengths, pdfs, tokens, next_tokens = (torch.from_numpy(array).to(device) for array in batch)
-        aligned, said = pdfs != IGNORED, next_tokens != IGNORED
         with torch.autocast(device.type, torch.bfloat16):
             heard, valid = self.encoder(mel, lengths)
-            frame_scores = self.output(self.dropout(heard[aligned]))
-            token_scores = self.decoder.scores(self.decoder(tokens, heard, valid)[said])
-        return Guesses(frame_scores.float(), pdfs[aligned]), Guesses(token_scores.float(), next_tokens[said])
+            frames, pdfs = wanted(heard, pdfs)
+            states, next_tokens = wanted(self.decoder(tokens, heard, valid), next_tokens)
+            frame_scores, token_scores = self.output(self.dropout(frames)), self.decoder.scores(states)
+        return Guesses(frame_scores.float(), pdfs), Guesses(token_scores.float(), next_tokens)
+
+
+def wanted(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The outputs [sequences, steps, dim] that have targets [sequences, steps], and these, as [rows, dim] and [rows].
+
+    Some of the others fill up the rows to a multiple, so that few shapes occur (see nnet.encoder.batches).
+    """
+    order = (targets.flatten() == IGNORED).sort(stable=True).indices
+    rows = order[: rounded_up(int((targets != IGNORED).sum()), ROWS)]
+    return outputs.flatten(0, 1)[rows], targets.flatten()[rows]
 
 
 class Adaptation:
@@ -194,9 +211,8 @@ class Adaptation:
         sums, frame_count, token_count = np.zeros(3), 0, 0
         for examples in plan(self.dev, None):
             frames, tokens = self.network(load(examples, self.network.encoder.bands, None), self.device)
-            errors = (frames.scores.argmax(dim=1) != frames.targets).sum()
-            count, said = len(frames.targets), len(tokens.targets)
-            sums += count * frames.loss().item(), errors.item(), said * tokens.loss().item()
+            count, said = frames.count(), tokens.count()
+            sums += count * frames.loss().item(), frames.errors(), said * tokens.loss().item()
             frame_count, token_count = frame_count + count, token_count + said
         frame_loss, error, token_loss = (sums / (frame_count, frame_count, token_count)).tolist()
         return frame_loss + token_loss, error, token_loss

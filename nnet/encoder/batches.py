@@ -18,6 +18,8 @@ from nnet.encoder.tokens import Tokens, text_of
 from nnet.ligru.masking import random_span
 
 BATCH_FRAMES = 3000  # of a batch, padding included: a minute
+# Lengths of batches are multiples, as oneDNN makes kernels anew for each shape, which takes longer than to run them
+FRAME_STEP, TOKEN_STEP = 32, 8
 JITTER = 15  # frames by which lengths are changed where they order the utterances, so that batches differ
 IGNORED = -100  # the target of padding, of frames without alignment, and of the tokens before a text
 MASKS, MASKED_FRAMES, MASKED_BANDS = 2, 30, 13  # SpecAugment (Park et al. 2019): masks, and their largest widths
@@ -75,10 +77,10 @@ def plan(examples: list[Example], rng: random.Random | None) -> list[list[Exampl
     batches: list[list[Example]] = []
     longest = 0
     for place in order:
-        longest = max(longest, len(examples[place].pdfs))
+        longest = max(longest, rounded_up(len(examples[place].pdfs), FRAME_STEP))
         if not batches or (len(batches[-1]) + 1) * longest > BATCH_FRAMES:
             batches.append([])
-            longest = len(examples[place].pdfs)
+            longest = rounded_up(len(examples[place].pdfs), FRAME_STEP)
         batches[-1].append(examples[place])
     if rng:
         rng.shuffle(batches)
@@ -95,20 +97,25 @@ def load(examples: list[Example], bands: int, rng: np.random.Generator | None) -
             raise AudioError(f"utterance {example.id}: {error}") from None
         spectra.append(masked(spectrum, rng) if rng else spectrum)
     lengths = np.array([spectrum.shape[1] for spectrum in spectra])
-    most = -(-lengths.max() // FACTOR)
+    most = rounded_up(-(-lengths.max() // FACTOR), FRAME_STEP)
     mel = np.zeros((len(examples), bands, FACTOR * most), np.float32)
     pdfs = np.full((len(examples), most), IGNORED)
     for row, (example, spectrum) in enumerate(zip(examples, spectra, strict=True)):
         mel[row, :, : spectrum.shape[1]] = spectrum
         frames = min(len(example.pdfs), -(-spectrum.shape[1] // FACTOR))
         pdfs[row, :frames] = example.pdfs[:frames]
-    given = max(len(example.tokens) for example in examples) - 1
+    given = rounded_up(max(len(example.tokens) for example in examples) - 1, TOKEN_STEP)
     tokens = np.full((len(examples), given), examples[0].tokens[-1])
     next_tokens = np.full((len(examples), given), IGNORED)
     for row, example in enumerate(examples):
         tokens[row, : len(example.tokens) - 1] = example.tokens[:-1]
         next_tokens[row, example.start - 1 : len(example.tokens) - 1] = example.tokens[example.start :]
     return Batch(mel, lengths, pdfs, tokens, next_tokens)
+
+
+def rounded_up(count: int, step: int) -> int:
+    """To a multiple of the step."""
+    return -(-count // step) * step
 
 
 def masked(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -135,15 +135,17 @@ def test_targets_are_those_of_the_first_of_two_frames_and_the_tokens_of_the_text
     examples = sorted(read_task(tiny, task), key=lambda example: example.id)
     assert [example.id for example in examples] == ["s0-u0", "s0-u2", "s0-u4", "s1-u1"]
     batch = load(examples[:2], 80, None)
-    assert batch.lengths.tolist() == [98, 68] and batch.mel.shape == (2, 80, 98)
-    assert batch.pdfs[0].tolist() == (np.arange(0, 98, 2) // 10 % PDFS).tolist()
-    assert (batch.pdfs[1, 34:] == IGNORED).all()
+    assert batch.lengths.tolist() == [98, 68] and batch.mel.shape == (2, 80, 128)
+    assert batch.pdfs[0, :49].tolist() == (np.arange(0, 98, 2) // 10 % PDFS).tolist()
+    assert (batch.pdfs[1, 34:] == IGNORED).all() and (batch.pdfs[0, 49:] == IGNORED).all()
     tokens = Tokens(tiny)
     start, end = tokens.frame("en")
     text = tokens.encode(" ab c")
-    assert batch.tokens[1].tolist() == [*start, *text] and batch.tokens[0].tolist()[: len(start)] == start
-    assert batch.next_tokens[1].tolist() == [IGNORED] * (len(start) - 1) + [*text, end]
-    assert batch.next_tokens[0].tolist()[len(start) :] == [end, *[IGNORED] * (len(text) - 1)]
+    assert batch.tokens.shape == (2, 8) and batch.tokens[1].tolist()[: len(start) + len(text)] == [*start, *text]
+    assert batch.tokens[0].tolist()[: len(start)] == start
+    said = [[number for number in row if number != IGNORED] for row in batch.next_tokens.tolist()]
+    assert said == [[*tokens.encode(" a"), end], [*text, end]]
+    assert (batch.next_tokens[:, : len(start) - 1] == IGNORED).all() and batch.next_tokens[1, len(start) - 1] == text[0]
 
 
 def test_masks_hide_bands_and_frames():
