@@ -115,9 +115,12 @@ class Model(NamedTuple):
         return (self.folder / LARGE_LM).exists()
 
     @property
-    def has_whisper(self) -> bool:
-        """Whether Whisper's decoder rescores after that; weight, calibration and so on are of its lattices then."""
-        return (self.folder / WHISPER_MODEL).is_dir()
+    def whisper(self) -> Path | None:
+        """The Whisper model whose decoder rescores after that: a folder of its own, or the encoder's; None if there is
+        none. Weight, calibration and so on are of its lattices then."""
+        if (self.folder / WHISPER_MODEL).is_dir():
+            return self.folder / WHISPER_MODEL
+        return self.folder / "encoder" if self.description.get("encoder_rescores") else None
 
     @property
     def lmwt(self) -> float:
@@ -276,7 +279,9 @@ def shell_options(settings: dict[str, float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m local.model_folder", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="weight and penalty, options of decoding with the GMM, with the network")
+    check = commands.add_parser(
+        "check", help="weight, penalty, Whisper's folder; options of decoding with the GMM, the network"
+    )
     check.add_argument("folder", type=Path)
     write = commands.add_parser("describe", help=f"write {DESCRIPTION}")
     for name in ("corpus", "licence", "gmm", "network"):
@@ -284,6 +289,7 @@ def main() -> int:
     write.add_argument("--calibration", default="null", help="as nnet.recogniser.calibrate prints it")
     write.add_argument("--lmwt", type=float, required=True)
     write.add_argument("--word-ins-penalty", type=float, required=True)
+    write.add_argument("--encoder-rescores", action="store_true", help="the decoder of the encoder's model rescores")
     write.add_argument("--rescored", choices=("", LARGE, WHISPER), default="", help="of the decodings that count")
     write.add_argument("nnet_dir", type=Path)
     write.add_argument("folder", type=Path)
@@ -291,7 +297,7 @@ def main() -> int:
     try:
         if arguments.command == "check":
             model = open_model(arguments.folder)
-            print(f"{model.lmwt:g} {model.word_ins_penalty}")
+            print(f"{model.lmwt:g} {model.word_ins_penalty} {model.whisper.name if model.whisper else ''}")
             for decoder, names in SETTINGS.items():
                 print(shell_options({name: model.settings(decoder)[name] for name in names}))
             return 0
@@ -302,6 +308,7 @@ def main() -> int:
             corpus=arguments.corpus,
             licence=arguments.licence,
             word_error_rates=word_error_rates(arguments.nnet_dir, arguments.rescored),
+            encoder_rescores=arguments.encoder_rescores,
             lmwt=arguments.lmwt,
             word_ins_penalty=arguments.word_ins_penalty,
             calibration=json.loads(arguments.calibration),

@@ -88,7 +88,6 @@ fi
 if [ -n "$whisper" ]; then
   rescored=_whisper
   whisper=$(python3 -m nnet.encoder.models "$whisper")
-  take "$whisper" whisper model.bin '?config.json' '?'vocabulary.{txt,json}
 fi
 tuned=$nnet_dir/decode_dev$rescored/scoring_kaldi/wer_details
 lmwt=${lmwt:-$(cat "$tuned/lmwt" 2>/dev/null || echo 10)}
@@ -105,6 +104,14 @@ for stream in "${streams[@]}"; do
     take "$encoder" encoder model.bin '?config.json' '?'vocabulary.{txt,json}
   fi
 done
+encoder_rescores=() # where the encoder is that of the Whisper model
+if [ -n "$whisper" ]; then
+  if $encoder_files && [ -n "$encoder" ] && cmp -s "$whisper/model.bin" "$encoder/model.bin"; then
+    encoder_rescores=(--encoder-rescores)
+  else
+    take "$whisper" whisper model.bin '?config.json' '?'vocabulary.{txt,json}
+  fi
+fi
 first_graph=$graph_dir
 if $uses_gmm; then
   take "$gmm_dir" gmm final.mdl tree '?'{final.alimdl,final.mat,cmvn_opts,splice_opts,delta_opts}
@@ -162,7 +169,8 @@ if [ "$calibration" = null ]; then
   echo "$0: the confidences are the posteriors of the lattices: they cannot be calibrated without scored decodings of dev" >&2
 fi
 python3 -m local.model_folder describe --calibration "$calibration" --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
-  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" --rescored="$rescored" "$nnet_dir" "$unfinished"
+  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" --rescored="$rescored" ${encoder_rescores[@]+"${encoder_rescores[@]}"} \
+  "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays
   rm -rf "$model"/{model.json,mfcc.conf,nnet,gmm,graph,lm,lang,segan,encoder,whisper}

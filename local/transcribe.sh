@@ -71,7 +71,7 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   mkdir -p "$dir"
   ln -sfn "$(realpath "$nnet_dir")" "$model"
   {
-    read -r packed_lmwt packed_penalty
+    read -r packed_lmwt packed_penalty packed_whisper
     read -ra gmm_settings
     read -ra network_settings
   } <<<"$described"
@@ -83,7 +83,7 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   mfcc_config=$model/mfcc.conf
   if [ -d "$model/segan" ]; then segan_dir=$model/segan; fi
   if [ -d "$model/encoder" ]; then encoder=${encoder:-$model/encoder}; fi
-  if [ -d "$model/whisper" ]; then whisper=${whisper:-$model/whisper}; fi
+  if [ -n "$packed_whisper" ]; then whisper=${whisper:-$model/$packed_whisper}; fi
   lmwt=${lmwt:-$packed_lmwt}
   word_ins_penalty=${word_ins_penalty:-$packed_penalty}
 fi

@@ -15,7 +15,7 @@ from kaldi.hmm.transition_model import read_transition_model
 from kaldi.lat.lattice import Lattice
 from local.audio import RATE, AudioError, check_samples, mono, resample
 from local.cut_at_pauses import SHORTEST_RECORDING, mono_blocks, spoken, without_zeros
-from local.model_folder import LARGE_LM, SMALL_LM, WHISPER_MODEL, ModelError, open_model
+from local.model_folder import LARGE_LM, SMALL_LM, ModelError, open_model
 from nnet.recogniser.alignment import TextError, TextGraphs
 from nnet.recogniser.calibration import Calibration
 from nnet.recogniser.decoding import Graph, decode
@@ -80,12 +80,13 @@ class Recogniser:
         )
         self._rescore = Rescoring(folder / SMALL_LM, folder / LARGE_LM) if packed.has_large_lm else None
         self._whisper = None
-        if packed.has_whisper:
+        if packed.whisper:
             from nnet.recogniser.whisper import Whisper  # other models need not wait for its imports
 
             if self._mfcc.rate != RATE:
                 raise ModelError(f"{folder} has MFCCs of {self._mfcc.rate} samples a second, Whisper is for {RATE}")
-            self._whisper = Whisper(folder / WHISPER_MODEL, folder / "graph/words.txt")
+            encode = self._streams.encode if packed.whisper.name == "encoder" else None
+            self._whisper = Whisper(packed.whisper, folder / "graph/words.txt", encode)
         shift = self._mfcc.frame_shift * subsampling
         self._reader = Reader(
             folder / "graph",

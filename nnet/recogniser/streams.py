@@ -7,6 +7,7 @@ side by side until they are as slow as those of the slowest, and the streams are
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,14 +61,27 @@ class Fmllr:
         return self._first_pass.of_speaker(parts, jobs)
 
 
+class SharedEncoder:
+    """An encoder that is asked more than once about the same samples, one time after the other: it computes once."""
+
+    def __init__(self, encode: Encoder) -> None:
+        self._encode, self._last = encode, threading.local()
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        """As Encoder."""
+        if getattr(self._last, "samples", None) is not samples:
+            self._last.samples, self._last.heard = samples, self._encode(samples)
+        return self._last.heard
+
+
 class Encoded:
     """A pretrained encoder's features, which are kept with a byte a number, as in the archives of the training."""
 
-    def __init__(self, encode: Encoder) -> None:
-        self._encode = encode
+    def __init__(self, encode: SharedEncoder) -> None:
+        self.encode = encode
 
     def of_recordings(self) -> Callable[[np.ndarray], bytes | None]:
-        return lambda samples: compressed(self._encode(samples)) if len(samples) >= WINDOW else None
+        return lambda samples: compressed(self.encode(samples)) if len(samples) >= WINDOW else None
 
     def of_speaker(self, kept: Sequence[bytes], jobs: int) -> Callable[[bytes], np.ndarray]:
         return uncompressed
@@ -92,6 +106,7 @@ class Streams:
             )
             self._steps.append(self.factor // stream.factor)
         self._normalise = Normalisation(packed.folder / "nnet/cmvn_opts")
+        self.encode = next((source.encode for source in self._sources if isinstance(source, Encoded)), None)
 
     def of_recordings(self) -> Callable[[np.ndarray], Kept | None]:
         """What takes a speaker's pieces one after the other, samples [time] in [-1, 1] at the model's rate, to what
@@ -155,4 +170,4 @@ def _encoded(packed: Model, stream: Stream, folder: Path | None, rate: int) -> E
         raise ModelError(f"{folder} is not the encoder {stream.encoder}, on which {packed.folder} was trained")
     if rate != RATE:
         raise ModelError(f"{packed.folder} has MFCCs of {rate} samples a second, its encoder is for {RATE}")
-    return Encoded(Encoder(folder, workers=os.cpu_count() or 1))
+    return Encoded(SharedEncoder(Encoder(folder, workers=os.cpu_count() or 1)))

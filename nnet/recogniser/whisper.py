@@ -14,6 +14,7 @@ from nnet.encoder.decoder import Decoder
 from nnet.encoder.encoder import Encoder
 from nnet.encoder.mel import WINDOW
 from nnet.encoder.tokens import text_of
+from nnet.recogniser.streams import SharedEncoder
 
 BEST = 100  # paths of a lattice that are scored, and the acoustic scale that chooses them
 ACOUSTIC_SCALE = 0.1
@@ -22,9 +23,12 @@ ACOUSTIC_SCALE = 0.1
 class Whisper:
     """Its encoder and its decoder."""
 
-    def __init__(self, folder: Path, words: Path) -> None:
-        """folder: a Whisper model; words: words.txt of the graph. Raises ValueError, KaldiError, OSError."""
-        self._encode, self._decoder = Encoder(folder, workers=os.cpu_count() or 1), Decoder(folder)
+    def __init__(self, folder: Path, words: Path, encode: SharedEncoder | None) -> None:
+        """folder: a Whisper model; words: words.txt of the graph; encode: the model's encoder, if there is one already.
+
+        Raises ValueError, KaldiError, OSError.
+        """
+        self._encode, self._decoder = encode or Encoder(folder, workers=os.cpu_count() or 1), Decoder(folder)
         self._names = read_names(str(words))
 
     def hear(self, samples: np.ndarray) -> np.ndarray | None:

@@ -107,6 +107,26 @@ def chain(chain_exp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_an_encoder_whose_decoder_rescores_is_there_once(
+    chain_exp: Path, chain: Path, encoder: Path, recordings: list[Path], tmp_path: Path, monkeypatch
+) -> None:
+    """In the folder, and in its work."""
+    network, model = chain_exp / "ligru_chain_encoder", tmp_path / "model"
+    run_script("local/pack_model.sh", "--lang-dir", GOLDEN / "lang", "--whisper", encoder, network, model)
+    assert not (model / "whisper").exists() and (model / "encoder/model.bin").exists()
+    said = run_script("local/transcribe.sh", "--use-gpu", "false", "--dir", tmp_path / "kept", model, recordings[0])
+    assert (tmp_path / "kept/decode_whisper/lat.1.gz").exists()
+    calls, compute = [], Encoder.__call__
+
+    def counted(self: Encoder, samples: np.ndarray) -> np.ndarray:
+        calls.append(self)
+        return compute(self, samples)
+
+    monkeypatch.setattr(Encoder, "__call__", counted)
+    assert said == f"{NAMES[0]} {Recogniser(model).transcribe(recordings[0]).text}\n"
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("kind", ["slow", "chain"])
 def test_words_and_times(kind: str, recogniser: Recogniser, recordings: list[Path], request) -> None:
     """Those of the network on fMLLR features alone, at its rate."""
