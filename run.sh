@@ -60,7 +60,8 @@ case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or 
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
 [[ $lm_words =~ ^[0-9]+$ ]] || fail "--lm-words takes a number of words, not '$lm_words'"
 [[ $mono_utts =~ ^([1-9][0-9]*)?$ ]] || fail "--mono-utts takes a number of utterances, not '$mono_utts'"
-[[ $encoder_epochs =~ ^[0-9]+$ && $encoder_layers =~ ^[1-9][0-9]*$ ]] || fail "--encoder-epochs and --encoder-layers take numbers"
+[[ $encoder_epochs =~ ^[0-9]+$ && $encoder_layers =~ ^[1-9][0-9]*$ && $encoder_copies =~ ^[1-9][0-9]*$ ]] ||
+  fail "--encoder-epochs, --encoder-layers and --encoder-copies take numbers"
 [ "$lm_words" -eq 0 ] || [ "$lm_text$lm_arpa$lm_background" != none ] ||
   fail "--lm-words takes its words from --lm-text, --lm-arpa or --lm-background, and there is none"
 for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
@@ -230,19 +231,20 @@ score() {
   done
 }
 
+# noisy SET TARGET OPTION ...: the set's recordings with noise, as data/TARGET.
+noisy() {
+  python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
+    --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
+    "data/$1" "data/local/noise/$1.list" "data/$2"
+}
+
 if begin 0 data; then
   finished=-1 # nothing holds any more that was made of other data
-  rm -f exp/stages.tsv
+  rm -rf exp/stages.tsv data/train_noisy[0-9]*
   "egs/$corpus/prepare.sh" --nj "$nj" --cmd "$train_cmd" ${corpus_dir:+--corpus-dir "$corpus_dir"} "${corpus_options[@]}" data
   local/prepare_noise.sh --nj "$nj" --cmd "$train_cmd" ${noise_dir:+--noise-dir "$noise_dir"} data/local/noise
   IFS=, read -ra rir_dirs <<< "$rir_dir"
   if [ -n "$rir_dir" ]; then python3 local/split_noise.py --rirs "${rir_dirs[@]}" data/local/rooms; fi
-  # noisy SET TARGET OPTION ...
-  noisy() {
-    python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
-      --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
-      "data/$1" "data/local/noise/$1.list" "data/$2"
-  }
   for set in train dev test; do noisy "$set" "${set}_noisy"; done
   for snr in ${test_snrs//,/ }; do noisy test "test_noisy_${snr}dB" --snr="$snr"; done
   put "$corpus" exp/.corpus
@@ -405,9 +407,14 @@ if begin 10 "fMLLR features"; then
   done
   if [ -n "$encoder" ]; then
     if [ "$encoder" != "$pretrained" ]; then
+      copies=data/train,data/train_noisy
+      for ((copy = 2; copy <= encoder_copies; copy++)); do
+        [ -f "data/train_noisy$copy/wav.scp" ] || noisy train "train_noisy$copy" --seed "$copy"
+        copies+=,data/train_noisy$copy
+      done
       OMP_NUM_THREADS=${train_threads:-$(nproc)} \
         steps/nnet/adapt_encoder.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --layers "$encoder_layers" --epochs "$encoder_epochs" \
-        "$pretrained" data/train,data/train_noisy data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev "$encoder"
+        "$pretrained" "$copies" data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev "$encoder"
     fi
     for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
       steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
