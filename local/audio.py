@@ -22,7 +22,6 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
-from numpy.lib.stride_tricks import sliding_window_view
 
 from kaldi.base.whole_file import WholeFile
 from local.whole_file import read_lines, write_file
@@ -36,7 +35,6 @@ LARGEST_OVERSHOOT = 0.5
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 LARGEST_WAV = 0xFFFFFFFF - 0x10000  # bytes of samples, with room for a header
 FFMPEG_FORMATS = "mov,matroska,aac,amr,asf,avi,ape,flv,mpc,mpeg,mpegts,tta,wv"  # single files, each with its family
-CROSSINGS = 10  # of the resampling filter, to either side
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -128,32 +126,13 @@ def read_blocks(file: soundfile.SoundFile, source: str | Path, frames: int = -1)
 
 
 def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Samples [samples], or [samples, channels], at a rate, as float32 at the wanted one.
+    """Samples [samples], or [samples, channels], at a rate, as float32 at the wanted one."""
+    if rate != wanted:
+        from scipy.signal import resample_poly  # takes longer to import than all else here
 
-    The low-pass filter is a sinc of ten zero crossings to either side under a Kaiser window (beta 5), as that of
-    scipy.signal.resample_poly, which takes longer to import than all else here and is all that recognition would need
-    SciPy for.
-    """
-    divisor = math.gcd(rate, wanted)
-    up, down = wanted // divisor, rate // divisor
-    if up == down:
-        return samples.astype(np.float32)
-    half = CROSSINGS * max(up, down)
-    low_pass = np.sinc(np.arange(-half, half + 1) / max(up, down)) * np.kaiser(2 * half + 1, 5.0)
-    low_pass *= up / low_pass.sum()
-    reach = half // up + 1  # of the filter, in samples in
-    margins = [(reach, reach)] + [(0, 0)] * (samples.ndim - 1)
-    windows = sliding_window_view(np.pad(samples, margins), 2 * reach + 1, axis=0)
-    made = np.zeros((-(-len(samples) * up // down), *samples.shape[1:]), np.float32)
-    # Every `up` samples out lie alike between the samples in, `down` of which are from one to the next.
-    for first in range(min(up, len(made))):
-        place, phase = divmod(first * down, up)
-        taps = half + phase - up * np.arange(-reach, reach + 1)
-        inside = (taps >= 0) & (taps <= 2 * half)
-        weights = np.where(inside, low_pass[taps * inside], 0.0).astype(np.float32)
-        these = made[first::up]
-        these[:] = np.einsum("...i,i->...", windows[place::down][: len(these)], weights)
-    return made
+        divisor = math.gcd(rate, wanted)
+        samples = resample_poly(samples, wanted // divisor, rate // divisor)
+    return samples.astype(np.float32)
 
 
 class Resampler:
@@ -162,8 +141,8 @@ class Resampler:
     def __init__(self, rate: int, wanted: int, channels: int) -> None:
         divisor = math.gcd(rate, wanted)
         self._rates, self._up, self._down = (rate, wanted), wanted // divisor, rate // divisor
-        # How far the filter reaches, and to where a sample out is one in.
-        reach = CROSSINGS * max(self._up, self._down) // self._up + 1
+        # How far resample_poly's filter reaches: ten zero crossings, and to where a sample out is one in.
+        reach = 10 * max(self._up, self._down) // self._up + 1
         self._margin = math.ceil(reach / self._down) * self._down
         self._kept: np.ndarray = np.zeros((0, channels), np.float32)
         self._start = self._done = 0  # samples in before the kept ones, and that were made out of

@@ -376,7 +376,7 @@ from importlib.abc import MetaPathFinder
 
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name in {"torch", "tensorflow", "onnx", "tqdm", "matplotlib", "tomli", "ctranslate2", "scipy", "sympy"}:
+        if name in {"torch", "tensorflow", "onnx", "tqdm", "matplotlib", "tomli", "ctranslate2", "sympy"}:
             raise ModuleNotFoundError(name=name)
 
 sys.meta_path.insert(0, Missing())
