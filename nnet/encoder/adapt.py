@@ -60,7 +60,7 @@ class Guesses(NamedTuple):
         """The mean cross-entropy."""
         return functional.cross_entropy(self.scores, self.targets, ignore_index=IGNORED, label_smoothing=smoothing)
 
-    def count(self) -> int:
+    def size(self) -> int:
         return int((self.targets != IGNORED).sum())
 
     def errors(self) -> int:
@@ -211,7 +211,7 @@ class Adaptation:
         sums, frame_count, token_count = np.zeros(3), 0, 0
         for examples in plan(self.dev, None):
             frames, tokens = self.network(load(examples, self.network.encoder.bands, None), self.device)
-            count, said = frames.count(), tokens.count()
+            count, said = frames.size(), tokens.size()
             sums += count * frames.loss().item(), frames.errors(), said * tokens.loss().item()
             frame_count, token_count = frame_count + count, token_count + said
         frame_loss, error, token_loss = (sums / (frame_count, frame_count, token_count)).tolist()

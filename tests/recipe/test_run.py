@@ -102,7 +102,10 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     if find_spec("ctranslate2"):
         systems, encoder = (
             [*systems, *(f"ligru_{name}encoder{whisper}" for name in ("", "chain_") for whisper in ("", "_whisper"))],
-            ["--encoder", str(tiny_encoder(recipe / "models/tiny")), "--encoder-epochs", "1", "--encoder-layers", "1", "--encoder-copies", "2"],
+            [
+                *("--encoder", str(tiny_encoder(recipe / "models/tiny"))),
+                *("--encoder-epochs", "1", "--encoder-layers", "1", "--encoder-copies", "2"),
+            ],
         )
     done = run(recipe, *TINY, *encoder)
     assert done.returncode == 0, done.stderr[-3000:]
