@@ -85,7 +85,11 @@ if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
 # What is wrong with the encoder is said now, not hours later.
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 pretrained=$encoder
-if [ -n "$encoder" ] && [ "$encoder_epochs" -gt 0 ]; then encoder=exp/encoder; fi
+whisper_weight=1.0 # of its decoder; a trained one is to be believed more (docs/encoder.md)
+if [ -n "$encoder" ] && [ "$encoder_epochs" -gt 0 ]; then
+  encoder=exp/encoder
+  whisper_weight=2.0
+fi
 for model in ${chain_model:+"$chain_model" ${encoder:+"${chain_model}_encoder"}}; do
   [ "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" objective 2>/dev/null)" = lf-mmi ] ||
     fail "--chain-model $chain_model: conf/ligru.toml has no table $model with the objective lf-mmi"
@@ -209,8 +213,8 @@ rescore_by_whisper() {
   for set in $(evaluated "$@"); do
     source=exp/$system/decode_$set
     if [ -d "${source}_large" ]; then source+=_large; fi
-    steps/whisper_rescore.sh --cmd "$decode_cmd" --skip-scoring true "$encoder" data/lang_test "data/$set" "$source" \
-      "exp/$system/decode_${set}_whisper"
+    steps/whisper_rescore.sh --cmd "$decode_cmd" --skip-scoring true --weight "$whisper_weight" "$encoder" data/lang_test \
+      "data/$set" "$source" "exp/$system/decode_${set}_whisper"
   done
   score "$system" "$weights" _whisper "$@"
 }

@@ -123,6 +123,11 @@ class Model(NamedTuple):
         return self.folder / "encoder" if self.description.get("encoder_rescores") else None
 
     @property
+    def whisper_weight(self) -> float:
+        """Of its log probabilities."""
+        return self.description.get("whisper_weight", 1.0)
+
+    @property
     def lmwt(self) -> float:
         return self.description["lmwt"]
 
@@ -280,7 +285,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m local.model_folder", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
-        "check", help="weight, penalty, Whisper's folder; options of decoding with the GMM, the network"
+        "check", help="weight, penalty, Whisper's folder and weight; options of decoding with the GMM, the network"
     )
     check.add_argument("folder", type=Path)
     write = commands.add_parser("describe", help=f"write {DESCRIPTION}")
@@ -289,6 +294,7 @@ def main() -> int:
     write.add_argument("--calibration", default="null", help="as nnet.recogniser.calibrate prints it")
     write.add_argument("--lmwt", type=float, required=True)
     write.add_argument("--word-ins-penalty", type=float, required=True)
+    write.add_argument("--whisper-weight", type=float, default=1.0, help="of its log probabilities")
     write.add_argument("--encoder-rescores", action="store_true", help="the decoder of the encoder's model rescores")
     write.add_argument("--rescored", choices=("", LARGE, WHISPER), default="", help="of the decodings that count")
     write.add_argument("nnet_dir", type=Path)
@@ -297,7 +303,8 @@ def main() -> int:
     try:
         if arguments.command == "check":
             model = open_model(arguments.folder)
-            print(f"{model.lmwt:g} {model.word_ins_penalty} {model.whisper.name if model.whisper else ''}")
+            whisper = f" {model.whisper.name} {model.whisper_weight}" if model.whisper else ""
+            print(f"{model.lmwt:g} {model.word_ins_penalty}{whisper}")
             for decoder, names in SETTINGS.items():
                 print(shell_options({name: model.settings(decoder)[name] for name in names}))
             return 0
@@ -309,6 +316,7 @@ def main() -> int:
             licence=arguments.licence,
             word_error_rates=word_error_rates(arguments.nnet_dir, arguments.rescored),
             encoder_rescores=arguments.encoder_rescores,
+            whisper_weight=arguments.whisper_weight,
             lmwt=arguments.lmwt,
             word_ins_penalty=arguments.word_ins_penalty,
             calibration=json.loads(arguments.calibration),

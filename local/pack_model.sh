@@ -104,10 +104,11 @@ for stream in "${streams[@]}"; do
     take "$encoder" encoder model.bin '?config.json' '?'vocabulary.{txt,json}
   fi
 done
-encoder_rescores=() # where the encoder is that of the Whisper model
+whisper_options=() # the weight of the decoder, and whether the encoder is that of its model
 if [ -n "$whisper" ]; then
+  whisper_options=(--whisper-weight "$(cat "$nnet_dir/decode_dev_whisper/whisper_weight" 2>/dev/null || echo 1.0)")
   if $encoder_files && [ -n "$encoder" ] && cmp -s "$whisper/model.bin" "$encoder/model.bin"; then
-    encoder_rescores=(--encoder-rescores)
+    whisper_options+=(--encoder-rescores)
   else
     take "$whisper" whisper model.bin '?config.json' '?'vocabulary.{txt,json}
   fi
@@ -169,7 +170,7 @@ if [ "$calibration" = null ]; then
   echo "$0: the confidences are the posteriors of the lattices: they cannot be calibrated without scored decodings of dev" >&2
 fi
 python3 -m local.model_folder describe --calibration "$calibration" --corpus "$corpus" --licence "$licence" --lmwt "$lmwt" \
-  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" --rescored="$rescored" ${encoder_rescores[@]+"${encoder_rescores[@]}"} \
+  --word-ins-penalty "$word_ins_penalty" --gmm "$gmm" --network "$network" --rescored="$rescored" ${whisper_options[@]+"${whisper_options[@]}"} \
   "$nnet_dir" "$unfinished"
 chmod -R u+w "$unfinished"
 if [ -d "$model" ]; then # what else lies there stays

@@ -63,6 +63,7 @@ fi
 small_lm=
 large_lm=
 mfcc_config=conf/mfcc.conf
+whisper_weight=
 gmm_settings=(--config conf/decode.conf)
 network_settings=(--config conf/decode_nnet.conf)
 if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
@@ -71,7 +72,7 @@ if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   mkdir -p "$dir"
   ln -sfn "$(realpath "$nnet_dir")" "$model"
   {
-    read -r packed_lmwt packed_penalty packed_whisper
+    read -r packed_lmwt packed_penalty packed_whisper whisper_weight
     read -ra gmm_settings
     read -ra network_settings
   } <<<"$described"
@@ -137,6 +138,7 @@ if [ ${#missing[@]} -gt 0 ]; then fail "missing or empty: ${missing[*]}"; fi
 require_one_tree "$graph_dir" "$nnet_dir/final.mdl"
 if $uses_gmm; then require_one_tree "${first_pass[@]}" "$gmm_dir/final.mdl"; fi
 tuned=$nnet_dir/decode_dev$last/scoring_kaldi/wer_details
+whisper_weight=${whisper_weight:-$(cat "$nnet_dir/decode_dev_whisper/whisper_weight" 2>/dev/null || echo 1.0)}
 [ -n "$lmwt" ] || lmwt=$(cat "$tuned/lmwt" 2>/dev/null || echo 10)
 [ -n "$word_ins_penalty" ] || word_ins_penalty=$(cat "$tuned/wip" 2>/dev/null || echo 0.0)
 data=$dir/data
@@ -200,8 +202,8 @@ trap 'kept=true; echo "$0: failed:" >&3; tail -n 3 "$dir/log/transcribe.log" >&3
     steps/lmrescore_const_arpa.sh --cmd "$cmd" --skip-scoring true "$dir/lm" "$dir/lm" "$data" "$dir/decode" "$dir/decode_large"
   fi
   if [ -n "$whisper" ]; then
-    steps/whisper_rescore.sh --cmd "$cmd" --skip-scoring true "$whisper" "$graph_dir" "$data" "$dir/decode$rescored" \
-      "$dir/decode_whisper"
+    steps/whisper_rescore.sh --cmd "$cmd" --skip-scoring true --weight "$whisper_weight" "$whisper" "$graph_dir" "$data" \
+      "$dir/decode$rescored" "$dir/decode_whisper"
   fi
 } >"$dir/log/transcribe.log" 2>&1
 trap - ERR

@@ -16,7 +16,7 @@ e.g.: $0 base data/lang_test data/dev exp/ligru_encoder/decode_dev_large exp/lig
   --cmd CMD              how to run jobs (run.pl)
   --n N                  hypotheses of an utterance (100)
   --acwt X               acoustic scale that chooses them (0.1)
-  --weight X             of Whisper's log probabilities (1.0)
+  --weight X             of Whisper's log probabilities (1.0), left in <output-decode-dir>/whisper_weight
   --language X           of the words, for models of several languages (en)
   --stage N              1 rescoring, 2 scoring
   --skip-scoring BOOL    no local/score.sh (false);  --scoring-opts OPTIONS  for it
@@ -48,5 +48,6 @@ if [ "$stage" -le 1 ]; then
     linear-to-nbest "ark:$lists/ali" "ark:$lists/words" "ark:$lists/whisper" "ark:$lists/ac" ark:- \| \
     nbest-to-lattice ark:- "ark:|gzip -c >$dir/lat.JOB.gz"
   rm -rf "$dir"/nbest.*
+  echo "$weight" > "$dir/whisper_weight"
 fi
 score

@@ -86,7 +86,7 @@ class Recogniser:
             if self._mfcc.rate != RATE:
                 raise ModelError(f"{folder} has MFCCs of {self._mfcc.rate} samples a second, Whisper is for {RATE}")
             encode = self._streams.encode if packed.whisper.name == "encoder" else None
-            self._whisper = Whisper(packed.whisper, folder / "graph/words.txt", encode)
+            self._whisper = Whisper(packed.whisper, folder / "graph/words.txt", packed.whisper_weight, encode)
         shift = self._mfcc.frame_shift * subsampling
         self._reader = Reader(
             folder / "graph",

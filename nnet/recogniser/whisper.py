@@ -23,13 +23,14 @@ ACOUSTIC_SCALE = 0.1
 class Whisper:
     """Its encoder and its decoder."""
 
-    def __init__(self, folder: Path, words: Path, encode: SharedEncoder | None) -> None:
-        """folder: a Whisper model; words: words.txt of the graph; encode: the model's encoder, if there is one already.
+    def __init__(self, folder: Path, words: Path, weight: float, encode: SharedEncoder | None) -> None:
+        """folder: a Whisper model; words: words.txt of the graph; weight: of the decoder's log probabilities; encode:
+        the model's encoder, if there is one already.
 
         Raises ValueError, KaldiError, OSError.
         """
         self._encode, self._decoder = encode or Encoder(folder, workers=os.cpu_count() or 1), Decoder(folder)
-        self._names = read_names(str(words))
+        self._names, self._weight = read_names(str(words)), weight
 
     def hear(self, samples: np.ndarray) -> np.ndarray | None:
         """What is kept of samples [time] at 16 kHz, with two bytes a number; None if they are too short."""
@@ -41,7 +42,7 @@ class Whisper:
         paths = best_paths(scaled, BEST)
         texts = [text_of([self._names[word] for word in path.words.tolist()]) for path in paths]
         try:
-            scores = self._decoder(heard.astype(np.float32), texts)
+            scores = self._weight * self._decoder(heard.astype(np.float32), texts)
         except ValueError:
             return lattice
         lattices = []

@@ -149,12 +149,14 @@ def test_models_that_are_not_whole(rescoring: Path, recordings: list[Path], tmp_
 
 
 def test_whispers_decoder_after_it(exp: Path, recordings: list[Path], tmp_path: Path) -> None:
-    """Words and costs of steps/whisper_rescore.sh; the weight is that of dev after it."""
+    """Words and costs of steps/whisper_rescore.sh; the weights are those of dev after it."""
     pytest.importorskip("ctranslate2")
+    (exp / "ligru/decode_dev_whisper/whisper_weight").write_text("1.5\n")
     model = tmp_path / "model"
     run_script("local/pack_model.sh", "--whisper", tiny_encoder(tmp_path / "tiny"), exp / "ligru", model)
     description = json.loads((model / "model.json").read_text())
     assert description["lmwt"] == 9 and description["word_error_rates"] == {"dev": 9.5}
+    assert description["whisper_weight"] == 1.5
     _, lattices = heard_by_both(model, recordings, tmp_path / "kept", "decode_whisper")
     for ours, theirs in lattices:
         ends = ours.final_states
