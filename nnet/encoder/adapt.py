@@ -44,7 +44,7 @@ LAYER_RATE = 40  # times the learning rate: the linear layer begins from nothing
 RISE = 0.05  # of all steps, in which the learning rate rises
 SMOOTHING = 0.1  # of the frames' labels
 DROPOUT = 0.1
-ROWS = 64
+ROWS = 64  # frames and tokens of a batch are multiples
 MAX_GRADIENT = 1.0
 
 log = logging.getLogger("adapt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +24,9 @@ FRAME_STEP, TOKEN_STEP = 32, 8
 JITTER = 15  # frames by which lengths are changed where they order the utterances, so that batches differ
 IGNORED = -100  # the target of padding, of frames without alignment, and of the tokens before a text
 MASKS, MASKED_FRAMES, MASKED_BANDS = 2, 30, 13  # SpecAugment (Park et al. 2019): masks, and their largest widths
+
+
+log = logging.getLogger("batches")
 
 
 class Example(NamedTuple):
@@ -51,11 +55,17 @@ class Batch(NamedTuple):
 def read_examples(data_dirs: Iterable[Path], pdfs: str, tokens: Tokens, language: str) -> list[Example]:
     """The utterances of data directories that are aligned: conditions of one set share their alignments.
 
-    pdfs: scp of the pdf-ids of frames of 10 ms; tokens, language: of the texts. Raises OSError, KaldiError; ValueError
-    where there are none, and for a text without tokens.
+    pdfs: scp of the pdf-ids of frames of 10 ms; tokens, language: of the texts. Recordings that are longer than the
+    encoder hears at a time are left out, as their texts would not be theirs. Raises OSError, KaldiError; ValueError
+    where there are none.
     """
     start, end = tokens.frame(language)
-    targets = {id: np.array(frames)[::FACTOR][:LONGEST] for id, frames in read_table(f"scp:{pdfs}", INT_VECTOR)}
+    targets = {id: np.array(frames)[::FACTOR] for id, frames in read_table(f"scp:{pdfs}", INT_VECTOR)}
+    too_long = [id for id, frames in targets.items() if len(frames) > LONGEST]
+    if too_long:
+        log.warning("%d utterances of %s are longer than 30 s and left out, %s first", len(too_long), pdfs, too_long[0])
+    for id in too_long:
+        del targets[id]
     examples = []
     for data in data_dirs:
         words = {id: line.split() for id, line in read_scp(data / "text").items()}
@@ -97,7 +107,7 @@ def load(examples: list[Example], bands: int, rng: np.random.Generator | None) -
             raise AudioError(f"utterance {example.id}: {error}") from None
         spectra.append(masked(spectrum, rng) if rng else spectrum)
     lengths = np.array([spectrum.shape[1] for spectrum in spectra])
-    most = rounded_up(-(-lengths.max() // FACTOR), FRAME_STEP)
+    most = min(rounded_up(-(-lengths.max() // FACTOR), FRAME_STEP), LONGEST)
     mel = np.zeros((len(examples), bands, FACTOR * most), np.float32)
     pdfs = np.full((len(examples), most), IGNORED)
     for row, (example, spectrum) in enumerate(zip(examples, spectra, strict=True)):

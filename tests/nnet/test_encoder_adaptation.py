@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from encoder_task import tiny_encoder
 from test_encoder import make_data, noise
@@ -15,7 +16,7 @@ from kaldi.util.table import TableWriter
 from nnet.encoder import adapt
 from nnet.encoder.batches import IGNORED, Example, load, masked, plan, read_examples
 from nnet.encoder.decoder import Decoder
-from nnet.encoder.encoder import Encoder
+from nnet.encoder.encoder import FACTOR, LONGEST, Encoder
 from nnet.encoder.identity import WEIGHTS
 from nnet.encoder.layers import DecoderNetwork, EncoderNetwork
 from nnet.encoder.mel import log_mel
@@ -146,6 +147,22 @@ def test_targets_are_those_of_the_first_of_two_frames_and_the_tokens_of_the_text
     said = [[number for number in row if number != IGNORED] for row in batch.next_tokens.tolist()]
     assert said == [[*tokens.encode(" a"), end], [*text, end]]
     assert (batch.next_tokens[:, : len(start) - 1] == IGNORED).all() and batch.next_tokens[1, len(start) - 1] == text[0]
+
+
+def test_recordings_of_half_a_minute(task, tiny, model, caplog):
+    """What the encoder can hear at a time is padded to no more; what it cannot is left out."""
+    frames = {"s0-u0": FACTOR * LONGEST - 4, "s0-u2": FACTOR * LONGEST + 2}
+    with TableWriter(f"ark,scp:{task.parent}/long.ark,{task.parent}/long.scp", INT_VECTOR) as writer:
+        for id, count in frames.items():
+            writer.write(id, np.zeros(count, np.int32))
+    soundfile.write(task / "s0-u0.wav", noise(30), 16000)
+    (example,) = read_examples([task], f"{task.parent}/long.scp", Tokens(tiny), "en")
+    assert "1 utterances" in caplog.text and "s0-u2" in caplog.text
+    batch = load([example], 80, None)
+    assert batch.pdfs.shape == (1, LONGEST)
+    with torch.no_grad():
+        heard, _ = EncoderNetwork(model)(torch.from_numpy(batch.mel), torch.from_numpy(batch.lengths))
+    assert heard.shape[1] == LONGEST
 
 
 def test_masks_hide_bands_and_frames():
