@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from functools import cached_property
@@ -176,7 +177,8 @@ class Recogniser:
                 if found is not None and ended:
                     duration = len(samples) / self.rate
                     piece = self._reader.piece(self._as_written(found), 0.0, duration, names=names)
-                    return Transcription(duration, (piece,))
+                    words = tuple(word._replace(confidence=1.0) for word in piece.words)
+                    return Transcription(duration, (dataclasses.replace(piece, words=words),))
         raise TextError(f"the text does not fit the recording, which is too short or says something else: {text}")
 
     @cached_property

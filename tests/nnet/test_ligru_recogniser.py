@@ -224,6 +224,7 @@ def test_alignment(recogniser: Recogniser, recordings: list[Path]) -> None:
     aligned = recogniser.align(recordings[0], heard.text.lower())
     assert [word[:3] for word in aligned.words] == [word[:3] for word in heard.words]
     assert aligned.phones == heard.phones and aligned.duration == heard.duration
+    assert {word.confidence for word in aligned.words} == {1.0}
     assert recogniser.align(recordings[0], "TWO SIX NINE ZERO").text == "TWO SIX NINE ZERO"
 
 
