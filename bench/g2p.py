@@ -27,7 +27,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import espeakng_loader
+
 from kaldi.util.edit_distance import count_errors
+from local.espeak import AUDIO_OUTPUT_SYNCHRONOUS, CHARS_UTF8
 from local.pronounce import English, Pronunciation, read_cmudict
 
 HELD_OUT = 10  # every so manieth word
@@ -44,7 +47,7 @@ IPA = {
     "r": "R", "s": "S", "ʃ": "SH", "t": "T", "ɾ": "T", "ʔ": "T", "θ": "TH", "ʊ": "UH", "ʊɹ": "UH R", "uː": "UW",
     "v": "V", "w": "W", "j": "Y", "z": "Z", "ʒ": "ZH",
 }  # fmt: skip
-SYNCHRONOUS, UTF8, IPA_MODE = 2, 1, 2  # values of espeak-ng's speak_lib.h
+IPA_MODE = 2  # of espeak-ng's speak_lib.h
 
 
 def flexaligner() -> Guess:
@@ -58,11 +61,9 @@ def flexaligner() -> Guess:
 
 
 def espeak() -> Guess:
-    import espeakng_loader
-
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    if library.espeak_Initialize(SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0) < 0:
+    if library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0) < 0:
         raise OSError("espeak-ng does not start")
     library.espeak_SetVoiceByName(b"en-us")
 
@@ -71,7 +72,7 @@ def espeak() -> Guess:
         for word in words:
             text = ctypes.c_char_p(word.encode())
             # The phones of a word have _ between them.
-            ipa = library.espeak_TextToPhonemes(ctypes.byref(text), UTF8, IPA_MODE | ord("_") << 8).decode()
+            ipa = library.espeak_TextToPhonemes(ctypes.byref(text), CHARS_UTF8, IPA_MODE | ord("_") << 8).decode()
             parts = re.split("[_ ]+", re.sub("[ˈˌ]", "", ipa))
             found[word] = tuple(phone for part in parts if part for phone in IPA.get(part, part).split())
         return found
