@@ -75,10 +75,13 @@ def file_of(function: FunctionType) -> Path:
     return source.parent / "__pycache__" / f"{source.stem}.{function.__name__}.{key.hex()}.core"
 
 
+constant = cache(pickle.loads)
+
+
 @ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 def unpickle(data: int, size: int, digest: int) -> object:
     """In place of numba's function, which imports numba: a constant of the code, such as the class of a result."""
-    return pickle.loads(ctypes.string_at(data, size))
+    return constant(ctypes.string_at(data, size))
 
 
 def extension(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from kaldi.base.log import KaldiError
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.native import from_native, to_native
-from kaldi.hmm.graphs import HmmGraphs, add_self_loops, h_transducer
+from kaldi.hmm.graphs import HmmGraphs, SelfLoops, h_transducer
 
 
 def expand_phones(phones: Fst, hmms: HmmGraphs, self_loop_scale: float) -> Fst:
@@ -23,4 +23,4 @@ def expand_phones(phones: Fst, hmms: HmmGraphs, self_loop_scale: float) -> Fst:
     in_context, contexts = kaldifst.compose_context([], hmms.tree.width, hmms.tree.central, to_native(phones))
     h, _ = h_transducer([tuple(context) for context in contexts], hmms)
     graph = from_native(kaldifst.compose(to_native(h), in_context))
-    return add_self_loops(graph, hmms.model, self_loop_scale)
+    return SelfLoops(hmms.model, self_loop_scale).add_to(graph)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import kaldifst
 import numpy as np
 
 from kaldi.fstext.fst import Fst, from_arcs
-from kaldi.fstext.native import from_native, to_native
-from kaldi.fstext.ops import arcsort, remove_eps_local, remove_symbols
-from kaldi.hmm.graphs import HmmGraphs, add_self_loops, h_transducer
+from kaldi.fstext.native import from_native, to_constant, to_native
+from kaldi.fstext.ops import arcsort, remove_eps_local
+from kaldi.hmm.graphs import HmmGraphs, SelfLoops, h_transducer
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.context_dependency import ContextDependency
 
@@ -44,10 +46,10 @@ class TrainGraphCompiler:
         self_loop_scale: float,
         remove_epsilons: bool,
     ):
-        self.tree, self.model, self.symbols = tree, model, symbols.tolist()
+        self.tree, self.symbols = tree, symbols.tolist()
         self.lexicon = to_native(arcsort(lexicon, "olabel")) if lexicon else None
         self.hmms = HmmGraphs(tree, model, transition_scale)
-        self.self_loop_scale, self.remove_epsilons = self_loop_scale, remove_epsilons
+        self.self_loops, self.remove_epsilons = SelfLoops(model, self_loop_scale), remove_epsilons
 
     def compile(self, transcripts: list[np.ndarray]) -> list[Fst | None]:
         """The graph over transition-ids and words of each transcript; None if the lexicon lacks a word."""
@@ -88,10 +90,11 @@ class TrainGraphCompiler:
 
     def _expand(self, in_context: kaldifst.StdVectorFst, contexts: list[tuple[int, ...]]) -> Fst:
         h, symbols = h_transducer(contexts, self.hmms)
-        graph = kaldifst.compose(to_native(h), in_context)
+        graph = kaldifst.compose(to_constant(h), in_context)
         kaldifst.determinize_star(graph, use_log=True)
-        if symbols:
-            without = remove_symbols(from_native(graph), np.array(symbols))
+        if len(symbols):
+            determinized = from_native(graph)
+            without = replace(determinized, ilabel=np.where(determinized.ilabel < symbols[0], determinized.ilabel, 0))
             graph = to_native(remove_eps_local(without) if self.remove_epsilons else without)
         kaldifst.minimize_encoded(graph)
-        return add_self_loops(from_native(graph), self.model, self.self_loop_scale)
+        return self.self_loops.add_to(from_native(graph))

@@ -25,6 +25,7 @@ ARC = np.dtype(list(zip(ARC_FIELDS, ("<i4", "<i4", "<f4", "<i4"), strict=True)))
 CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("ieps", "<u4"), ("oeps", "<u4")])
 COMPACT_ARC = np.dtype([("label", "<i4"), ("weight", "<f4"), ("nextstate", "<i4")])
 HAS_ISYMBOLS, HAS_OSYMBOLS, ALIGNED = 1, 2, 4
+CONST_HEADER = struct.Struct("<ii5si8siiQqqq")
 
 
 # ---- reading ----
@@ -114,6 +115,15 @@ def _read_const(reader: Reader, start: int, states: int, arcs: int, aligned_afte
         reader.take(-table.nbytes % 16)
     offsets = np.concatenate((table["first"].astype(np.int64), [arcs]))
     columns = _columns(np.frombuffer(reader.take(16 * arcs), ARC))
+    return Fst(start, np.ascontiguousarray(table["final"]), offsets, *columns)
+
+
+def read_const_bytes(content: bytes) -> Fst:
+    """An FST that OpenFst wrote as a `const` file just now: without alignment, and without doubt of what it is."""
+    *_, start, states, arcs = CONST_HEADER.unpack_from(content)
+    table = np.frombuffer(content, CONST_STATE, states, CONST_HEADER.size)
+    columns = _columns(np.frombuffer(content, ARC, arcs, CONST_HEADER.size + table.nbytes))
+    offsets = np.append(table["first"], arcs).astype(np.int64)
     return Fst(start, np.ascontiguousarray(table["final"]), offsets, *columns)
 
 

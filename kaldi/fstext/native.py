@@ -6,23 +6,27 @@ import os
 from typing import TYPE_CHECKING
 
 from kaldi.fstext.fst import Fst, empty
-from kaldi.fstext.io import read_fst, vector_bytes
+from kaldi.fstext.io import const_bytes, read_const_bytes
 
 if TYPE_CHECKING:
     import kaldifst
 
 
 def to_native(fst: Fst) -> kaldifst.StdVectorFst:
-    """The FST as an object of the kaldifst wheel, through a file in memory."""
+    """The FST as an object of the kaldifst wheel that can be changed."""
     import kaldifst
 
-    descriptor = os.memfd_create("fst")
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(vector_bytes(fst))
-        return kaldifst.StdVectorFst.read(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    return kaldifst.StdVectorFst(to_constant(fst))
+
+
+def to_constant(fst: Fst) -> kaldifst.StdConstFst:
+    """The FST as an object of the kaldifst wheel that can be read, through a file in memory."""
+    import kaldifst
+
+    with os.fdopen(os.memfd_create("fst"), "wb") as file:
+        file.write(const_bytes(fst))
+        file.flush()
+        return kaldifst.StdConstFst.read(f"/proc/self/fd/{file.fileno()}")
 
 
 def from_native(native: kaldifst.StdVectorFst) -> Fst:
@@ -31,9 +35,6 @@ def from_native(native: kaldifst.StdVectorFst) -> Fst:
 
     if native.num_states == 0:
         return empty()
-    descriptor = os.memfd_create("fst")
-    try:
-        kaldifst.StdConstFst(native).write(f"/proc/self/fd/{descriptor}")
-        return read_fst(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    with os.fdopen(os.memfd_create("fst"), "rb") as file:
+        kaldifst.StdConstFst(native).write(f"/proc/self/fd/{file.fileno()}")
+        return read_const_bytes(file.read())

@@ -7,9 +7,10 @@ determinised and minimised, because they would make both harder.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kaldi.base.log import KaldiError
-from kaldi.fstext.fst import Fst, from_arcs
+from kaldi.fstext.fst import Fst
 from kaldi.hmm.context_dependency_interface import ContextDependencyInterface
 from kaldi.hmm.topology import NO_PDF
 from kaldi.hmm.transition_model import TransitionModel
@@ -31,39 +32,48 @@ CONTEXTS = Kind("list of phones in context", _read_contexts, _write_contexts)
 
 
 class HmmGraphs:
-    """The left-to-right part of each phone's HMM in a context: arcs (from, to, transition-id, cost) between HMM states.
+    """The left-to-right part of each phone's HMM in a context: those of HMM h are arcs[first[h]:first[h + 1]].
 
     Contexts whose pdfs are the same share one HMM; `index[context]` says which.
     """
 
     def __init__(self, tree: ContextDependencyInterface, model: TransitionModel, transition_scale: float):
         self.tree, self.model = tree, model
+        from kaldi.hmm.graphs_core import HMM_ARC
+
         leave = model.non_self_loop_log_probs()[model.id2state]
         leave[0] = 0.0
         self.costs = np.float32(-transition_scale) * (model.log_probs - leave)
-        self.arcs: list[list[tuple[int, int, int, float]]] = []
+        self.first: np.ndarray = np.zeros(1, np.int64)
+        self.arcs: np.ndarray = np.empty(0, HMM_ARC)
         self.index: dict[tuple[int, ...], int] = {}
         self.number: dict[tuple[int, ...], int] = {}
 
     def add(self, contexts: list[tuple[int, ...]]) -> None:
         """Make the HMMs of phone windows that are not there yet."""
-        new = [context for context in dict.fromkeys(contexts) if context not in self.index]
+        new = list(dict.fromkeys(context for context in contexts if context not in self.index))
         if not new:
             return
         if len(new[0]) != self.tree.width:
             raise KaldiError(f"the graph has contexts of {len(new[0])} phones, the tree of {self.tree.width}")
         phones = [context[self.tree.central] for context in new]
-        classes = [self.model.topology.num_pdf_classes(phone) for phone in phones]
+        classes_of = {phone: self.model.topology.num_pdf_classes(phone) for phone in set(phones)}
+        classes = [classes_of[phone] for phone in phones]
         windows = np.repeat(np.array(new, np.int32), classes, axis=0)
         pdfs = self.tree.compute_all(windows, np.concatenate([np.arange(count) for count in classes])).tolist()
         position = 0
+        arcs: list[tuple[int, int, int, float]] = []
+        ends: list[int] = []
         for context, phone, count in zip(new, phones, classes, strict=True):
             key = (phone, *pdfs[position : position + count])
             position += count
             if key not in self.number:
-                self.number[key] = len(self.arcs)
-                self.arcs.append(self._arcs(phone, key[1:]))
+                self.number[key] = len(self.number)
+                arcs += self._arcs(phone, key[1:])
+                ends.append(len(arcs))
             self.index[context] = self.number[key]
+        self.first = np.append(self.first, self.first[-1] + np.array(ends, np.int64))
+        self.arcs = np.append(self.arcs, np.array(arcs, self.arcs.dtype))
 
     def _arcs(self, phone: int, pdfs: tuple[int, ...]) -> list[tuple[int, int, int, float]]:
         arcs = []
@@ -87,103 +97,68 @@ class HmmGraphs:
         return arcs
 
 
-def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst, list[int]]:
+def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst, np.ndarray]:
     """The transducer from transition-ids to phones in context, which are numbered as in the list; 0 is epsilon.
 
     A window of one number <= 0 is a disambiguation symbol: it becomes the next label beyond the transition-ids.
     Each HMM hangs on the loop state 0; its first state is that state itself if only one arc leaves it and none enters.
     Returns the transducer and those labels (Kaldi: GetHTransducer).
     """
+    from kaldi.hmm import graphs_core
+
     if not contexts or len(contexts[0]):
         raise KaldiError("the list of phones in context must begin with an empty one, which stands for epsilon")
-    disambiguation = [len(context) == 1 and context[0] <= 0 for context in contexts]
-    hmms.add([c for c, special in zip(contexts[1:], disambiguation[1:], strict=True) if not special])
-    entries: dict[int, tuple[int, int, float]] = {}  # ilabel, target and cost of the arc into each HMM
-    arcs: list[tuple[int, int, int, int, float]] = []  # source, target, ilabel, olabel, cost
-    states = 1
-    symbols: list[int] = []
-    for label, context in enumerate(contexts[1:], 1):
-        if disambiguation[label]:
-            symbols.append(hmms.model.num_tids + 1 + len(symbols))
-            arcs += [(0, states, symbols[-1], label, 0.0), (states, 0, 0, 0, 0.0)]
-            states += 1
-            continue
-        hmm = hmms.index[context]
-        if hmm not in entries:
-            inner = hmms.arcs[hmm]
-            shared = sum(source == 0 for source, *_ in inner) == 1 and all(target for _, target, *_ in inner)
-            number = [0, *range(states, states + inner[-1][1])] if shared else range(states, states + inner[-1][1] + 1)
-            entries[hmm] = (inner[0][2], number[inner[0][1]], inner[0][3]) if shared else (0, number[0], 0.0)
-            arcs += [(number[a], number[b], tid, 0, cost) for a, b, tid, cost in inner if a or not shared]
-            arcs.append((number[-1], 0, 0, 0, 0.0))
-            states = number[-1] + 1
-        tid, target, cost = entries[hmm]
-        arcs.append((0, target, tid, label, cost))
-    final = np.full(states, np.inf)
+    hmms.add([context for context in contexts[1:] if not (len(context) == 1 and context[0] <= 0)])
+    numbers = [hmms.index.get(context, graphs_core.NONE) for context in contexts[1:]]
+    num_tids = hmms.model.num_tids
+    offsets, *arcs = graphs_core.h_transducer(np.array(numbers, np.int64), hmms.first, hmms.arcs, num_tids)
+    final = np.full(len(offsets) - 1, np.inf, np.float32)
     final[0] = 0.0
-    sources, targets, ilabels, olabels, costs = zip(*arcs, strict=True)
-    return from_arcs(0, final, sources, ilabels, olabels, costs, targets), symbols
+    return Fst(0, final, offsets, *arcs), num_tids + 1 + np.arange(numbers.count(graphs_core.NONE))
 
 
-def _transition_states(labels: np.ndarray, model: TransitionModel, symbols: np.ndarray) -> np.ndarray:
-    """Transition-state of each label, 0 for epsilon and disambiguation symbols. Raises KaldiError for other labels."""
-    is_tid = (labels > 0) & (labels <= model.num_tids)
-    bad = ~is_tid & (labels != 0) & ~np.isin(labels, symbols)
-    if bad.any():
-        raise KaldiError(
-            f"the graph has the input label {labels[bad][0]}, which is no transition-id of the model "
-            f"(1..{model.num_tids}): graph and model are no pair"
-        )
-    if model.is_self_loop[labels[is_tid]].any():
-        raise KaldiError("the graph has self-loops already")
-    return np.where(is_tid, model.id2state[np.where(is_tid, labels, 0)], 0)
+class SelfLoops:
+    """The self-loops of a model and the probabilities of not looping, to be put on graphs."""
 
+    def __init__(self, model: TransitionModel, scale: float):
+        """scale: of the log-probabilities."""
+        self.model = model
+        self.leave = np.float32(-scale) * model.non_self_loop_log_probs()
+        self.leave[0] = 0.0
+        self.stay = np.float32(-scale) * model.log_probs[model.self_loop_of]
 
-def add_self_loops(fst: Fst, model: TransitionModel, scale: float, symbols: np.ndarray | None = None) -> Fst:
-    """The graph with self-loops, whose log-probabilities are scaled, and with the probabilities of not looping.
+    def add_to(self, fst: Fst, symbols: ArrayLike = ()) -> Fst:
+        """The graph with self-loops; `symbols` are its disambiguation symbols.
 
-    A self-loop comes after the transition out of its HMM state, on the graph state that the transition leads to
-    (Kaldi's --reorder=true), so that a state needs one loop only. Where arcs of several transition-states meet, each
-    gets a state of its own, from which epsilon leads on.
-    """
-    if fst.start < 0:
-        return fst
-    n = fst.num_states
-    label_class = _transition_states(fst.ilabel, model, np.zeros(0) if symbols is None else symbols)
-    lowest, highest = np.full(n, model.num_states + 1), np.full(n, -1)
-    lowest[fst.start] = highest[fst.start] = 0
-    np.minimum.at(lowest, fst.nextstate, label_class)
-    np.maximum.at(highest, fst.nextstate, label_class)
-    meeting = lowest < highest
+        A self-loop comes after the transition out of its HMM state, on the graph state that the transition leads to
+        (Kaldi's --reorder=true), so that a state needs one loop only. Where arcs of several transition-states meet,
+        each gets a state of its own, from which epsilon leads on. Raises KaldiError for a graph of another model.
+        """
+        if fst.start < 0:
+            return fst
+        from kaldi.hmm import graphs_core
 
-    moved = np.flatnonzero((fst.ilabel != 0) & meeting[fst.nextstate])
-    keys = fst.nextstate[moved].astype(np.int64) * (model.num_states + 1) + label_class[moved]
-    keys, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    target = fst.nextstate.astype(np.int64)
-    target[moved] = n + rank[which.ravel()]
-    joined, joined_class = np.divmod(keys[order], model.num_states + 1)
+        arcs = fst.ilabel, fst.olabel, fst.weight, fst.nextstate
+        loops = self.model.self_loop_of, self.leave, self.stay
+        states = self._transition_states(fst.ilabel, symbols)
+        offsets, final, *arcs = graphs_core.add_self_loops(fst.start, fst.offsets, fst.final, *arcs, states, *loops)
+        return Fst(fst.start, final, offsets, *arcs)
 
-    entered = np.concatenate((np.where(meeting, 0, np.maximum(highest, 0)), joined_class))
-    forward = np.float32(-scale) * model.non_self_loop_log_probs()
-    forward[0] = 0.0
-    loops = model.self_loop_of[entered]
-    looping = np.flatnonzero(loops)
-    source = np.concatenate((fst.sources(), n + np.arange(len(joined))))
-    weight = np.concatenate((fst.weight, np.zeros(len(joined), np.float32))) + forward[entered[source]]
-    final = np.concatenate((fst.final, np.full(len(joined), np.inf, np.float32))) + forward[entered]
-    nothing = np.zeros(len(joined), np.int32)
-    return from_arcs(
-        fst.start,
-        final,
-        np.concatenate((source, looping)),
-        np.concatenate((fst.ilabel, nothing, loops[looping])),
-        np.concatenate((fst.olabel, nothing, np.zeros(len(looping), np.int32))),
-        np.concatenate((weight, np.float32(-scale) * model.log_probs[loops[looping]])),
-        np.concatenate((target, joined, looping)),
-    )
+    def _transition_states(self, labels: np.ndarray, symbols: ArrayLike) -> np.ndarray:
+        """The transition-state of each label, 0 for epsilon and disambiguation symbols."""
+        model = self.model
+        is_tid = (labels > 0) & (labels <= model.num_tids)
+        others = labels[(labels != 0) & ~is_tid]
+        bad = others[~np.isin(others, symbols)] if len(others) else others
+        if len(bad):
+            raise KaldiError(
+                f"the graph has the input label {bad[0]}, which is no transition-id of the model "
+                f"(1..{model.num_tids}): graph and model are no pair"
+            )
+        tids = np.where(is_tid, labels, 0)
+        if model.is_self_loop[tids].any():
+            raise KaldiError("the graph has self-loops already")
+        return model.id2state[tids]
 
 
 def transition_costs(model: TransitionModel, transition_scale: float, self_loop_scale: float) -> np.ndarray:

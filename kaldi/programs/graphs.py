@@ -250,7 +250,7 @@ def make_h_transducer(
     hmms = HmmGraphs(read_tree(tree), read_transition_model(model), transition_scale)
     fst, symbols = h_transducer(read_file(ilabels, CONTEXTS), hmms)
     if disambig_syms_out:
-        _write_labels(disambig_syms_out, symbols)
+        _write_labels(disambig_syms_out, symbols.tolist())
     write_fst(fst_out, fst)
 
 
@@ -267,15 +267,15 @@ def add_self_loops(
 
     Usage: add-self-loops [options] <model> [<fst-in> [<fst-out>]]
     """
-    from kaldi.hmm import graphs
+    from kaldi.hmm.graphs import SelfLoops
     from kaldi.hmm.transition_model import read_transition_model
 
     _check_reorder(reorder)
-    symbols = _read_labels(disambig_syms) if disambig_syms else None
+    symbols = _read_labels(disambig_syms) if disambig_syms else ()
     fst = read_fst(fst_in)
     if fst.start < 0:
         raise KaldiError(f"{fst_in}: the graph is empty (are the words of the language model in the lexicon?)")
-    write_fst(fst_out, graphs.add_self_loops(fst, read_transition_model(model), self_loop_scale, symbols))
+    write_fst(fst_out, SelfLoops(read_transition_model(model), self_loop_scale).add_to(fst, symbols))
 
 
 def _check_reorder(reorder: bool) -> None:

@@ -61,7 +61,9 @@ def map_events(node: Node | None, events: np.ndarray) -> np.ndarray:
                 if 0 <= value < len(node.nodes):
                     walk(node.nodes[value], rows[values == value])
             return
-        inside = np.isin(values, node.values)
+        asked = np.zeros(max(values.max(), node.values.max(initial=0)) + 2, bool)  # the last one is that of UNKNOWN
+        asked[node.values] = True
+        inside = asked[values]
         walk(node.yes, rows[inside])
         walk(node.no, rows[~inside & (values != UNKNOWN)])
 

@@ -12,7 +12,7 @@ from kaldi.base.log import KaldiError
 from kaldi.fstext.io import read_fst, write_fst
 from kaldi.fstext.ops import remove_symbols
 from kaldi.fstext.text import parse
-from kaldi.hmm.graphs import CONTEXTS, HmmGraphs, add_self_loops, h_transducer, transition_costs
+from kaldi.hmm.graphs import CONTEXTS, HmmGraphs, SelfLoops, h_transducer, transition_costs
 from kaldi.hmm.topology import HmmState, HmmTopology
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.lm.arpa import compile_lm
@@ -111,7 +111,7 @@ def system() -> tuple[ContextDependency, TransitionModel]:
 def test_h_transducer(system: tuple[ContextDependency, TransitionModel]) -> None:
     tree, model = system
     h, symbols = h_transducer([(), (1,), (0,), (-5,), (2,)], HmmGraphs(tree, model, 1.0))
-    assert symbols == [model.num_tids + 1, model.num_tids + 2]
+    assert symbols.tolist() == [model.num_tids + 1, model.num_tids + 2]
     assert h.num_states == 1 + 2 + 1 + 1 + 2
     forward = [int(tid) for tid in np.flatnonzero(~model.is_self_loop) if tid]
     assert sorted(h.ilabel[(h.ilabel > 0) & (h.ilabel <= model.num_tids)]) == forward
@@ -121,16 +121,17 @@ def test_h_transducer(system: tuple[ContextDependency, TransitionModel]) -> None
 def test_self_loops(system: tuple[ContextDependency, TransitionModel]) -> None:
     _, model = system
     first, second = (int(t) for t in np.flatnonzero(~model.is_self_loop & (model.id2phone == 1)))
-    graph = add_self_loops(parse([f"0 1 {first} 1", f"0 1 {second} 0", "1"], "text"), model, 1.0)
+    loops_of = SelfLoops(model, 1.0)
+    graph = loops_of.add_to(parse([f"0 1 {first} 1", f"0 1 {second} 0", "1"], "text"))
     assert graph.num_states == 4  # each of the two transition-states has its own copy of state 1
     loops = graph.sources() == graph.nextstate
     assert sorted(graph.ilabel[loops]) == sorted(model.self_loop_of[model.id2state[[first, second]]])
     np.testing.assert_allclose(graph.weight[loops], -np.log(0.75), rtol=1e-5)
     np.testing.assert_allclose(graph.weight[(graph.ilabel == 0)], -np.log(0.25), rtol=1e-5)
     with pytest.raises(KaldiError, match="self-loops already"):
-        add_self_loops(graph, model, 1.0)
+        loops_of.add_to(graph)
     with pytest.raises(KaldiError, match="no transition-id of the model"):
-        add_self_loops(parse(["0 1 99 0", "1"], "text"), model, 1.0)
+        loops_of.add_to(parse(["0 1 99 0", "1"], "text"))
 
 
 def test_transition_costs(system: tuple[ContextDependency, TransitionModel]) -> None:
