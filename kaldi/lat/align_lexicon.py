@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from kaldi.base.log import KaldiError
-from kaldi.lat.align import Aligner, Output, WordBoundaries
+from kaldi.lat.align import COMPLAINTS, Aligner, Expanded, WordBoundaries
+from kaldi.lat.align_core import BAD_WORD, EDGE
 from kaldi.lat.align_phones import PhoneAligner
 from kaldi.lat.lattice import Lattice
 from kaldi.util.io import read_lines
@@ -68,24 +71,36 @@ class PendingPhones(NamedTuple):
     words_of: int = -1
 
 
+NOTHING = PendingPhones()  # what is pending at the start and at the end
+
+
+class Output(NamedTuple):
+    """An arc of the result, its word and transition-ids, and what is pending behind it."""
+
+    word: int
+    ids: tuple[int, ...]
+    rest: PendingPhones
+
+
 class LexiconAligner(Aligner):
     """Aligns a lattice with the words of a lexicon. A path is followed for each way to divide its phones."""
-
-    nothing = PendingPhones()
 
     def __init__(self, info: WordBoundaries, lexicon: Lexicon, partial_label: int = 0):
         super().__init__(info, partial_label=partial_label)
         self.lexicon, self.at_any_price = lexicon, False
+        self.phone = info.ids["phone"].tolist()
 
-    def read(self, pending: PendingPhones, ids: tuple[int, ...], word: int) -> PendingPhones:
+    def _read(self, pending: PendingPhones, ids: tuple[int, ...], word: int) -> PendingPhones:
+        """What is pending after a phone's transition-ids and a word (0: none)."""
         return pending._replace(
             phones=(*pending.phones, ids) if ids else pending.phones,
             words=(*pending.words, word) if word else pending.words,
         )
 
-    def outputs(self, pending: PendingPhones) -> tuple[list[Output], PendingPhones | None]:
+    def _outputs(self, pending: PendingPhones) -> tuple[list[Output], PendingPhones | None]:
+        """The arcs that can be put out, and what is pending if one reads on instead (None: one must not)."""
         phones, words, silences, words_of = pending
-        names = tuple(self.info.phone[ids[0]] for ids in phones)
+        names = tuple(self.phone[ids[0]] for ids in phones)
         result = []
         for word, tried in ((0, silences), (words[0], words_of)) if words else ((0, silences),):
             for count in range(tried + 1, len(phones) + 1):
@@ -99,14 +114,56 @@ class LexiconAligner(Aligner):
             return result, None
         return result, PendingPhones(phones, words, len(phones), len(phones) if words else -1)
 
-    def forced(self, pending: PendingPhones) -> list[Output]:
+    def _forced(self, pending: PendingPhones) -> list[Output]:
         """A partial word at the end, when there is no path to the end without."""
         if not self.at_any_price:
             return []
-        self._complain("an invalid word at the end of an utterance (was the end of the graph not reached?)")
+        self._complain(COMPLAINTS[BAD_WORD])
         phones, words = pending.phones, pending.words
         ids = tuple(i for phone in phones for i in phone)
         return [Output(words[0] if words else self.partial_label, ids, PendingPhones(words=words[1:]))]
+
+    def _expand(self, lattice: Lattice, max_states: int) -> Expanded:
+        end = lattice.num_states  # a final state that all final states lead to
+        offsets, words, targets = lattice.offsets.tolist(), lattice.words.tolist(), lattice.targets.tolist()
+        weights, final_weights = lattice.weights.tolist(), lattice.final_weights.tolist()
+        number = {(0, NOTHING): 0}
+        todo = [(0, NOTHING)]
+        bounds, finals = [(0, 0)], [False]
+        edges: list[tuple] = []  # EDGE
+        pool: list[int] = []
+
+        def add_edge(target: tuple[int, PendingPhones], weight: list[float], word: int, ids: tuple[int, ...]) -> None:
+            if target not in number:
+                number[target] = len(number)
+                todo.append(target)
+                bounds.append((0, 0))
+                finals.append(False)
+            begin = len(pool)
+            pool.extend(ids)
+            edges.append((*weight, begin, len(pool), number[target], word, bool(word or ids)))
+
+        while todo:
+            if 0 < max_states < len(number):
+                return Expanded(np.zeros((0, 2), np.int64), *(np.zeros(0) for _ in range(3)))
+            source, pending = todo.pop()
+            here, first = number[source, pending], len(edges)
+            outputs, pending_on = self._outputs(pending)
+            if source == end:
+                finals[here] = pending == NOTHING
+                if not finals[here] and not outputs:
+                    outputs = self._forced(pending)
+            elif pending_on is not None:
+                for arc in range(offsets[source], offsets[source + 1]):
+                    passed = self._read(pending_on, tuple(lattice.strings[arc].tolist()), words[arc])
+                    add_edge((targets[arc], passed), weights[arc], 0, ())
+                if sum(final_weights[source]) < np.inf:
+                    passed = self._read(pending_on, tuple(lattice.final_strings[source].tolist()), 0)
+                    add_edge((end, passed), final_weights[source], 0, ())
+            for word, ids, rest in outputs:
+                add_edge((source, rest), [0.0, 0.0], word, ids)
+            bounds[here] = (first, len(edges))
+        return Expanded(np.array(bounds), np.array(edges, EDGE), np.array(finals), np.array(pool, np.int32))
 
     def align(self, lattice: Lattice, max_states: int = 0) -> Lattice:
         by_phones = PhoneAligner(self.info, keep_words=True, keeps_unlabelled=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kaldi.hmm.transition_model import TransitionModel
-from kaldi.lat.align import Aligner, Output, Pending, WordBoundaries
+from kaldi.lat.align import Aligner, WordBoundaries
 from kaldi.lat.lattice import Lattice, Strings, expanded, transition_ids
 
 
@@ -33,30 +33,8 @@ class PhoneAligner(Aligner):
     phone that follows it, and where two wait on an arc of its own. `keeps_unlabelled`: see Aligner.
     """
 
+    by_phones = True
+
     def __init__(self, info: WordBoundaries, keep_words: bool = False, keeps_unlabelled: bool = False):
         super().__init__(info)
         self.keep_words, self.keeps_unlabelled = keep_words, keeps_unlabelled
-
-    def read(self, pending: Pending, ids: tuple[int, ...], word: int) -> Pending:
-        return super().read(pending, ids, word if self.keep_words else 0)
-
-    def _finished(self, pending: Pending) -> Output | None:
-        ids, words = pending
-        end = self._phone_end(ids, 0) if ids else -1
-        if end >= 0:
-            return self._with_word(ids[:end], Pending(ids[end:], words))
-        return Output(words[0], (), Pending(ids, words[1:])) if len(words) > 1 else None
-
-    def _with_word(self, ids: tuple[int, ...], rest: Pending) -> Output:
-        """The arc of a phone."""
-        if not self.keep_words:
-            return Output(self.info.phone[ids[0]], ids, rest)
-        return Output(rest.words[0] if rest.words else 0, ids, Pending(rest.ids, rest.words[1:]))
-
-    def forced(self, pending: Pending) -> list[Output]:
-        ids, words = pending
-        if not ids:
-            return [Output(words[0], (), Pending((), words[1:]))]
-        if not self._complete_at_end(ids) or self.info.phone[ids[0]] != self.info.phone[ids[-1]]:
-            self._complain("a phone at the end of an utterance is not complete (was the end of the graph not reached?)")
-        return [self._with_word(ids, Pending((), words))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 from kaldi.base.log import KaldiError
@@ -120,27 +122,22 @@ def _read_binary(reader: Reader) -> Lattice:
 
 def _header(arc_type: bytes, lattice: Lattice) -> bytes:
     start = lattice.start if lattice.num_states else -1
-    return (
-        np.array([MAGIC, 6], np.uint32).tobytes()
-        + b"vector"
-        + np.array([len(arc_type)], np.int32).tobytes()
-        + arc_type
-        + np.array([2, 0], np.int32).tobytes()
-        + np.array([PROPERTIES, start, lattice.num_states, 0], np.int64).tobytes()
-    )
+    header = struct.Struct(f"<Ii6si{len(arc_type)}siiqqqq")
+    return header.pack(MAGIC, 6, b"vector", len(arc_type), arc_type, 2, 0, PROPERTIES, start, lattice.num_states, 0)
 
 
 def _write_compact(out: Output, lattice: Lattice, binary: bool) -> None:
     if not binary:
         _write_text(out, lattice, compact=True)
         return
-    lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
+    offsets, final_offsets = lattice.strings.offsets, lattice.final_strings.offsets
+    lengths, final_lengths = np.diff(offsets), np.diff(final_offsets)
     counts = np.diff(lattice.offsets)
-    # The size of each record in 32-bit words; a state's record stands before those of its arcs.
-    before = np.concatenate([[0], np.cumsum(6 + lengths)])
-    state_at = np.concatenate([[0], np.cumsum(5 + final_lengths)[:-1]]) + before[lattice.offsets[:-1]]
-    arc_at = before[:-1] + np.repeat(np.cumsum(5 + final_lengths), counts)
-    numbers = np.zeros(int(before[-1] + (5 + final_lengths).sum()), np.int32)
+    # A state's record has 5 words of 32 bits and its string, and stands before those of its arcs, 6 words and theirs.
+    states, first_arcs = np.arange(lattice.num_states), lattice.offsets[:-1]
+    state_at = 5 * states + final_offsets[:-1] + 6 * first_arcs + offsets[first_arcs]
+    arc_at = 6 * np.arange(len(lengths)) + offsets[:-1] + np.repeat(5 * (states + 1) + final_offsets[1:], counts)
+    numbers = np.zeros(5 * len(states) + 6 * len(lengths) + offsets[-1] + final_offsets[-1], np.int32)
     floats = numbers.view(np.float32)
     floats[state_at], floats[state_at + 1] = lattice.final_weights[:, 0], lattice.final_weights[:, 1]
     numbers[state_at + 2] = final_lengths

@@ -181,7 +181,12 @@ class Lattice:
         """The lattice with its states in topological order, the start first. Raises KaldiError for a cycle."""
         if self.num_states == 0 or (self.start == 0 and bool((self.targets > self.sources).all())):
             return self
-        return self.take_states(np.array(_topological_order(self), np.int64))
+        from kaldi.lat.lattice_core import topological_order
+
+        order = topological_order(np.asarray(self.offsets, np.int64), self.targets, self.start)
+        if not len(order):
+            raise KaldiError("the lattice has a cycle")
+        return self.take_states(order)
 
     def connected(self) -> Lattice:
         """The sorted lattice without the states that do not lie on a path from the start to a final state."""
@@ -341,29 +346,6 @@ def union(lattices: Sequence[Lattice]) -> Lattice:
         joined(np.full((1, 2), INF, np.float32), "final_weights"),
         joined_strings(1, "final_strings"),
     )
-
-
-def _topological_order(lattice: Lattice) -> list[int]:
-    """States that the start reaches, each before those that its arcs lead to."""
-    offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
-    order: list[int] = []
-    state_of = [0] * lattice.num_states  # 1: on the stack, 2: done
-    stack = [(lattice.start, offsets[lattice.start])]
-    state_of[lattice.start] = 1
-    while stack:
-        state, arc = stack.pop()
-        if arc == offsets[state + 1]:
-            order.append(state)
-            state_of[state] = 2
-            continue
-        stack.append((state, arc + 1))
-        target = targets[arc]
-        if state_of[target] == 1:
-            raise KaldiError("the lattice has a cycle")
-        if state_of[target] == 0:
-            state_of[target] = 1
-            stack.append((target, offsets[target]))
-    return order[::-1]
 
 
 def expanded(lattice: Lattice) -> Lattice:

@@ -67,6 +67,7 @@ def lattice_to_nbest(
 
     Usage: lattice-to-nbest [options] <lattice-rspecifier> <lattice-wspecifier>
     """
+    from kaldi.lat.lattice import Path
     from kaldi.lat.paths import best_paths, random_path
 
     if n < 1:
@@ -79,9 +80,9 @@ def lattice_to_nbest(
             failed += 1
             continue
         paths = [random_path(lattice, generator) for _ in range(n)] if random else best_paths(lattice, n)
+        unscaled = lattice.scaled(np.zeros((2, 2)) if random else np.linalg.inv(scale))
         for number, path in enumerate(paths, 1):
-            found = path.lattice_of_path().scaled(np.linalg.inv(scale))
-            yield f"{key}-{number}", found.scaled(np.zeros((2, 2))) if random else found
+            yield f"{key}-{number}", Path(unscaled, path.arcs, path.end).lattice_of_path()
         count += 1
         total += len(paths)
     log(f"{total / max(count, 1):.6g} paths of a lattice on average")
