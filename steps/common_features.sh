@@ -1,5 +1,5 @@
 # Sourced by training, alignment and decoding scripts: which features a model works on, as rspecifiers with JOB in them.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # uses the script's variables
 #
 # A model directory says it by its files: cmvn_opts, splice_opts and delta_opts (options of apply-cmvn, splice-feats and
 # add-deltas), and final.mat, the LDA(+MLLT) matrix. With final.mat the features are spliced and transformed, without it
@@ -93,6 +93,11 @@ pasted_features() {
   echo -n "ark,s,cs:paste-feats --length-tolerance=$tolerance "
   for sdata in "$@"; do printf '%q ' "$(stream_features "$sdata" "$model" "$factor")"; done
   echo "ark:- |"
+}
+
+# transcripts: of the directories $sdata and $lang, as integers; words outside the lexicon become the word for unknown words.
+transcripts() {
+  echo "ark:utils/sym2int.pl --map-oov $(cat "$lang/oov.int") -f 2- $lang/words.txt $sdata/JOB/text|"
 }
 
 # files_of_jobs <name-with-JOB> <nj>: the names for JOB = 1..nj, in order.

@@ -30,11 +30,6 @@ boosted_model() {
   fi
 }
 
-# transcripts: the training transcripts as integers; words outside the lexicon become the word for unknown words.
-transcripts() {
-  echo "ark:utils/sym2int.pl --map-oov $(cat "$lang/oov.int") -f 2- $lang/words.txt $sdata/JOB/text|"
-}
-
 # posteriors <alignments> <model> <silence-weight>: of Gaussians' states on the alignment, with silence weighted down.
 # <alignments> is the name of a gzipped archive.
 posteriors() {

@@ -1,4 +1,5 @@
-"""Supervisions from alignments or lattices of phones (Kaldi: chain/chain-supervision.h, ProtoSupervision)."""
+"""Supervisions from alignments or lattices of phones (Kaldi: chain/chain-supervision.h, ProtoSupervision), and from
+training graphs (TrainingGraphToSupervisionE2e)."""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ import numpy as np
 
 from kaldi.base.log import KaldiError
 from kaldi.chain.graphs import expand_phones
-from kaldi.chain.supervision import Supervision
+from kaldi.chain.supervision import EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst, from_arcs
 from kaldi.fstext.native import from_native, to_native
 from kaldi.fstext.ops import project
 from kaldi.hmm.graphs import HmmGraphs
+from kaldi.hmm.transition_model import TransitionModel
 from kaldi.lat.lattice import Lattice
 from kaldi.lat.paths import backward_costs
 
@@ -119,6 +121,22 @@ class SupervisionCompiler:
             if phone < allowed.shape[1]:  # others have no HMM, which expand_phones says
                 allowed[begin:end, phone] = True
         return allowed
+
+
+def of_training_graph(graph: Fst, model: TransitionModel, num_frames: int) -> EndToEndSupervision:
+    """The sequences of pdfs that a training graph (compile-train-graphs) allows, wherever its phones are.
+
+    num_frames: of the network's output. Raises KaldiError when the utterance is shorter than the shortest path.
+    """
+    if graph.ilabel.max(initial=0) > model.num_tids:
+        raise KaldiError(f"its graph has transition-ids beyond the model's 1..{model.num_tids}: it is of another model")
+    native = to_native(project(graph, output=False))
+    kaldifst.rmepsilon(native)
+    fst = from_native(native)
+    pdfs = model.id2pdf[fst.ilabel] + 1
+    supervision = EndToEndSupervision(1.0, num_frames, model.num_pdfs, [replace(fst, ilabel=pdfs, olabel=pdfs)])
+    supervision.check()
+    return supervision
 
 
 def _in_time(fst: Fst, allowed: np.ndarray) -> Fst | None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,62 @@ class Supervision:
         return result
 
 
-def _read_supervision(reader: Reader, binary: bool) -> Supervision:
+@dataclass
+class EndToEndSupervision:
+    """What a transcript allows without an alignment (Hadian, Sameti, Povey, Khudanpur: End-to-end speech recognition
+    using lattice-free MMI, Interspeech 2018).
+
+    fsts: for each sequence an acceptor of pdf-id + 1 without epsilons, with loops, of whose paths those of
+    frames_per_sequence arcs are meant. weight, frames_per_sequence, label_dim: as those of Supervision.
+    """
+
+    weight: float
+    frames_per_sequence: int
+    label_dim: int
+    fsts: list[Fst]
+
+    @property
+    def num_sequences(self) -> int:
+        return len(self.fsts)
+
+    @property
+    def num_frames(self) -> int:
+        return self.num_sequences * self.frames_per_sequence
+
+    def check(self) -> None:
+        """Raise KaldiError for other labels than 1..label_dim, and where no path is as short as the sequence."""
+        for fst in self.fsts:
+            if not 1 <= fst.ilabel.min(initial=1) <= fst.ilabel.max(initial=1) <= self.label_dim:
+                raise KaldiError(f"the graph of the supervision has other labels than 1..{self.label_dim}")
+            shortest = _shortest_path(fst)
+            if shortest is None:
+                raise KaldiError("no path through the graph of the supervision ends")
+            if shortest > self.frames_per_sequence:
+                raise KaldiError(
+                    f"the shortest path through its graph has {shortest} frames, its features give "
+                    f"{self.frames_per_sequence}: too short for its transcript"
+                )
+
+
+def _shortest_path(fst: Fst) -> int | None:
+    """The least number of arcs from the start to a final state; None if there is no such path."""
+    source, ends = fst.sources(), np.isfinite(fst.final)
+    reached = np.zeros(fst.num_states, bool)
+    new = np.arange(fst.num_states) == fst.start
+    length = 0
+    while new.any():
+        if ends[new].any():
+            return length
+        reached |= new
+        following = fst.nextstate[new[source]]
+        new = np.zeros(fst.num_states, bool)
+        new[following] = True
+        new &= ~reached
+        length += 1
+    return None
+
+
+def _read_supervision(reader: Reader, binary: bool) -> Supervision | EndToEndSupervision:
     reader.expect("<Supervision>")
     reader.expect("<Weight>")
     weight = reader.real(binary)
@@ -75,14 +131,22 @@ def _read_supervision(reader: Reader, binary: bool) -> Supervision:
     reader.expect("<LabelDim>")
     label_dim = reader.integer(binary)
     reader.expect("<End2End>")
-    if reader.boolean(binary):
-        raise KaldiError(f"{reader.name}: a supervision for training without alignments, which is not supported")
-    fst = read_binary(reader) if binary else FST.read(reader, False)
+    end_to_end = reader.boolean(binary)
+    read_fst: Callable[[], Fst] = (lambda: read_binary(reader)) if binary else (lambda: FST.read(reader, False))
+    supervision: Supervision | EndToEndSupervision
+    if end_to_end:
+        reader.expect("<Fsts>")
+        fsts = [read_fst() for _ in range(num_sequences)]
+        reader.expect("</Fsts>")
+        supervision = EndToEndSupervision(weight, frames_per_sequence, label_dim, fsts)
+    else:
+        supervision = Supervision(weight, num_sequences, frames_per_sequence, label_dim, read_fst())
     reader.expect("</Supervision>")
-    return Supervision(weight, num_sequences, frames_per_sequence, label_dim, fst)
+    return supervision
 
 
-def _write_supervision(out: Output, supervision: Supervision, binary: bool) -> None:
+def _write_supervision(out: Output, supervision: Supervision | EndToEndSupervision, binary: bool) -> None:
+    end_to_end = isinstance(supervision, EndToEndSupervision)
     out.token("<Supervision>")
     out.token("<Weight>")
     out.real(supervision.weight, binary)
@@ -94,11 +158,16 @@ def _write_supervision(out: Output, supervision: Supervision, binary: bool) -> N
         out.token(name)
         out.integer(number, binary)
     out.token("<End2End>")
-    out.boolean(False, binary)
-    if binary:
-        out.write(compact_acceptor_bytes(supervision.fst))
-    else:
-        FST.write(out, supervision.fst, False)
+    out.boolean(end_to_end, binary)
+    if end_to_end:
+        out.token("<Fsts>")
+    for fst in supervision.fsts if isinstance(supervision, EndToEndSupervision) else [supervision.fst]:
+        if binary:
+            out.write(compact_acceptor_bytes(fst))
+        else:
+            FST.write(out, fst, False)
+    if end_to_end:
+        out.token("</Fsts>")
     out.token("</Supervision>")
 
 

@@ -1,8 +1,10 @@
 """Lattice-free maximum mutual information: the log-probability of the right words against that of all phone sequences.
 
 Povey, Peddinti, Galvez, Ghahremani, Manohar, Na, Wang, Khudanpur, "Purely sequence-trained neural networks for ASR
-based on lattice-free MMI", 2016. Graphs are Kaldi's: den.fst and normalization.fst of chain-make-den-fst, supervisions
-of chain-get-supervision; their labels are pdfs + 1. Value and gradient are those of Kaldi's chain objective.
+based on lattice-free MMI", 2016; without alignments: Hadian, Sameti, Povey, Khudanpur, "End-to-end speech recognition
+using lattice-free MMI", 2018. Graphs are Kaldi's: den.fst and normalization.fst of chain-make-den-fst, supervisions
+of chain-get-supervision or of nnet.ligru.graph_supervisions; their labels are pdfs + 1. Value and gradient are those of
+Kaldi's chain objective.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kaldi.chain.supervision import Supervision
+from kaldi.base.log import KaldiError
+from kaldi.chain.supervision import EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.ops import accessible, arcsort
 
 INITIAL_STEPS = 100  # from the start state, over which the initial probabilities are averaged
+
+Numerator = Supervision | EndToEndSupervision
 
 
 class GraphError(ValueError):
@@ -86,20 +91,37 @@ class Normalization:
         self.num_pdfs = num_pdfs
         self._native = to_native(arcsort(fst, "ilabel"))
 
-    def __call__(self, supervision: Supervision) -> Supervision:
+    def __call__(self, supervision: Numerator) -> Numerator:
         """The paths of a supervision with their probabilities. GraphError if there is none."""
+        if supervision.label_dim != self.num_pdfs:
+            raise GraphError(f"its supervision is of a tree of {supervision.label_dim} pdfs, not {self.num_pdfs}")
+        if isinstance(supervision, Supervision):
+            return dataclasses.replace(supervision, fst=self._weighted(supervision.fst, add=False))
+        fsts = [self._weighted(fst, add=True) for fst in supervision.fsts]
+        numerator = dataclasses.replace(supervision, fsts=fsts)
+        try:
+            numerator.check()  # its shortest path may be one that the phone language model lacks
+        except KaldiError as error:
+            raise GraphError(str(error)) from None
+        return numerator
+
+    def _weighted(self, fst: Fst, add: bool) -> Fst:
+        """Of the paths of one sequence of pdfs, which differ in the state where they begin, the best or their sum.
+
+        As Kaldi does for supervisions with alignments, or without; there by leaving them apart, which is slower.
+        """
         import kaldifst
 
         from kaldi.fstext.native import from_native, to_native
 
-        if supervision.label_dim != self.num_pdfs:
-            raise GraphError(f"its supervision is of a tree of {supervision.label_dim} pdfs, not {self.num_pdfs}")
-        # Of the paths of one sequence of pdfs, which differ in the state where they begin, Kaldi too takes the best.
-        paths = kaldifst.compose(to_native(supervision.fst), self._native)
-        fst = from_native(kaldifst.determinize(paths))
-        if fst.num_states == 0:
+        # The first one must be sorted too, or paths are lost without a word.
+        paths = kaldifst.compose(to_native(arcsort(fst, "olabel")), self._native)
+        if paths.num_states == 0:
             raise GraphError("the denominator's graph has none of its phone sequences")
-        return dataclasses.replace(supervision, fst=fst)
+        if not add:
+            return from_native(kaldifst.determinize(paths))
+        kaldifst.determinize_star(paths, use_log=True)
+        return from_native(paths)
 
 
 class _LatticeFreeMMI(torch.autograd.Function):
@@ -110,7 +132,7 @@ class _LatticeFreeMMI(torch.autograd.Function):
         ctx,
         output: Tensor,
         sizes: Sequence[int],
-        numerators: Sequence[Supervision],
+        numerators: Sequence[Numerator],
         denominator: DenominatorGraph,
         leaky: float,
     ):
@@ -124,8 +146,12 @@ class _LatticeFreeMMI(torch.autograd.Function):
             values, steps, *vars(denominator).values(), values.dtype.type(leaky), occupancy
         )
         for sequence, numerator in enumerate(numerators):
-            fst, rows = numerator.fst, starts[: np.count_nonzero(steps > sequence)] + sequence
-            logprobs[sequence] += lfmmi_core.numerator(
+            rows = starts[: np.count_nonzero(steps > sequence)] + sequence
+            if isinstance(numerator, Supervision):
+                fst, core = numerator.fst, lfmmi_core.numerator
+            else:
+                (fst,), core = numerator.fsts, lfmmi_core.end_to_end_numerator
+            logprobs[sequence] += core(
                 values, rows, fst.start, fst.offsets, fst.ilabel, fst.weight, fst.nextstate, fst.final, posteriors
             )
             logprobs[sequence] *= numerator.weight
@@ -147,7 +173,7 @@ class _LatticeFreeMMI(torch.autograd.Function):
 def lattice_free_mmi(
     output: Tensor,
     sizes: Sequence[int],
-    numerators: Sequence[Supervision],
+    numerators: Sequence[Numerator],
     denominator: DenominatorGraph,
     leaky: float,
 ) -> tuple[Tensor, Tensor]:

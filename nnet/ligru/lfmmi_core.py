@@ -1,7 +1,7 @@
 """Forward-backward over the graphs of lattice-free MMI, compiled by numba.
 
 Frames are packed (packing.py): those of step 0 of all sequences, then those of step 1, and so on. The denominator is in
-probabilities, scaled at each frame, with all sequences of a step side by side; the numerator in logarithms.
+probabilities, scaled at each frame, with all sequences of a step side by side; the numerators in logarithms.
 """
 
 from __future__ import annotations
@@ -132,15 +132,14 @@ def denominator(output, sizes, initial, state, pdf, entry, source, weight, leaky
     return logprob
 
 
-@njit(
-    [
-        f"float64({real}[:, ::1], int64[::1], int64, int64[::1], int32[::1], float32[::1], int32[::1], float32[::1], "
-        f"{real}[:, ::1])"
-        for real in ("float32", "float64")
-    ],
-    cache=True,
-    nogil=True,
-)
+NUMERATOR_SIGNATURES = [
+    f"float64({real}[:, ::1], int64[::1], int64, int64[::1], int32[::1], float32[::1], int32[::1], float32[::1], "
+    f"{real}[:, ::1])"
+    for real in ("float32", "float64")
+]
+
+
+@njit(NUMERATOR_SIGNATURES, cache=True, nogil=True)
 def numerator(output, rows, start, offsets, label, cost, target, final, occupancy):
     """Log-probability of one sequence under its own graph; occupancy += that of the pdfs.
 
@@ -165,4 +164,39 @@ def numerator(output, rows, start, offsets, label, cost, target, final, occupanc
             score = beta[target[arc]] - cost[arc] + output[rows[frame[state]], label[arc] - 1]
             beta[state] = _log_add(beta[state], score)
             occupancy[rows[frame[state]], label[arc] - 1] += math.exp(alpha[state] + score - total)
+    return total
+
+
+@njit(NUMERATOR_SIGNATURES, cache=True, nogil=True)
+def end_to_end_numerator(output, rows, start, offsets, label, cost, target, final, occupancy):
+    """As numerator, of a graph that may have loops: all of its paths with as many arcs as the sequence has frames.
+
+    -inf, and nothing is added, if there is none.
+    """
+    frames, states = len(rows), len(final)
+    alpha = np.full((frames + 1, states), -np.inf)
+    alpha[0, start] = 0.0
+    for frame in range(frames):
+        scores, before, after = output[rows[frame]], alpha[frame], alpha[frame + 1]
+        for state in range(states):
+            if before[state] > -np.inf:
+                for arc in range(offsets[state], offsets[state + 1]):
+                    score = before[state] - cost[arc] + scores[label[arc] - 1]
+                    after[target[arc]] = _log_add(after[target[arc]], score)
+    total = -np.inf
+    for state in range(states):
+        total = _log_add(total, alpha[frames, state] - final[state])
+    if total == -np.inf:
+        return total
+    beta = -final.astype(np.float64)
+    for frame in range(frames - 1, -1, -1):
+        scores, occupied, following = output[rows[frame]], occupancy[rows[frame]], beta.copy()
+        for state in range(states):
+            beta[state] = -np.inf
+            if alpha[frame, state] > -np.inf:
+                for arc in range(offsets[state], offsets[state + 1]):
+                    score = following[target[arc]] - cost[arc] + scores[label[arc] - 1]
+                    if score > -np.inf:
+                        beta[state] = _log_add(beta[state], score)
+                        occupied[label[arc] - 1] += math.exp(alpha[frame, state] + score - total)
     return total

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.base.log import KaldiError
-from kaldi.chain.supervision import SUPERVISION, Supervision
+from kaldi.chain.supervision import SUPERVISION, EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import read_fst
 from kaldi.matrix.io import DOUBLE_MATRIX, DOUBLE_VECTOR
@@ -82,10 +82,17 @@ def read_graph(rxfilename: str) -> Fst:
 
 
 @_named()
-def read_supervision(rxfilename: str) -> Supervision:
-    """The supervision at an extended filename; checked for being one of whole frames."""
+def read_supervision(rxfilename: str) -> Supervision | EndToEndSupervision:
+    """The supervision of an utterance at an extended filename; checked for being one of whole frames."""
     supervision = read_file(rxfilename, SUPERVISION)
-    supervision.state_times()
+    if isinstance(supervision, Supervision):
+        supervision.state_times()
+    else:
+        supervision.check()
+        if supervision.num_sequences != 1:
+            raise KaldiError(
+                f"{rxfilename}: a supervision of {supervision.num_sequences} sequences, not of an utterance"
+            )
     return supervision
 
 

@@ -16,7 +16,7 @@ from kaldi.base.log import KaldiError
 from kaldi.chain.denominator import denominator_graph, initial_probs, normalization_graph
 from kaldi.chain.numerator import SupervisionCompiler, Tolerance, of_alignment, of_lattice
 from kaldi.chain.phone_lm import PhoneLanguageModel
-from kaldi.chain.supervision import SUPERVISION, Supervision
+from kaldi.chain.supervision import SUPERVISION, EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import read_fst
 from kaldi.fstext.text import lines_of, parse
@@ -53,6 +53,47 @@ def test_kaldis_supervision_in_text_and_binary(tmp_path: Path) -> None:
     assert (tmp_path / "supervision.txt").read_bytes() == (KALDI / "supervision.txt").read_bytes()
     written, wanted_bytes = (np.fromfile(d / "supervision.ark", np.uint8) for d in (tmp_path, KALDI))
     assert (written != wanted_bytes).sum() <= 8  # the properties, which OpenFst finds out itself
+
+
+def test_kaldis_supervision_without_alignment_in_text_and_binary(tmp_path: Path) -> None:
+    """What nnet3-chain-e2e-get-egs wrote into its examples."""
+    texts = dict(read_table(f"ark:{KALDI / 'end_to_end.txt'}", SUPERVISION))
+    ((key, binary),) = read_table(f"ark:{KALDI / 'end_to_end.ark'}", SUPERVISION)
+    text = texts[key]
+    assert isinstance(text, EndToEndSupervision) and isinstance(binary, EndToEndSupervision)
+    assert (text.weight, text.num_sequences, text.num_frames, text.label_dim) == (1.0, 1, 30, 40)
+    assert same_fst(text.fsts[0], binary.fsts[0])
+    for form, name, entries in (("ark,t", "end_to_end.txt", texts), ("ark", "end_to_end.ark", {key: binary})):
+        with TableWriter(f"{form}:{tmp_path / name}", SUPERVISION) as writer:
+            for utterance, supervision in entries.items():
+                writer.write(utterance, supervision)
+    assert (tmp_path / "end_to_end.txt").read_bytes() == (KALDI / "end_to_end.txt").read_bytes()
+    written, wanted = (np.fromfile(d / "end_to_end.ark", np.uint8) for d in (tmp_path, KALDI))
+    assert (written != wanted).sum() <= 8  # the properties, which OpenFst finds out itself
+
+
+def test_several_sequences_without_alignment(tmp_path: Path) -> None:
+    merged = EndToEndSupervision(0.5, 3, 3, [parse(LINES, "lines"), parse(["0 0 1 1", "0 1 2 2", "1"], "lines")])
+    merged.check()
+    with TableWriter(f"ark:{tmp_path / 'sup'}", SUPERVISION) as writer:
+        writer.write("a", merged)
+    ((_, read),) = read_table(f"ark:{tmp_path / 'sup'}", SUPERVISION)
+    assert (read.num_sequences, read.num_frames) == (2, 6)
+    assert all(same_fst(*pair) for pair in zip(read.fsts, merged.fsts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0 1 4 4", "1"], "other labels than 1..3"),
+        (["0 1 0 0", "1"], "other labels than 1..3"),
+        (["0 1 1 1"], "no path through the graph of the supervision ends"),
+        (["0 0 1 1", "0 1 1 1", "1 2 2 2", "2 3 1 1", "3"], "has 3 frames, its features give 2"),
+    ],
+)
+def test_a_graph_that_is_no_supervision(lines: list[str], message: str) -> None:
+    with pytest.raises(KaldiError, match=message):
+        EndToEndSupervision(1.0, 2, 3, [parse(lines, "lines")]).check()
 
 
 def test_costs_and_final_costs_of_a_supervision(tmp_path: Path) -> None:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from kaldi.chain.supervision import SUPERVISION, Supervision
+from kaldi.base.log import KaldiError
+from kaldi.chain.numerator import of_training_graph
+from kaldi.chain.supervision import SUPERVISION, EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst, from_arcs
-from kaldi.fstext.io import read_fst
+from kaldi.fstext.io import FST, read_fst
 from kaldi.fstext.native import from_native, to_native
+from kaldi.hmm.transition_model import read_transition_model
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.util.table import read_file, read_table
-from nnet.ligru.lfmmi import GraphError, Normalization, denominator_graph, lattice_free_mmi
+from nnet.ligru.lfmmi import GraphError, Normalization, Numerator, denominator_graph, lattice_free_mmi
 from nnet.ligru.packing import pack
 
 GOLDEN = Path(__file__).parent / "golden_lfmmi"
 PDFS = 3
 LEAKY = 0.2
+END_TO_END = GOLDEN / "end_to_end"
+KALDI = Path(__file__).parents[1] / "kaldi/golden"
 ARCS = [(0, 1, 1), (0, 0, 2), (1, 2, 3), (1, 2, 1), (2, 0, 2), (2, 2, 3), (2, 1, 1)]  # source, target, label
 
 
@@ -45,26 +50,35 @@ def supervision(frames: int, weight: float = 1.0) -> Supervision:
     return Supervision(weight, 1, frames, PDFS, graph(arcs, final, frames))
 
 
+def loops(frames: int, weight: float = 1.0) -> EndToEndSupervision:
+    """A graph with loops, two arcs of one pdf from a state among them, of any number of frames from two on."""
+    arcs = [(0, 0, 1), (0, 1, 2), (1, 1, 3), (0, 1, 3), (1, 2, 2), (2, 0, 3), (1, 2, 1), (2, 2, 1)]
+    return EndToEndSupervision(weight, frames, PDFS, [graph(arcs, [np.inf, np.inf, 0.5], frames)])
+
+
 def log_sum(scores: list[torch.Tensor]) -> torch.Tensor:
     return torch.logsumexp(torch.stack(scores), 0)
 
 
-def paths(fst: Fst, state: int) -> Iterator[list[int]]:
-    """All sequences of arcs from a state to a final one."""
-    if np.isfinite(fst.final[state]):
-        yield []
+def paths(fst: Fst, state: int, length: int) -> Iterator[list[int]]:
+    """All sequences of so many arcs from a state to a final one."""
+    if length == 0:
+        if np.isfinite(fst.final[state]):
+            yield []
+        return
     for arc in range(fst.offsets[state], fst.offsets[state + 1]):
-        for rest in paths(fst, int(fst.nextstate[arc])):
+        for rest in paths(fst, int(fst.nextstate[arc]), length - 1):
             yield [arc, *rest]
 
 
-def enumerated(output: torch.Tensor, numerator: Supervision, fst: Fst, initial: np.ndarray) -> torch.Tensor:
+def enumerated(output: torch.Tensor, numerator: Numerator, fst: Fst, initial: np.ndarray) -> torch.Tensor:
     """The objective of one sequence [frames, pdfs], path by path."""
     frames = range(len(output))
+    (its,) = [numerator.fst] if isinstance(numerator, Supervision) else numerator.fsts
     scores = []
-    for arcs in paths(numerator.fst, 0):
-        cost = numerator.fst.weight[arcs].astype(float).sum() + numerator.fst.final[numerator.fst.nextstate[arcs[-1]]]
-        scores.append(output[frames, numerator.fst.ilabel[arcs] - 1].sum() - float(cost))
+    for arcs in paths(its, 0, len(output)):
+        cost = its.weight[arcs].astype(float).sum() + its.final[its.nextstate[arcs[-1]]]
+        scores.append(output[frames, its.ilabel[arcs] - 1].sum() - float(cost))
     own = log_sum(scores)
     leak = np.eye(fst.num_states) + LEAKY * initial  # from row to column, between frames
     source, probability = fst.sources(), np.exp(-fst.weight.astype(float))
@@ -78,11 +92,15 @@ def enumerated(output: torch.Tensor, numerator: Supervision, fst: Fst, initial: 
     return numerator.weight * (own - log_sum(scores))
 
 
-def test_all_paths() -> None:
+@pytest.mark.parametrize(
+    "kinds", [[supervision] * 4, [loops, loops, loops, supervision], [loops] * 2 + [supervision] * 2]
+)
+def test_all_paths(kinds: list[Callable[[int, float], Numerator]]) -> None:
     """Sequences of several lengths and weights, packed: value and gradient in float64."""
     denominator = denominator_graph(DENOMINATOR, PDFS, np.float64)
     lengths = [4, 3, 3, 1]
-    numerators = [supervision(frames, weight) for frames, weight in zip(lengths, (1.0, 0.5, 2.0, 1.0), strict=True)]
+    weights = (1.0, 0.5, 2.0, 1.0)
+    numerators = [kind(frames, weight) for kind, frames, weight in zip(kinds, lengths, weights, strict=True)]
     packing = pack(lengths)
     apart = torch.randn(sum(lengths), PDFS, dtype=torch.float64, generator=torch.manual_seed(1)).requires_grad_()
     value, posteriors = lattice_free_mmi(apart[packing.source], packing.sizes, numerators, denominator, LEAKY)
@@ -91,15 +109,15 @@ def test_all_paths() -> None:
     torch.testing.assert_close(value, wanted, rtol=1e-12, atol=1e-12)
     gradients = [torch.autograd.grad(3 * objective, apart)[0] for objective in (value, wanted)]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-12)
-    weights = torch.tensor([numerator.weight for numerator in numerators], dtype=torch.float64)
-    weights = weights.repeat_interleave(torch.tensor(lengths))[packing.source]
-    torch.testing.assert_close(posteriors.sum(1), weights)
+    each = torch.tensor(weights, dtype=torch.float64).repeat_interleave(torch.tensor(lengths))[packing.source]
+    torch.testing.assert_close(posteriors.sum(1), each)
 
 
-def test_finite_differences() -> None:
+@pytest.mark.parametrize("kind", [supervision, loops])
+def test_finite_differences(kind: Callable[[int], Numerator]) -> None:
     denominator = denominator_graph(DENOMINATOR, PDFS, np.float64)
     output = torch.randn(20, PDFS, dtype=torch.float64, generator=torch.manual_seed(2)).requires_grad_()
-    numerators = [supervision(10), supervision(10)]
+    numerators = [kind(10), kind(10)]
     torch.autograd.gradcheck(lambda x: lattice_free_mmi(x, [2] * 10, numerators, denominator, LEAKY)[0], output)
 
 
@@ -131,11 +149,23 @@ def test_kaldis_initial_probabilities() -> None:
     np.testing.assert_allclose(denominator_graph(read_fst(str(GOLDEN / "den.fst")), 40).initial, wanted, rtol=1e-5)
 
 
+def logprob(numerator: Numerator, output: np.ndarray) -> float:
+    """Under the graph of a supervision."""
+    from nnet.ligru import lfmmi_core
+
+    if isinstance(numerator, Supervision):
+        fst, core = numerator.fst, lfmmi_core.numerator
+    else:
+        (fst,), core = numerator.fsts, lfmmi_core.end_to_end_numerator
+    return core(
+        output, np.arange(len(output)), fst.start, fst.offsets, fst.ilabel, fst.weight, fst.nextstate, fst.final,
+        np.zeros_like(output),
+    )  # fmt: skip
+
+
 def test_kaldis_normalization() -> None:
     """The cut supervisions with the denominator's probabilities, as log-probabilities of random outputs."""
     import kaldifst
-
-    from nnet.ligru import lfmmi_core
 
     normalize = Normalization(read_fst(str(GOLDEN / "normalization.fst")), 40)
     normalized = kaldis("sup.normalized.txt")
@@ -145,14 +175,55 @@ def test_kaldis_normalization() -> None:
         kaldifst.rmepsilon(native)  # cutting leaves some at the beginning
         numerator = normalize(dataclasses.replace(cut, fst=from_native(kaldifst.determinize(native))))
         assert numerator.state_times().max() == 15
-        ours, theirs = (
-            lfmmi_core.numerator(
-                output, np.arange(15), fst.start, fst.offsets, fst.ilabel, fst.weight, fst.nextstate, fst.final,
-                np.zeros_like(output),
-            )
-            for fst in (numerator.fst, normalized[key].fst)
-        )  # fmt: skip
-        assert ours == pytest.approx(theirs, abs=1e-4)
+        assert logprob(numerator, output) == pytest.approx(logprob(normalized[key], output), abs=1e-4)
+
+
+@pytest.mark.parametrize("labels", [*itertools.permutations([1, 2, 3])])
+def test_no_path_is_lost_where_arcs_are_not_sorted(labels: tuple[int, int, int]) -> None:
+    """They have the order of transition-ids, not of pdfs."""
+    unsorted = Supervision(1.0, 1, 1, PDFS, graph([(0, 1, label) for label in labels], [np.inf, 0.0]))
+    for label in labels:
+        numerator = Normalization(graph([(0, 0, label)], [0.0]), PDFS)(unsorted)
+        assert isinstance(numerator, Supervision) and numerator.fst.ilabel.tolist() == [label]
+
+
+# ---- without alignments ----
+
+
+def test_kaldis_end_to_end_objective() -> None:
+    """What nnet3-chain-compute-prob prints for the graphs of three transcripts, 30 frames each."""
+    numerators = dict(read_table(f"ark:{KALDI}/chain/end_to_end.txt", SUPERVISION))
+    outputs = dict(read_table(f"ark:{END_TO_END / 'output.txt'}", FLOAT_MATRIX))
+    alone = [logprob(numerators[key], output) / 30 for key, output in outputs.items()]
+    assert alone == pytest.approx([0.321199, 0.567618, 0.421846], abs=1e-6)
+    denominator = denominator_graph(read_fst(str(GOLDEN / "den.fst")), 40)
+    packing = pack([30] * 3)
+    output = torch.tensor(np.concatenate([*outputs.values()])[packing.source])
+    value, _ = lattice_free_mmi(output, packing.sizes, [*numerators.values()], denominator, 0.1)
+    assert value.item() / 90 == pytest.approx(-1.17535, abs=1e-5)
+
+
+def test_kaldis_end_to_end_supervisions() -> None:
+    """Of its training graphs, and with the denominator's probabilities, as log-probabilities of random outputs."""
+    model = read_transition_model(f"xz -dc {KALDI}/out/copy-transition-model_chain/trans.mdl.xz |")
+    normalize = Normalization(read_fst(str(GOLDEN / "normalization.fst")), 40)
+    files = (END_TO_END / "sup.txt", KALDI / "chain/end_to_end.txt")
+    made, normalized = (dict(read_table(f"ark:{file}", SUPERVISION)) for file in files)
+    output = np.random.default_rng(3).normal(size=(30, 40))
+    for key, graph_of_key in read_table(f"ark:{END_TO_END / 'graphs.ark'}", FST):
+        ours = of_training_graph(graph_of_key, model, 30)
+        assert logprob(ours, output) == pytest.approx(logprob(made[key], output), abs=1e-3)
+        weighted = normalize(ours)
+        assert isinstance(weighted, EndToEndSupervision)
+        assert logprob(weighted, output) == pytest.approx(logprob(normalized[key], output), abs=1e-3)
+    with pytest.raises(KaldiError, match="the shortest path through its graph has .* frames, its features give 5"):
+        of_training_graph(graph_of_key, model, 5)
+
+
+def test_no_path_of_the_length() -> None:
+    """Nothing is added to the gradient of a graph without loops."""
+    ours = EndToEndSupervision(1.0, 2, PDFS, [graph([(0, 1, 1), (1, 2, 2)], [np.inf, np.inf, 0.0])])
+    assert logprob(ours, np.zeros((3, PDFS))) == -np.inf
 
 
 @pytest.mark.parametrize(

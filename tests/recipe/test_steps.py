@@ -206,18 +206,24 @@ def test_tri1(tri1: Recipe) -> None:
     assert log_likelihood(tri1, "tri1", 4) > log_likelihood(tri1, "mono", 4)
 
 
-def test_tree_of_a_chain_model(tri1: Recipe) -> None:
-    """At a third of the frame rate, on the topology that a phone crosses in a frame."""
-    lang, phones = tri1.directory / "data/lang_chain", tri1.directory / "data/lang/phones"
-    shutil.copytree(tri1.directory / "data/lang", lang)
+@pytest.fixture(scope="module")
+def chain_lang(recipe: Recipe) -> str:
+    """The topology that a phone crosses in a frame."""
+    lang, phones = recipe.directory / "data/lang_chain", recipe.directory / "data/lang/phones"
+    shutil.copytree(recipe.directory / "data/lang", lang)
     lists = [(phones / f"{kind}.csl").read_text().strip() for kind in ("nonsilence", "silence")]
-    (lang / "topo").write_text(tri1("steps/nnet3/chain/gen_topo.py", *lists).stdout)
+    (lang / "topo").write_text(recipe("steps/nnet3/chain/gen_topo.py", *lists).stdout)
+    return "data/lang_chain"
+
+
+def test_tree_of_a_chain_model(tri1: Recipe, chain_lang: str) -> None:
+    """At a third of the frame rate."""
     tri1(
         "steps/nnet3/chain/build_tree.sh --frame-subsampling-factor 3 --context-opts",
         "--context-width=2 --central-position=1",
         "30",
         "data/train",
-        "data/lang_chain",
+        chain_lang,
         "exp/mono_ali",
         "exp/chain_tree",
     )
@@ -230,6 +236,58 @@ def test_tree_of_a_chain_model(tri1: Recipe) -> None:
     assert lengths[1][0] == lengths[0][0]
     assert len(lengths[1]) - 1 == -(-(len(lengths[0]) - 1) // 3)
     assert "a phone is there twice" in tri1("steps/nnet3/chain/gen_topo.py 1:2 2:3", fails=True).stderr
+
+
+END_TO_END = """
+[tiny]
+objective = "lf-mmi"
+subsampling = 3
+layers = 1
+units = 64
+batch_frames = 1500
+max_frames = [0]
+learning_rate = 5e-3
+dropout = 0.0
+epochs = 3
+"""
+
+
+def test_a_chain_model_of_transcripts_alone(recipe: Recipe, chain_lang: str) -> None:
+    """Learns, and is decoded; an utterance that is too short for its transcript is named and left out."""
+    common = (recipe.directory / "conf/ligru.toml").read_text().partition("# Ravanelli")[0]
+    (recipe.directory / "tables.toml").write_text(common + END_TO_END)
+    recipe("utils/copy_data_dir.sh data/train data/train_long")
+    first, *others = recipe.lines("data/train_long/text")
+    text = "".join(line + "\n" for line in [first + 80 * (" " + first.split()[1]), *others])
+    (recipe.directory / "data/train_long/text").write_text(text)
+    train = "steps/nnet/train_ligru_chain.sh --end-to-end true --nj 2 --use-gpu false --model tiny"
+    train += " --nnet-config tables.toml"
+    done = recipe(train, "data/train_long", "data/dev", chain_lang, "exp/e2e")
+    assert "3 epochs, objective" in done.stdout
+    logs = "\n".join(line for job in (1, 2) for line in recipe.lines(f"exp/e2e/log/train_supervision.{job}.log"))
+    assert f"{first.split()[0]} is left out: the shortest path through its graph has" in logs
+    assert ", 1 with errors" in logs
+    losses = [float(line.split("\t")[1]) for line in recipe.lines("exp/e2e/log.tsv")[1:]]
+    assert losses[2] < losses[1] < losses[0]
+    recipe("utils/mkgraph.sh --self-loop-scale 1.0 data/lang_test exp/e2e exp/e2e/graph")
+    decode = "steps/nnet/decode.sh --nj 2 --use-gpu false --skip-scoring true"
+    recipe(decode, "exp/e2e/graph", "data/dev", "exp/e2e", "exp/e2e/decode_dev")
+    assert {"lat.1.gz", "lat.2.gz"} <= recipe.files("exp/e2e/decode_dev")
+    no_chain = recipe(train, "data/train", "data/dev", "data/lang", "exp/none", fails=True)
+    assert "data/lang/topo is no chain topology: make one with steps/nnet3/chain/gen_topo.py" in no_chain.stderr
+
+
+def test_phones_of_transcripts(recipe: Recipe) -> None:
+    """Words outside the lexicon are unknown ones; silence is where its probability says."""
+    (recipe.directory / "some_text").write_text("one BLACK NOSUCHWORD\ntwo DOG\n")
+    phones = "steps/nnet3/chain/e2e/text_to_phones.py --edge-silprob"
+    loud, quiet = (
+        recipe("bash", "-c", f"{phones} {edge} --between-silprob {1 - edge} data/lang < some_text").stdout.splitlines()
+        for edge in (0, 1)
+    )
+    assert loud[0] == "one B_B L_I AE_I K_E SIL SPN_S"
+    assert quiet[0] == "one SIL B_B L_I AE_I K_E SPN_S SIL"
+    assert loud[1].split()[1:] == quiet[1].split()[2:-1]
 
 
 def test_tri3b(tri3b: Recipe) -> None:
