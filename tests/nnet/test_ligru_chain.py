@@ -19,7 +19,7 @@ from kaldi.fstext.io import write_fst
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.util.kinds import INT_VECTOR
 from kaldi.util.table import TableWriter, read_table
-from nnet.ligru import checkpoint, forward, scorer, table_scorer, train
+from nnet.ligru import checkpoint, forward, graph_supervisions, scorer, table_scorer, train
 from nnet.ligru.chain_data import ChainCorpus
 from nnet.ligru.config import Config, read_config
 from nnet.ligru.data import DataError, Segment, load_batch
@@ -220,6 +220,23 @@ def test_supervisions_of_another_tree(task, tmp_path):
     changed = {id: dataclasses.replace(one, label_dim=PDFS + 1) for id, one in supervisions.items()}
     with pytest.raises(DataError, match="has a supervision of 13 pdfs, the model has 12: .* another tree"):
         corpus(task, sup=write_supervisions(tmp_path / "sup", changed)).check_targets()
+
+
+def test_supervisions_of_training_graphs(tmp_path, capfd):
+    """Those without features or with too few are named; a model that is not there is one line."""
+    golden = ROOT / "tests/kaldi/golden/out"
+    graphs = f"ark:{ROOT}/tests/nnet/golden_lfmmi/end_to_end/graphs.ark"
+    (tmp_path / "lengths").write_text("s1-00 89\ns1-01 15\n")
+    arguments = [graphs, f"ark:{tmp_path}/lengths", f"ark:{tmp_path}/sup"]
+    model = f"xz -dc {golden}/copy-transition-model_chain/trans.mdl.xz |"
+    assert graph_supervisions.main(["--frame-subsampling-factor", "3", model, *arguments]) == 0
+    ((key, supervision),) = read_table(f"ark:{tmp_path}/sup", SUPERVISION)
+    assert (key, supervision.num_frames, supervision.label_dim) == ("s1-00", 30, 40)
+    said = capfd.readouterr().err
+    assert "s1-01 is left out: the shortest path through its graph has" in said
+    assert "s1-02 is left out: it has no features in" in said and "Done 1 utterances, 2 with errors" in said
+    assert graph_supervisions.main([f"{tmp_path}/none.mdl", *arguments]) == 1
+    assert capfd.readouterr().err.startswith("nnet.ligru.graph_supervisions: error: ")
 
 
 @pytest.mark.parametrize(
