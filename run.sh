@@ -493,8 +493,9 @@ if begin 12 "Li-GRU decoding"; then
       fail "utils/mkgraph.sh failed, see exp/$network/mkgraph.log"
   done
   for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
+    case $network in *_encoder) search=whisper ;; *) search=nnet ;; esac
     for set in $(evaluated "${conditions[@]}"); do
-      steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config conf/decode_nnet.conf --skip-scoring true \
+      steps/nnet/decode.sh --nj "$(jobs "data/$set")" --cmd "$decode_cmd" --config "conf/decode_$search.conf" --skip-scoring true \
         "$(graph "$network")" "$(streams "$network" "$set")" "exp/$network" "exp/$network/decode_$set"
     done
     score "$network" "$nnet_lmwt" "" "${conditions[@]}"

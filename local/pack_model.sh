@@ -139,7 +139,7 @@ if $uses_gmm; then require_one_tree "$first_graph" "$gmm_dir/final.mdl"; fi
 # shellcheck disable=SC1090
 settings() { (. "$1" && shift && for name in "$@"; do echo -n "${!name} "; done); }
 gmm=$(settings conf/decode.conf max_active beam lattice_beam)
-network=$(settings conf/decode_nnet.conf max_active beam lattice_beam prior_scale)
+network=$(settings "conf/decode_$([ -n "$whisper" ] && echo whisper || echo nnet).conf" max_active beam lattice_beam prior_scale)
 
 unfinished=$model.tmp$$
 trap 'rm -rf "$unfinished"' EXIT

@@ -65,7 +65,7 @@ large_lm=
 mfcc_config=conf/mfcc.conf
 whisper_weight=
 gmm_settings=(--config conf/decode.conf)
-network_settings=(--config conf/decode_nnet.conf)
+network_settings=(--config "conf/decode_$([ -n "$whisper" ] && echo whisper || echo nnet).conf")
 if [ -f "$nnet_dir/model.json" ] || [ -d "$nnet_dir/nnet" ]; then
   described=$(python3 -m local.model_folder check "$nnet_dir") || exit 1
   model=$dir/model # a name without blanks, as the scripts need it

@@ -7,14 +7,14 @@ set -euo pipefail
 . steps/common_rescoring.sh
 
 stage=1
-n=100
+n=200
 acwt=0.1
 weight=1.0
 language=en
 help_message="Usage: $0 [options] <whisper> <lang-dir> <data-dir> <input-decode-dir> <output-decode-dir>
 e.g.: $0 base data/lang_test data/dev exp/ligru_encoder/decode_dev_large exp/ligru_encoder/decode_dev_whisper
   --cmd CMD              how to run jobs (run.pl)
-  --n N                  hypotheses of an utterance (100)
+  --n N                  hypotheses of an utterance (200)
   --acwt X               acoustic scale that chooses them (0.1)
   --weight X             of Whisper's log probabilities (1.0), left in <output-decode-dir>/whisper_weight
   --language X           of the words, for models of several languages (en)

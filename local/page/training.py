@@ -13,7 +13,14 @@ from local.results import read_table
 
 POINTS = 60  # of a curve over steps
 NOT_LEARNT = ("epoch", "step", "frames_per_second", "learning_rate")
-CONFIGURATIONS = ("conf/mfcc.conf", "conf/decode.conf", "conf/decode_nnet.conf", "conf/segan.toml", "conf/ligru.toml")
+CONFIGURATIONS = (
+    "conf/mfcc.conf",
+    "conf/decode.conf",
+    "conf/decode_nnet.conf",
+    "conf/decode_whisper.conf",
+    "conf/segan.toml",
+    "conf/ligru.toml",
+)
 
 
 def curves(exp: Path) -> str:

@@ -16,7 +16,7 @@ from nnet.encoder.mel import WINDOW
 from nnet.encoder.tokens import text_of
 from nnet.recogniser.streams import SharedEncoder
 
-BEST = 100  # paths of a lattice that are scored, and the acoustic scale that chooses them
+BEST = 200  # paths of a lattice that are scored, and the acoustic scale that chooses them
 ACOUSTIC_SCALE = 0.1
 
 
