@@ -75,6 +75,7 @@ class Config:
     adversary: str = "classifier"
     complex_weight: float = 0.0
     si_sdr_weight: float = 0.0
+    perceptual_weight: float = 0.0
     snr_low: float = -6.0
     snr_high: float = 18.0
     level_low: float = -36.0

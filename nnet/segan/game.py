@@ -10,6 +10,7 @@ import tensorflow as tf
 from nnet.segan.config import Config
 from nnet.segan.generators import make_generator
 from nnet.segan.losses import (
+    BAND_SPECTRUM,
     SEGMENT_SAMPLES,
     SPECTRA,
     adversarial_loss,
@@ -18,6 +19,7 @@ from nnet.segan.losses import (
     diversity_loss,
     envelope_loss,
     l1_loss,
+    perceptual_loss,
     si_sdr_loss,
     spectral_loss,
 )
@@ -25,7 +27,7 @@ from nnet.segan.metrics import HIGHEST_PESQ, LOWEST_PESQ, has_pesq, pesq
 from nnet.segan.model import Discriminator, latent
 from nnet.segan.signal import deemphasise
 
-LOSSES = ("d_real", "d_fake", "g_adv", "g_l1", "g_spectral", "g_envelope", "g_diversity", "g_complex", "g_si_sdr")
+LOSSES = tuple("d_real d_fake g_adv g_l1 g_spectral g_envelope g_diversity g_complex g_si_sdr g_perceptual".split())
 
 
 class RmsProp(tf.Module):
@@ -114,7 +116,11 @@ class Game(tf.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        for name, needed in (("spectral_weight", max(SPECTRA)), ("envelope_weight", SEGMENT_SAMPLES)):
+        for name, needed in (
+            ("spectral_weight", max(SPECTRA)),
+            ("envelope_weight", SEGMENT_SAMPLES),
+            ("perceptual_weight", BAND_SPECTRUM),
+        ):
             if getattr(config, name) and config.window < needed:
                 raise ValueError(
                     f"window {config.window}: {name} needs windows of {needed} samples or more, or to be 0"
@@ -169,6 +175,8 @@ class Game(tf.Module):
             losses["g_complex"] = complex_loss(fake, target)
         if config.si_sdr_weight:
             losses["g_si_sdr"] = si_sdr_loss(fake, target)
+        if config.perceptual_weight:
+            losses["g_perceptual"] = perceptual_loss(fake, target, rate=config.rate)
         if config.diversity_weight:
             again = self.generator(given, latent(config, tf.shape(given)[0], self._seed(step, 3)))
             losses["g_diversity"] = diversity_loss(fake, again, given)

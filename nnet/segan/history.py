@@ -13,11 +13,16 @@ from nnet.segan.game import LOSSES
 
 
 class LossLog:
-    """losses.tsv, one line a step; lines after the step that training goes on from are dropped."""
+    """losses.tsv, one line a step; lines after the step that training goes on from are dropped.
+
+    A loss that an older version did not have was 0 in its steps.
+    """
 
     def __init__(self, path: Path, steps: int) -> None:
-        kept = path.read_text().splitlines(keepends=True)[: steps + 1] if path.is_file() and steps else []
-        write_file(path, "".join(kept) or "\t".join(("step", "epoch", *LOSSES)) + "\n")
+        columns = ("step", "epoch", *LOSSES)
+        kept = [line.split("\t") for line in path.read_text().splitlines()[1 : steps + 1]] if path.is_file() else []
+        rows = [columns, *(row + ["0"] * (len(columns) - len(row)) for row in kept)]
+        write_file(path, "".join("\t".join(row) + "\n" for row in rows))
         self._file = path.open("a")
 
     def write(self, step: int, epoch: int, losses: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from nnet.lock import locked  # noqa: E402
 from nnet.segan import enhance, make_tfrecords, train, training  # noqa: E402
 from nnet.segan.checkpoints import Checkpoints, checkpoint_prefixes  # noqa: E402
 from nnet.segan.config import read_config  # noqa: E402
-from nnet.segan.game import Game  # noqa: E402
+from nnet.segan.game import LOSSES, Game  # noqa: E402
 from nnet.segan.history import LossLog, read_validations  # noqa: E402
 from nnet.segan.model import Generator  # noqa: E402
 from nnet.segan.training import Places, Training  # noqa: E402
@@ -242,6 +242,15 @@ def test_a_damaged_generator_gives_way_to_a_checkpoint(
     capsys.readouterr()
     assert run(monkeypatch, enhance, model, noisy, tmp_path / "none") == 1
     assert "generator: not a TensorFlow checkpoint, or damaged" in one_error(capsys)
+
+
+def test_losses_of_an_older_version_are_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "losses.tsv"
+    path.write_text("step\tepoch\td_real\n1\t0\t0.5\n2\t0\t0.25\n")
+    log = LossLog(path, 1)
+    log.write(2, 0, np.ones(len(LOSSES)))
+    log.close()
+    assert path.read_text().splitlines()[1:] == ["1\t0\t0.5" + "\t0" * (len(LOSSES) - 1), "2\t0" + "\t1" * len(LOSSES)]
 
 
 def test_signals_save_and_the_training_goes_on_as_if_nothing_had_happened(

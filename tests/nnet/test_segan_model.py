@@ -20,6 +20,7 @@ from nnet.segan.losses import (  # noqa: E402
     diversity_loss,
     envelope_loss,
     l1_loss,
+    perceptual_loss,
     spectral_loss,
     third_octaves,
 )
@@ -271,6 +272,30 @@ def test_envelope_loss_hears_what_rises_and_falls() -> None:
         loss = envelope_loss(silence, tf.zeros((1, 16384)), rate=16000)
     assert float(loss) == pytest.approx(1)
     assert np.isfinite(tape.gradient(loss, silence)).all()
+
+
+def test_perceptual_loss_is_what_is_heard() -> None:
+    rng = np.random.default_rng(0)
+    envelope = np.abs(np.sin(np.arange(32000) / 1500))
+    speech = (0.1 * envelope * rng.normal(size=(2, 32000))).astype(np.float32)
+    noise = 0.01 * rng.normal(size=(2, 32000)).astype(np.float32)
+
+    def loss(x: np.ndarray, target: np.ndarray = speech) -> float:
+        return float(perceptual_loss(tf.constant(x), tf.constant(target), rate=16000))
+
+    assert loss(speech) == pytest.approx(0, abs=1e-4)
+    assert loss(0.5 * speech) < 1e-3  # a listener gets used to the level
+    assert 0.1 < loss(speech + noise) < loss(speech + 3 * noise) < loss(speech + 10 * noise)
+    assert loss(speech + noise) == pytest.approx(loss(8 * (speech + noise), 8 * speech), rel=1e-3)
+    silent = np.zeros((1, 32000), np.float32)
+    assert loss(np.concatenate([speech[:1] + noise[:1], noise[1:]]), np.concatenate([speech[:1], silent])) == (
+        pytest.approx(loss(speech[:1] + noise[:1], speech[:1]), rel=1e-5)
+    )
+    x = tf.constant(np.concatenate([silent, silent]))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = perceptual_loss(x, tf.constant(np.concatenate([silent, speech[:1]])), rate=16000)
+    assert np.isfinite(tape.gradient(value, x)).all()
 
 
 def test_windows_too_short_for_a_loss_are_refused() -> None:
