@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kaldi.base import jit
 from kaldi.base.log import log, warn
-from kaldi.base.machine_code import save
+from kaldi.base.machine_code import remove_stale, save
 
 
 def does_without_numba(module: str) -> bool:
@@ -45,13 +45,15 @@ def compile_core(module: str) -> None:
 
 
 def main() -> None:
-    """Compile the package, and all cores at a time."""
+    """Compile the package, and all cores at a time; then remove what was compiled from sources that are no more."""
     package = Path(__file__).parent
     compile_dir(package, quiet=1)
     longest_first = sorted(package.glob("*/*_core.py"), key=lambda path: -path.stat().st_size)
     cores = [f"kaldi.{path.parent.name}.{path.stem}" for path in longest_first]
     with ProcessPoolExecutor() as pool:
         list(pool.map(compile_core, cores))
+    for folder in package.iterdir():
+        remove_stale(folder)
 
 
 if __name__ == "__main__":

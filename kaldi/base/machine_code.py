@@ -5,7 +5,9 @@ Python objects into arguments and results into Python objects, and what allocate
 machine code as well, and the C functions of three extension modules of numba's, which do without its Python. LLVM's
 linker (llvmlite, which comes with numba) joins them.
 
-A file is good for the sources, the versions and the processor that its name has the hash of; others are not read.
+A file is good for the sources, and for the versions and the processor, that its name has the hashes of; others are not
+read. Several may lie side by side, as machines of a cluster share the folder; those of other sources can go, since
+nothing that starts from now on asks for them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import builtins
 import ctypes
 import pickle
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec, module_from_spec, source_hash, spec_from_file_location
@@ -28,6 +32,7 @@ from kaldi.base.whole_file import WholeFile
 
 NUMBA = Path(str(getattr(find_spec("numba"), "origin", ""))).parent
 HASH = 8  # bytes, of the content that follows them
+DAY = 24 * 3600.0
 
 # numba counts the references to an array by atomic instructions, on which a core may spend half of its time. But an
 # array gets a count of its own whenever it is passed to a core: no other thread knows of it.
@@ -62,17 +67,41 @@ end:
 """
 
 
+def hash_of_sources(source: Path) -> str:
+    """Of a core's module, and of those that decide what becomes of it. Raises OSError when it is not there."""
+    paths = [source, Path(__file__), Path(__file__).with_name("jit.py")]
+    return source_hash(b"\0".join(path.read_bytes() for path in paths)).hex()
+
+
 def file_of(function: FunctionType) -> Path:
     """Where the machine code of a core is kept: beside its compiled module."""
     import llvmlite
     from llvmlite import binding as llvm
 
     source = Path(function.__code__.co_filename)
-    sources = [source, Path(__file__), Path(__file__).with_name("jit.py"), NUMBA / "_version.py"]
     features = llvm.get_host_cpu_features().flatten()
     target = [sys.version, np.__version__, llvmlite.__version__, llvm.get_host_cpu_name(), features]
-    key = source_hash(b"\0".join([*(path.read_bytes() for path in sources), *(word.encode() for word in target)]))
-    return source.parent / "__pycache__" / f"{source.stem}.{function.__name__}.{key.hex()}.core"
+    versions = b"\0".join([(NUMBA / "_version.py").read_bytes(), *(word.encode() for word in target)])
+    name = f"{source.stem}.{function.__name__}.{hash_of_sources(source)}.{source_hash(versions).hex()}.core"
+    return source.parent / "__pycache__" / name
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the machine code of other sources than the folder has now, and what killed jobs left half written.
+
+    Any number of jobs may run and do the same meanwhile, on other machines too: the sources are read here and now, and
+    a program that finds its file gone takes numba.
+    """
+    for file in (folder / "__pycache__").glob("*.core*"):
+        stem, *middle, _ = file.name.split(".")
+        with suppress(OSError):  # another job removed it, or the folder is not ours to write to
+            if file.suffix == ".core":
+                source = folder / f"{stem}.py"
+                stale = not source.exists() or hash_of_sources(source) not in middle
+            else:  # a temporary name
+                stale = time.time() - file.stat().st_mtime > DAY
+            if stale:
+                file.unlink()
 
 
 constant = cache(pickle.loads)

@@ -7,6 +7,7 @@ import pickle
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
 
@@ -111,6 +112,46 @@ def test_a_file_of_another_numpy_or_processor_is_not_used(kept: Path, monkeypatc
     monkeypatch.setattr(llvmlite.binding, "get_host_cpu_name", lambda: "z80")
     another = machine_code.file_of(core_of(kept))
     assert file.exists() and file.parent == other.parent and len({file, other, another}) == 3
+
+
+def test_only_files_of_other_sources_are_removed(kept: Path) -> None:
+    file = machine_code.file_of(core_of(kept))
+    stem, function, sources, versions, _ = file.name.split(".")
+    gone = [
+        f"{stem}.{function}.{'0' * 16}.{versions}.core",
+        f"{stem}.{function}.{versions}.core",  # as they were named once
+        f"no_more_core.{function}.{sources}.{versions}.core",
+        f"{file.name}.tmp1",
+    ]
+    stay = [f"{stem}.{function}.{sources}.{'0' * 16}.core", f"{file.name}.tmp2", "small_core.cpython-399.pyc"]
+    for name in gone + stay:
+        (file.parent / name).touch()
+    killed = file.parent / gone[-1]
+    os.utime(killed, (0, 0))
+    # Many jobs at a time, while programs start.
+    with ThreadPoolExecutor(20) as jobs:
+        removals = [jobs.submit(machine_code.remove_stale, kept) for _ in range(200)]
+        assert python(kept, USE) == "alone" + RESULT
+        assert [removal.result() for removal in removals] == [None] * 200
+    assert not any((file.parent / name).exists() for name in gone)
+    for name in stay:
+        (file.parent / name).unlink()
+    assert file.exists()
+
+
+def test_what_others_own_stays(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = machine_code.file_of(core_of(kept)).with_name("no_more_core.f.0.0.core")
+    file.touch()
+
+    def refused(path: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    machine_code.remove_stale(kept)
+    monkeypatch.undo()
+    assert file.exists()
+    machine_code.remove_stale(kept)
+    assert not file.exists()
 
 
 def test_a_changed_source_is_compiled_again(kept: Path) -> None:
