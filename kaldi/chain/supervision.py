@@ -102,6 +102,9 @@ class EndToEndSupervision:
                 )
 
 
+AnySupervision = Supervision | EndToEndSupervision
+
+
 def _shortest_path(fst: Fst) -> int | None:
     """The least number of arcs from the start to a final state; None if there is no such path."""
     source, ends = fst.sources(), np.isfinite(fst.final)
@@ -120,7 +123,7 @@ def _shortest_path(fst: Fst) -> int | None:
     return None
 
 
-def _read_supervision(reader: Reader, binary: bool) -> Supervision | EndToEndSupervision:
+def _read_supervision(reader: Reader, binary: bool) -> AnySupervision:
     reader.expect("<Supervision>")
     reader.expect("<Weight>")
     weight = reader.real(binary)
@@ -133,7 +136,7 @@ def _read_supervision(reader: Reader, binary: bool) -> Supervision | EndToEndSup
     reader.expect("<End2End>")
     end_to_end = reader.boolean(binary)
     read_fst: Callable[[], Fst] = (lambda: read_binary(reader)) if binary else (lambda: FST.read(reader, False))
-    supervision: Supervision | EndToEndSupervision
+    supervision: AnySupervision
     if end_to_end:
         reader.expect("<Fsts>")
         fsts = [read_fst() for _ in range(num_sequences)]
@@ -145,7 +148,7 @@ def _read_supervision(reader: Reader, binary: bool) -> Supervision | EndToEndSup
     return supervision
 
 
-def _write_supervision(out: Output, supervision: Supervision | EndToEndSupervision, binary: bool) -> None:
+def _write_supervision(out: Output, supervision: AnySupervision, binary: bool) -> None:
     end_to_end = isinstance(supervision, EndToEndSupervision)
     out.token("<Supervision>")
     out.token("<Weight>")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kaldi.chain.supervision import Supervision
+from kaldi.chain.supervision import AnySupervision, Supervision
 from kaldi.fstext.fst import from_arcs
 from nnet.ligru.data import Corpus, DataError, Utterance, packed
-from nnet.ligru.lfmmi import GraphError, Normalization, Numerator
+from nnet.ligru.lfmmi import GraphError, Normalization
 from nnet.ligru.packing import pack
 from nnet.ligru.tables import TableError, read_supervision
 
@@ -25,7 +25,7 @@ class ChainBatch:
     sizes: list[int]
     reverse: torch.Tensor
     feats: torch.Tensor
-    numerators: list[Numerator]
+    numerators: list[AnySupervision]
 
     def to(self, device: torch.device) -> ChainBatch:
         """The same batch with its tensors on a device."""
@@ -59,7 +59,7 @@ class ChainCorpus(Corpus):
     def _target_lengths(self, pdfs: str, phones: str | None) -> list[int]:
         return [self.subsampling * read_supervision(pdfs).num_frames]
 
-    def targets(self, utterance: Utterance) -> Numerator:  # type: ignore[override]  # in place of a pdf a frame
+    def targets(self, utterance: Utterance) -> AnySupervision:  # type: ignore[override]  # in place of a pdf a frame
         """Its numerator. TableError if it has no path; DataError if the supervision is of another tree."""
         supervision = read_supervision(utterance.pdfs)
         if supervision.label_dim != self.num_pdfs:

@@ -17,13 +17,11 @@ import torch
 from torch import Tensor
 
 from kaldi.base.log import KaldiError
-from kaldi.chain.supervision import EndToEndSupervision, Supervision
+from kaldi.chain.supervision import AnySupervision, Supervision
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.ops import accessible, arcsort
 
 INITIAL_STEPS = 100  # from the start state, over which the initial probabilities are averaged
-
-Numerator = Supervision | EndToEndSupervision
 
 
 class GraphError(ValueError):
@@ -91,7 +89,7 @@ class Normalization:
         self.num_pdfs = num_pdfs
         self._native = to_native(arcsort(fst, "ilabel"))
 
-    def __call__(self, supervision: Numerator) -> Numerator:
+    def __call__(self, supervision: AnySupervision) -> AnySupervision:
         """The paths of a supervision with their probabilities. GraphError if there is none."""
         if supervision.label_dim != self.num_pdfs:
             raise GraphError(f"its supervision is of a tree of {supervision.label_dim} pdfs, not {self.num_pdfs}")
@@ -132,7 +130,7 @@ class _LatticeFreeMMI(torch.autograd.Function):
         ctx,
         output: Tensor,
         sizes: Sequence[int],
-        numerators: Sequence[Numerator],
+        numerators: Sequence[AnySupervision],
         denominator: DenominatorGraph,
         leaky: float,
     ):
@@ -173,7 +171,7 @@ class _LatticeFreeMMI(torch.autograd.Function):
 def lattice_free_mmi(
     output: Tensor,
     sizes: Sequence[int],
-    numerators: Sequence[Numerator],
+    numerators: Sequence[AnySupervision],
     denominator: DenominatorGraph,
     leaky: float,
 ) -> tuple[Tensor, Tensor]:

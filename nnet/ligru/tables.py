@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.base.log import KaldiError
-from kaldi.chain.supervision import SUPERVISION, EndToEndSupervision, Supervision
+from kaldi.chain.supervision import SUPERVISION, AnySupervision, Supervision
 from kaldi.fstext.fst import Fst
 from kaldi.fstext.io import read_fst
 from kaldi.matrix.io import DOUBLE_MATRIX, DOUBLE_VECTOR
@@ -82,7 +82,7 @@ def read_graph(rxfilename: str) -> Fst:
 
 
 @_named()
-def read_supervision(rxfilename: str) -> Supervision | EndToEndSupervision:
+def read_supervision(rxfilename: str) -> AnySupervision:
     """The supervision of an utterance at an extended filename; checked for being one of whole frames."""
     supervision = read_file(rxfilename, SUPERVISION)
     if isinstance(supervision, Supervision):

@@ -13,14 +13,14 @@ import torch
 
 from kaldi.base.log import KaldiError
 from kaldi.chain.numerator import of_training_graph
-from kaldi.chain.supervision import SUPERVISION, EndToEndSupervision, Supervision
+from kaldi.chain.supervision import SUPERVISION, AnySupervision, EndToEndSupervision, Supervision
 from kaldi.fstext.fst import Fst, from_arcs
 from kaldi.fstext.io import FST, read_fst
 from kaldi.fstext.native import from_native, to_native
 from kaldi.hmm.transition_model import read_transition_model
 from kaldi.matrix.io import FLOAT_MATRIX
 from kaldi.util.table import read_file, read_table
-from nnet.ligru.lfmmi import GraphError, Normalization, Numerator, denominator_graph, lattice_free_mmi
+from nnet.ligru.lfmmi import GraphError, Normalization, denominator_graph, lattice_free_mmi
 from nnet.ligru.packing import pack
 
 GOLDEN = Path(__file__).parent / "golden_lfmmi"
@@ -71,7 +71,7 @@ def paths(fst: Fst, state: int, length: int) -> Iterator[list[int]]:
             yield [arc, *rest]
 
 
-def enumerated(output: torch.Tensor, numerator: Numerator, fst: Fst, initial: np.ndarray) -> torch.Tensor:
+def enumerated(output: torch.Tensor, numerator: AnySupervision, fst: Fst, initial: np.ndarray) -> torch.Tensor:
     """The objective of one sequence [frames, pdfs], path by path."""
     frames = range(len(output))
     (its,) = [numerator.fst] if isinstance(numerator, Supervision) else numerator.fsts
@@ -95,7 +95,7 @@ def enumerated(output: torch.Tensor, numerator: Numerator, fst: Fst, initial: np
 @pytest.mark.parametrize(
     "kinds", [[supervision] * 4, [loops, loops, loops, supervision], [loops] * 2 + [supervision] * 2]
 )
-def test_all_paths(kinds: list[Callable[[int, float], Numerator]]) -> None:
+def test_all_paths(kinds: list[Callable[[int, float], AnySupervision]]) -> None:
     """Sequences of several lengths and weights, packed: value and gradient in float64."""
     denominator = denominator_graph(DENOMINATOR, PDFS, np.float64)
     lengths = [4, 3, 3, 1]
@@ -114,7 +114,7 @@ def test_all_paths(kinds: list[Callable[[int, float], Numerator]]) -> None:
 
 
 @pytest.mark.parametrize("kind", [supervision, loops])
-def test_finite_differences(kind: Callable[[int], Numerator]) -> None:
+def test_finite_differences(kind: Callable[[int], AnySupervision]) -> None:
     denominator = denominator_graph(DENOMINATOR, PDFS, np.float64)
     output = torch.randn(20, PDFS, dtype=torch.float64, generator=torch.manual_seed(2)).requires_grad_()
     numerators = [kind(10), kind(10)]
@@ -149,7 +149,7 @@ def test_kaldis_initial_probabilities() -> None:
     np.testing.assert_allclose(denominator_graph(read_fst(str(GOLDEN / "den.fst")), 40).initial, wanted, rtol=1e-5)
 
 
-def logprob(numerator: Numerator, output: np.ndarray) -> float:
+def logprob(numerator: AnySupervision, output: np.ndarray) -> float:
     """Under the graph of a supervision."""
     from nnet.ligru import lfmmi_core
 
