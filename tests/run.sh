@@ -13,7 +13,8 @@ esac
 
 requirements=requirements.txt
 if grep -q '^tensorflow\[' .venv/installed.txt 2>/dev/null; then requirements="requirements-gpu.txt"; fi
-local/install_packages.sh "$requirements" requirements-encoder.txt requirements-english.txt requirements-serve.txt
+local/install_packages.sh "$requirements" requirements-encoder.txt requirements-english.txt requirements-serve.txt \
+  requirements-rooms.txt
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
 

@@ -213,6 +213,24 @@ def test_talkers_in_the_noise() -> None:
     assert 10**-0.7 < ratio < 10**0.7  # 6 dB either way, and a little of the noise
 
 
+def test_simulated_rooms(tmp_path: Path) -> None:
+    pytest.importorskip("pyroomacoustics")
+    command = ["local/make_rooms.py", "--rooms", "2", "--seed", "3"]
+    assert run(*command, tmp_path / "a").returncode == 0
+    assert run(*command, "--nj", "1", tmp_path / "b").returncode == 0
+    lines = [line.split("\t") for line in (tmp_path / "a/rooms.tsv").read_text().splitlines()]
+    assert lines[0] == ["room", "length_m", "width_m", "height_m", "distance_m", "t60_s"]
+    assert [line[0] for line in lines[1:]] == ["room001", "room002"]
+    for room, *_, t60 in lines[1:]:
+        assert 0.2 < float(t60) < 1.5
+        response, rate = soundfile.read(tmp_path / f"a/{room}.wav")
+        np.testing.assert_array_equal(response, soundfile.read(tmp_path / f"b/{room}.wav")[0])
+        late = response[np.abs(response).argmax() + round(float(t60) * rate) :]
+        assert rate == 16000 and np.sum(late**2) < 1e-4 * np.sum(response**2)
+    assert run(*command, tmp_path / "a").stderr == ""  # is done already
+    assert_fails_in_one_line(run("local/make_rooms.py", tmp_path / "a"), "a holds other rooms (rooms 2 seed 3)")
+
+
 def write_talkers(folder: Path) -> Path:
     """A data directory of s1 itself, who hums at 1 kHz, and of another speaker, who hums at 3 kHz."""
     write_data_dir(folder, {"s1-x": "ME", "s2-x": "YOU"})
