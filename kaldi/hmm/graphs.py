@@ -34,7 +34,8 @@ CONTEXTS = Kind("list of phones in context", _read_contexts, _write_contexts)
 class HmmGraphs:
     """The left-to-right part of each phone's HMM in a context: those of HMM h are arcs[first[h]:first[h + 1]].
 
-    Contexts whose pdfs are the same share one HMM; `index[context]` says which.
+    Contexts whose pdfs are the same share one HMM; `index[context]` says which, NONE where a disambiguation symbol, a
+    window of one number <= 0, is in the place of a context.
     """
 
     def __init__(self, tree: ContextDependencyInterface, model: TransitionModel, transition_scale: float):
@@ -51,7 +52,11 @@ class HmmGraphs:
 
     def add(self, contexts: list[tuple[int, ...]]) -> None:
         """Make the HMMs of phone windows that are not there yet."""
-        new = list(dict.fromkeys(context for context in contexts if context not in self.index))
+        from kaldi.hmm.graphs_core import NONE
+
+        unknown = dict.fromkeys(context for context in contexts if context not in self.index)
+        new = [context for context in unknown if not (len(context) == 1 and context[0] <= 0)]
+        self.index.update(dict.fromkeys(unknown, NONE))
         if not new:
             return
         if len(new[0]) != self.tree.width:
@@ -108,8 +113,8 @@ def h_transducer(contexts: list[tuple[int, ...]], hmms: HmmGraphs) -> tuple[Fst,
 
     if not contexts or len(contexts[0]):
         raise KaldiError("the list of phones in context must begin with an empty one, which stands for epsilon")
-    hmms.add([context for context in contexts[1:] if not (len(context) == 1 and context[0] <= 0)])
-    numbers = [hmms.index.get(context, graphs_core.NONE) for context in contexts[1:]]
+    hmms.add(contexts[1:])
+    numbers = [hmms.index[context] for context in contexts[1:]]
     num_tids = hmms.model.num_tids
     offsets, *arcs = graphs_core.h_transducer(np.array(numbers, np.int64), hmms.first, hmms.arcs, num_tids)
     final = np.full(len(offsets) - 1, np.inf, np.float32)

@@ -12,11 +12,11 @@ from kaldi.hmm.topology import NO_PDF, HmmTopology
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.tree.event_map import (
     PDF_CLASS,
+    Decisions,
     Leaf,
     Node,
     Split,
     Table,
-    map_events,
     possible_answers,
     read_node,
     regions,
@@ -37,11 +37,15 @@ class ContextDependency:
     def num_pdfs(self) -> int:
         return 1 + max(possible_answers(self.root, {}), default=-1)
 
+    @cached_property
+    def _decisions(self) -> Decisions:
+        return Decisions(self.root)
+
     def compute_all(self, windows: np.ndarray, pdf_classes: np.ndarray) -> np.ndarray:
         """Pdf-ids int32 [n] of windows [n, width] and pdf classes [n]. Raises KaldiError for phones that
         the tree does not know."""
         events = np.column_stack([pdf_classes, windows]).astype(np.int32)
-        pdfs = map_events(self.root, events)
+        pdfs = self._decisions.answers(events)
         if (pdfs < 0).any():
             bad = events[np.flatnonzero(pdfs < 0)[0]].tolist()
             raise KaldiError(

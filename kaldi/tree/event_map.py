@@ -45,30 +45,53 @@ class Split(NamedTuple):
 Node = Leaf | Table | Split
 
 
+class Decisions:
+    """A tree in arrays, to be asked for many events at a time.
+
+    Inner nodes are numbered from 1. child: int32 [1 + nodes, values + 2], by node and value of its key: the node that
+    decides, or ~answer of a leaf, or 0, which is ~UNKNOWN. The last two columns are of higher values and of UNKNOWN.
+    """
+
+    def __init__(self, root: Node | None):
+        inner: list[Table | Split] = []
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            if node and not isinstance(node, Leaf):
+                inner.append(node)
+                waiting += node.nodes if isinstance(node, Table) else (node.yes, node.no)
+        numbers = {id(node): number for number, node in enumerate(inner, 1)}
+
+        def code(node: Node | None) -> int:
+            return ~node.answer if isinstance(node, Leaf) else numbers.get(id(node), ~UNKNOWN)
+
+        highest = [len(node.nodes) - 1 if isinstance(node, Table) else node.values.max(initial=0) for node in inner]
+        self.root, self.values = code(root), 1 + max(highest, default=0)
+        self.keys = np.array([0, *(node.key for node in inner)])
+        self.child = np.full((len(self.keys), self.values + 2), ~UNKNOWN, np.int32)
+        for row, node in zip(self.child[1:], inner, strict=True):
+            if isinstance(node, Table):
+                row[: len(node.nodes)] = [code(child) for child in node.nodes]
+            else:
+                row[:-1] = code(node.no)
+                row[node.values] = code(node.yes)
+
+    def answers(self, events: np.ndarray) -> np.ndarray:
+        """int32 [n], the answers to events [n, 1 + width]; UNKNOWN where the tree asks for a key that is not there."""
+        answers = np.full(len(events), UNKNOWN, np.int32)
+        rows: np.ndarray = np.arange(len(events))  # of the events that are on their way, and at which node they are
+        at: np.ndarray = np.full(len(events), self.root, np.int32)
+        while len(rows):
+            inner = at > 0
+            answers[rows[~inner]] = ~at[~inner]
+            rows, at = rows[inner], at[inner]
+            at = self.child[at, np.minimum(events[rows, self.keys[at] + 1], self.values)]
+        return answers
+
+
 def map_events(node: Node | None, events: np.ndarray) -> np.ndarray:
-    """Answers int32 [n] to the events [n, 1 + width]; UNKNOWN where a tree asks for a key that the event lacks."""
-    answers = np.full(len(events), UNKNOWN, np.int32)
-
-    def walk(node: Node | None, rows: np.ndarray) -> None:
-        if node is None or not len(rows):
-            return
-        if isinstance(node, Leaf):
-            answers[rows] = node.answer
-            return
-        values = events[rows, node.key + 1]
-        if isinstance(node, Table):
-            for value in np.unique(values):
-                if 0 <= value < len(node.nodes):
-                    walk(node.nodes[value], rows[values == value])
-            return
-        asked = np.zeros(max(values.max(), node.values.max(initial=0)) + 2, bool)  # the last one is that of UNKNOWN
-        asked[node.values] = True
-        inside = asked[values]
-        walk(node.yes, rows[inside])
-        walk(node.no, rows[~inside & (values != UNKNOWN)])
-
-    walk(node, np.arange(len(events)))
-    return answers
+    """Answers int32 [n] of a tree to the events [n, 1 + width], as `Decisions.answers`."""
+    return Decisions(node).answers(events)
 
 
 def possible_answers(node: Node | None, event: dict[int, int]) -> set[int]:

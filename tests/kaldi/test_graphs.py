@@ -9,7 +9,8 @@ import pytest
 from test_fst import cost_of
 
 from kaldi.base.log import KaldiError
-from kaldi.fstext.io import read_fst, write_fst
+from kaldi.decoder.training_graphs import TOGETHER
+from kaldi.fstext.io import FST, read_fst, write_fst
 from kaldi.fstext.ops import remove_symbols
 from kaldi.fstext.text import parse
 from kaldi.hmm.graphs import CONTEXTS, HmmGraphs, SelfLoops, h_transducer, transition_costs
@@ -18,7 +19,7 @@ from kaldi.hmm.transition_model import TransitionModel
 from kaldi.lm.arpa import compile_lm
 from kaldi.main import main
 from kaldi.tree.context_dependency import ContextDependency, init_transition_model, monophone_tree
-from kaldi.util.table import read_file, write_file
+from kaldi.util.table import read_file, read_table, write_file
 
 ARPA = """\\data\\
 ngram 1=4
@@ -194,3 +195,16 @@ def test_transcript_with_an_unknown_word(
     Path("text").write_text(f"bad {words + 5}\n")
     assert main("compile-train-graphs", [*model, "ark:text", "ark:graphs"]) == 1
     assert read_fst(model[2]).num_states > 0
+
+
+@pytest.mark.parametrize("options", [[], ["--rm-eps=true"]])
+def test_graphs_do_not_depend_on_those_beside_them(golden: Path, tmp_path: Path, options: list[str]) -> None:
+    tri, sizes = golden / "out/tri1", []
+    symbols = f"--read-disambig-syms={golden}/lang/phones/disambig.int"
+    model = [str(tri / "tree"), str(tri / "final.mdl"), str(golden / "lang/L.fst"), f"ark:{golden}/text.int"]
+    for batch_size in ("1", "250"):
+        graphs = f"ark:{tmp_path}/{batch_size}"
+        assert main("compile-train-graphs", [symbols, f"--batch-size={batch_size}", *options, *model, graphs]) == 0
+        sizes.append({key: (graph.num_states, graph.num_arcs) for key, graph in read_table(graphs, FST)})
+    assert len(sizes[0]) > TOGETHER
+    assert sizes[0] == sizes[1]
