@@ -42,7 +42,6 @@ echo 1 2 > $OUT/pairs; fstrelabel --relabel_ipairs=$OUT/pairs lang/L.fst /dev/nu
 fstreplace lang/L.fst 9999 $IN/arpa2fst/G.fst 9998 /dev/null
 gmm-copy $IN/tri2b/final.mdl /dev/null
 lattice-copy ark:$IN/gmm-latgen-faster/lat.ark ark:/dev/null
-lattice-to-phone-lattice $IN/tri2b/final.mdl ark:$IN/gmm-latgen-faster/lat.ark ark:/dev/null
 modify-cmvn-stats 0 ark:$IN/compute-cmvn-stats/cmvn.ark ark:/dev/null
 lattice-to-nbest ark:$IN/gmm-latgen-faster/lat.ark ark:- | nbest-to-lattice ark:- ark:/dev/null
 paste-feats ark:$IN/compute-mfcc-feats/mfcc.ark ark:$IN/compute-mfcc-feats/mfcc.ark ark:/dev/null

@@ -6,24 +6,24 @@ import numpy as np
 
 from kaldi.hmm.transition_model import TransitionModel
 from kaldi.lat.align import Aligner, WordBoundaries
-from kaldi.lat.lattice import Lattice, Strings, expanded, transition_ids
+from kaldi.lat.lattice import Lattice, divided, joined
 
 
-def phone_labelled(lattice: Lattice, model: TransitionModel, replace_words: bool = True) -> Lattice:
-    """The lattice with a phone as the word of the arc on which the phone leaves its first state.
+def phone_labelled(lattice: Lattice, model: TransitionModel) -> Lattice:
+    """The lattice with an arc for each phone, from where the phone leaves its first state; the phone is its word."""
+    phone_of = np.where((model.id2hmm_state == 0) & ~model.is_self_loop, model.id2phone, 0).astype(np.int32)
+    ids = np.append(lattice.strings.labels, lattice.final_strings.labels)
+    lattice = divided(lattice, phone_of[ids] > 0)
+    phones, some = np.zeros(len(lattice.words), np.int32), lattice.strings.lengths > 0
+    phones[some] = phone_of[lattice.strings.labels[lattice.strings.offsets[:-1][some]]]
+    return joined(lattice.with_labels(phones, lattice.strings, lattice.final_strings))
 
-    Without `replace_words`, words stay and the phones take the place of transition-ids.
-    """
-    lattice = expanded(lattice)
-    ids = transition_ids(lattice)
-    begins = (model.id2hmm_state[ids] == 0) & ~model.is_self_loop[ids]
-    phones = np.where(begins, model.id2phone[ids], 0).astype(np.int32)
-    if replace_words:
-        words, strings = phones, lattice.strings
-    else:
-        words = lattice.words
-        strings = Strings.of_lengths((phones > 0).astype(np.int64), phones[phones > 0])
-    return lattice.with_labels(words, strings, lattice.final_strings)
+
+def with_phone_strings(lattice: Lattice, model: TransitionModel) -> Lattice:
+    """The lattice with phones in the place of transition-ids, each where it is left."""
+    phone_of = np.where(model.is_final, model.id2phone, 0).astype(np.int32)
+    strings = lattice.strings.relabelled(phone_of), lattice.final_strings.relabelled(phone_of)
+    return lattice.with_labels(lattice.words, *strings)
 
 
 class PhoneAligner(Aligner):

@@ -51,6 +51,11 @@ class Strings:
         lengths = self.lengths[indices]
         return Strings.of_lengths(lengths, self.labels[ranges(self.offsets[:-1][indices], lengths)])
 
+    def relabelled(self, new: np.ndarray) -> Strings:
+        """The sequences with label new[l] in the place of l; those that become 0 are left out."""
+        labels = new[self.labels]
+        return Strings(np.concatenate([[0], np.cumsum(labels != 0)])[self.offsets], labels[labels != 0])
+
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """start, start + 1, ... of each range, one behind the other."""
@@ -350,52 +355,84 @@ def union(lattices: Sequence[Lattice]) -> Lattice:
 
 def expanded(lattice: Lattice) -> Lattice:
     """The lattice with at most one transition-id an arc, and none on final states: Kaldi's Lattice."""
-    lengths, final_lengths = lattice.strings.lengths, lattice.final_strings.lengths
-    if (lengths <= 1).all() and not final_lengths.any():
+    if (lattice.strings.lengths <= 1).all() and not lattice.final_strings.lengths.any():
         return lattice
-    # A chain of `more` further states behind each arc, and behind each final state with a string.
-    pieces = np.maximum(lengths, 1)
-    more = pieces - 1
-    chain_at = lattice.num_states + np.cumsum(more) - more
-    final_at = lattice.num_states + int(more.sum()) + np.cumsum(final_lengths) - final_lengths
-    states = lattice.num_states + int(more.sum() + final_lengths.sum())
-    place = ranges(np.zeros(len(pieces), np.int64), pieces)  # of each piece in its arc
-    arc = np.repeat(np.arange(len(pieces)), pieces)
-    first, last = place == 0, place == pieces[arc] - 1
-    final_place = ranges(np.zeros(lattice.num_states, np.int64), final_lengths)
-    final_state = np.repeat(np.arange(lattice.num_states), final_lengths)
-    sources = np.concatenate(
-        [
-            np.where(first, lattice.sources[arc], chain_at[arc] + place - 1),
-            np.where(final_place == 0, final_state, final_at[final_state] + final_place - 1),
-        ]
+    return divided(lattice, np.ones(len(lattice.strings.labels) + len(lattice.final_strings.labels), bool))
+
+
+def divided(lattice: Lattice, before: np.ndarray) -> Lattice:
+    """The lattice with its arcs divided before some transition-ids: `before` is a mask over the strings of the arcs and
+    behind them those of the final states, which become arcs too. Word and costs are those of the first piece."""
+    arcs, states, final_lengths = len(lattice.words), lattice.num_states, lattice.final_strings.lengths
+    begins = np.concatenate([lattice.strings.offsets, lattice.strings.offsets[-1] + lattice.final_strings.offsets[1:]])
+    inside = np.append(before, False)
+    inside[begins] = False
+    pieces = np.diff(np.concatenate([[0], np.cumsum(inside)])[begins])
+    pieces += np.concatenate([np.ones(arcs, np.int64), final_lengths > 0])
+    of = np.repeat(np.arange(len(pieces)), pieces)  # the string of each piece
+    first = np.diff(of, prepend=-1) > 0
+    starts = begins[of]
+    starts[~first] = np.flatnonzero(inside)
+    strings = Strings(
+        np.append(starts, len(before)), np.concatenate([lattice.strings.labels, lattice.final_strings.labels])
     )
-    targets = np.concatenate(
-        [np.where(last, lattice.targets[arc], chain_at[arc] + place), final_at[final_state] + final_place]
-    )
-    words = np.concatenate([np.where(first, lattice.words[arc], 0), np.zeros(len(final_place), np.int32)])
-    weights = np.concatenate(
-        [np.where(first[:, None], lattice.weights[arc], 0), np.zeros((len(final_place), 2), np.float32)]
-    )
-    has_label = np.concatenate([(lengths > 0)[arc], np.ones(len(final_place), bool)])
-    labels = np.zeros(len(sources), np.int32)
-    labels[has_label] = np.concatenate([lattice.strings.labels, lattice.final_strings.labels])
+    # Behind each piece there is a new state, but behind the last one of an arc.
+    opens = ~np.append(first[1:], True) | (of >= arcs)
+    state = states - 1 + np.cumsum(opens)
+    sources = np.where(first, np.append(lattice.sources, np.arange(states))[of], np.roll(state, 1))
+    targets = np.where(opens, state, np.append(lattice.targets, np.zeros(states, np.int32))[of])
     order = np.argsort(sources, kind="stable")
-    final_weights = np.full((states, 2), INF, np.float32)
-    final_weights[np.where(final_lengths > 0, final_at + final_lengths - 1, np.arange(lattice.num_states))] = (
-        lattice.final_weights
-    )
-    offsets = np.searchsorted(sources[order], np.arange(states + 1))
+    words = np.append(lattice.words, np.zeros(states, np.int32))[of]
+    weights = np.concatenate([lattice.weights, lattice.final_weights])[of]
+    words[~first], weights[~first] = 0, 0
+    final_weights = np.full((states + np.count_nonzero(opens), 2), INF, np.float32)
+    final_weights[:states][final_lengths == 0] = lattice.final_weights[final_lengths == 0]
+    final_weights[state[(of >= arcs) & np.append(first[1:], True)]] = 0
     return Lattice(
         lattice.start,
-        offsets,
-        words[order].astype(np.int32),
+        np.searchsorted(sources[order], np.arange(len(final_weights) + 1)),
+        words[order],
         targets[order].astype(np.int32),
-        weights[order].astype(np.float32),
-        Strings.of_lengths(has_label[order], labels[order][has_label[order]]),
+        weights[order],
+        strings.take(order),
         final_weights,
-        Strings.none(states),
+        Strings.none(len(final_weights)),
     )
+
+
+def joined(lattice: Lattice) -> Lattice:
+    """The lattice without the states that one arc enters and one without a word leaves: the two become one, as when
+    Kaldi makes a CompactLattice of a Lattice (fst::Factor)."""
+    if not lattice.num_states:
+        return lattice
+    leaving, first = np.diff(lattice.offsets), lattice.offsets[:-1]
+    between = (np.bincount(lattice.targets, minlength=lattice.num_states) == 1) & (leaving == 1)
+    between &= np.append(lattice.words, 0)[first] == 0
+    between[lattice.final_states] = False
+    between[lattice.start] = False
+    heads = np.flatnonzero(~between[lattice.sources])
+    weights, lengths = lattice.weights[heads], lattice.strings.lengths[heads]
+    which, at, last = np.arange(len(heads)), heads, heads.copy()
+    steps = [(which, at)]
+    while len(at):
+        goes_on = between[lattice.targets[at]]
+        which, at = which[goes_on], first[lattice.targets[at[goes_on]]]
+        weights[which] += lattice.weights[at]
+        lengths[which] += lattice.strings.lengths[at]
+        last[which] = at
+        steps.append((which, at))
+    whiches, arcs = (np.concatenate(column) for column in zip(*steps, strict=True))
+    in_order = arcs[np.argsort(whiches, kind="stable")]
+    return Lattice(
+        lattice.start,
+        np.concatenate([[0], np.cumsum(np.where(between, 0, leaving))]),
+        lattice.words[heads],
+        lattice.targets[last],
+        weights,
+        Strings.of_lengths(lengths, lattice.strings.take(in_order).labels),
+        lattice.final_weights,
+        lattice.final_strings,
+    ).take_states(np.flatnonzero(~between))
 
 
 def transition_ids(lattice: Lattice) -> np.ndarray:

@@ -177,9 +177,9 @@ def lattice_to_phone_lattice(model: str, lattices: str, out: str, *, replace_wor
     Usage: lattice-to-phone-lattice [options] <model> <lattice-rspecifier> <lattice-wspecifier>
     """
     from kaldi.hmm.transition_model import read_transition_model
-    from kaldi.lat.align_phones import phone_labelled
+    from kaldi.lat.align_phones import phone_labelled, with_phone_strings
 
     transitions = read_transition_model(model)
     for key, lattice in counted(read_table(lattices, COMPACT_LATTICE), "lattices"):
         check_ids(key, lattice.strings.labels, transitions)
-        yield key, phone_labelled(lattice, transitions, replace_words)
+        yield key, (phone_labelled if replace_words else with_phone_strings)(lattice, transitions)

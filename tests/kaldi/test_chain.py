@@ -251,7 +251,9 @@ def test_a_lattice_of_phones_gives_what_the_alignment_gives(hmms: HmmGraphs) -> 
     assert same_fst(compiler.compile(of_lattice(aligned, lm_scale=0.0)).fst, wanted.fst)
     with pytest.raises(KaldiError, match="not a lattice of phones"):
         of_lattice(expanded(lattice), lm_scale=0.0)
-    assert phone_labelled(lattice, hmms.model).words.tolist() == [1, 0, 0, 2, 3, 0]
+    by_phones = phone_labelled(lattice, hmms.model)
+    assert by_phones.words.tolist() == [1, 2, 3]
+    assert by_phones.strings.lengths.tolist() == [3, 1, 2]
     assert (
         PhoneAligner(WordBoundaries(hmms.model, {})).align(linear_lattice(np.zeros(0), alignment[1:], 0, 0)).num_states
     )

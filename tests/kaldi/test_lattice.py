@@ -15,7 +15,7 @@ from kaldi.fstext.fst import from_arcs
 from kaldi.fstext.text import parse
 from kaldi.lat.compose import backoff_acceptor, composed
 from kaldi.lat.io import COMPACT_LATTICE, LATTICE
-from kaldi.lat.lattice import INF, Lattice, Strings, expanded, linear_lattice, union
+from kaldi.lat.lattice import INF, Lattice, Strings, expanded, joined, linear_lattice, union
 from kaldi.lat.minimize import minimized
 from kaldi.lat.oracle import oracle
 from kaldi.lat.paths import backward_costs, best_paths, frame_posteriors, posteriors, pruned, with_histories
@@ -124,6 +124,9 @@ def test_operations() -> None:
     assert_same_paths(lattice, shuffled)
     assert_same_paths(lattice, shuffled.sorted())
     assert_same_paths(lattice, expanded(lattice))
+    assert_same_paths(lattice, joined(expanded(lattice)))
+    line = linear_lattice(np.array([7, 8]), np.arange(1, 9), 1.5, 2.5)
+    assert joined(expanded(line)).strings.lengths.tolist() == [1, 7]
     everything = [(g + a, ids) for ways in paths(lattice).values() for g, a, ids in ways]
     best = shuffled.best_path()
     assert best.weight.sum() == pytest.approx(min(everything)[0], abs=1e-4)
