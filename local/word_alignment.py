@@ -54,7 +54,7 @@ def read_confidences(decode_dir: Path, utterances: set[str]) -> dict[str, list[f
     for archive in sorted(decode_dir.glob("lat.*.gz")):
         for utterance, lattice in read_table(f"ark:gunzip -c {archive}|", COMPACT_LATTICE):
             if utterance in utterances:
-                scaled = with_penalty(lattice, penalty).scaled(np.diag([1.0, 1.0 / weight]))
+                scaled = with_penalty(lattice, penalty).scaled(np.diag([1.0, 1.0 / weight])).connected()
                 risk = MinimumBayesRisk(scaled, decode_mbr=False)
                 found[utterance] = [min(1.0, float(confidence)) for confidence in risk.confidences]
     return found

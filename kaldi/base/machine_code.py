@@ -104,13 +104,18 @@ def remove_stale(folder: Path) -> None:
                 file.unlink()
 
 
-constant = cache(pickle.loads)
+engines: list[Any] = []  # of the cores that were loaded: their constants stay where they are
+
+
+@cache
+def constant(data: int, size: int) -> object:
+    return pickle.loads(ctypes.string_at(data, size))
 
 
 @ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 def unpickle(data: int, size: int, digest: int) -> object:
     """In place of numba's function, which imports numba: a constant of the code, such as the class of a result."""
-    return constant(ctypes.string_at(data, size))
+    return constant(data, size)
 
 
 def extension(name: str) -> Any:
@@ -160,12 +165,13 @@ def load(function: FunctionType) -> Callable | None:
     for code in objects:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
+    engines.append(engine)
     held = functions.Environment(function.__globals__)
     held.consts[:] = constants
     ctypes.c_void_p.from_address(engine.get_global_value_address(environment)).value = id(held)
     address = engine.get_function_address(wrapper)
     module = sys.modules[function.__module__]
-    return functions.make_function(module, function.__name__, function.__doc__ or "", address, held, (engine,))
+    return functions.make_function(module, function.__name__, function.__doc__ or "", address, held, ())
 
 
 def save(dispatcher: Any) -> Path:

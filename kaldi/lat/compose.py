@@ -159,7 +159,7 @@ def pruned_to(lattice: Lattice, beam: float, max_arcs: int) -> Lattice:
     """The lattice pruned with the beam, or with a narrower one that leaves at most max_arcs arcs (or the best path)."""
     lattice = lattice.connected()
     if len(lattice.words) > max_arcs:
-        costs = lattice.weights.sum(axis=1, dtype=np.float64)
+        costs = lattice.costs
         through = forward_costs(lattice)[lattice.sources] + costs + backward_costs(lattice)[lattice.targets]
         limit = np.partition(through, max_arcs)[max_arcs]
         last = through[through < limit].max(initial=through.min())

@@ -19,105 +19,47 @@ def _read_header(reader: Reader) -> tuple[str, int, int]:
     """(arc type, start, number of states) of an OpenFst file."""
 
     def text() -> str:
-        length = int(reader.array(np.int32, 1)[0])
+        length = struct.unpack("<i", reader.take(4))[0]
         if not 0 <= length < 256:
             raise KaldiError(f"{reader.name}: not a lattice")
         return reader.take(length).decode(errors="replace")
 
-    if int(reader.array(np.uint32, 1)[0]) != MAGIC:
+    if struct.unpack("<I", reader.take(4))[0] != MAGIC:
         raise KaldiError(f"{reader.name}: not a lattice (no OpenFst header)")
     fst_type, arc_type = text(), text()
-    version, flags = reader.array(np.int32, 2).tolist()
-    _, start, states, _ = reader.array(np.int64, 4).tolist()
+    version, flags, _, start, states, _ = struct.unpack("<iiqqqq", reader.take(40))
     if fst_type != "vector" or arc_type not in ("compactlattice44", "lattice4") or version != 2 or flags != 0:
         raise KaldiError(f"{reader.name}: an FST of type {fst_type} with arcs of type {arc_type} is not a lattice")
     return arc_type, start, states
 
 
-def _find_records(body: memoryview, states: int, strings: bool) -> tuple[list[int], list[int], list[int], int]:
-    """Where the states and arcs start in the 32-bit words of a lattice: (states, arcs, arcs per state, end).
-
-    Raises IndexError when the body ends before the lattice does.
-    """
-    state_at: list[int] = []
-    arc_at: list[int] = []
-    counts: list[int] = []
-    p = 0
-    if not strings:
-        for _ in range(states):
-            state_at.append(p)
-            count = body[p + 2]
-            counts.append(count)
-            arc_at.extend(range(p + 4, p + 4 + 5 * count, 5))
-            p += 4 + 5 * count
-    else:
-        append = arc_at.append
-        for _ in range(states):
-            state_at.append(p)
-            p += 3 + body[p + 2]
-            count = body[p]
-            counts.append(count)
-            p += 2
-            for _ in range(count):
-                append(p)
-                p += 6 + body[p + 4]
-    if p > len(body):
-        raise IndexError
-    return state_at, arc_at, counts, p
-
-
 def _read_binary(reader: Reader) -> Lattice:
+    from kaldi.lat.io_core import DAMAGED, SHORT, read_records
+
     arc_type, start, states = _read_header(reader)
-    strings = arc_type == "compactlattice44"
-    size = 1 << 14
-    while True:
+    size, end = 1 << 12, SHORT
+    while end == SHORT:
+        size *= 4
         body = reader.peek(size)
-        try:
-            state_at, arc_at, counts, end = _find_records(memoryview(body)[: len(body) & ~3].cast("i"), states, strings)
-            break
-        except IndexError:
-            if len(body) < size:
-                raise KaldiError(f"{reader.name}: the file ends in the middle of a lattice (truncated?)") from None
-            size *= 4
-    numbers = np.frombuffer(reader.take(4 * end), np.int32)
-    floats = numbers.view(np.float32)
-    at, of_state = np.array(arc_at, np.int64), np.array(state_at, np.int64)
-    offsets = np.concatenate([[0], np.cumsum(np.array(counts, np.int64))])
-    final_weights = np.stack([floats[of_state], floats[of_state + 1]], axis=1)
-    weights = np.stack([floats[at + 2], floats[at + 3]], axis=1) if len(at) else np.zeros((0, 2), np.float32)
-    if strings:
-        lengths = numbers[at + 4].astype(np.int64)
-        final_lengths = numbers[of_state + 2].astype(np.int64)
-        lattice = Lattice(
-            start,
-            offsets,
-            numbers[at],
-            numbers[at + 5 + lengths],
-            weights,
-            Strings.of_lengths(lengths, numbers[ranges(at + 5, lengths)]),
-            final_weights,
-            Strings.of_lengths(final_lengths, numbers[ranges(of_state + 3, final_lengths)]),
+        numbers = np.frombuffer(body, np.int32, len(body) // 4)
+        end, offsets, words, targets, weights, string_offsets, labels, final_weights, final_offsets, final_labels = (
+            read_records(numbers, numbers.view(np.float32), states, arc_type == "compactlattice44")
         )
-    else:
-        labels = numbers[at]
-        lattice = Lattice(
-            start,
-            offsets,
-            numbers[at + 1],
-            numbers[at + 4],
-            weights,
-            Strings.of_lengths(labels != 0, labels[labels != 0]),
-            final_weights,
-            Strings.none(states),
-        )
-    if (
-        states
-        and not 0 <= start < states
-        or len(at)
-        and not 0 <= lattice.targets.min() <= lattice.targets.max() < states
-    ):
-        raise KaldiError(f"{reader.name}: a damaged lattice: an arc leads to a state that does not exist")
-    return lattice
+        if end == SHORT and len(body) < size:
+            raise KaldiError(f"{reader.name}: the file ends in the middle of a lattice (truncated?)")
+    if end == DAMAGED or states and not 0 <= start < states:
+        raise KaldiError(f"{reader.name}: a damaged lattice: a state that does not exist, or a length below 0")
+    reader.skip(4 * end)
+    return Lattice(
+        start,
+        offsets,
+        words,
+        targets,
+        weights,
+        Strings(string_offsets, labels),
+        final_weights,
+        Strings(final_offsets, final_labels),
+    )
 
 
 def _header(arc_type: bytes, lattice: Lattice) -> bytes:

@@ -15,6 +15,7 @@ import numpy as np
 from kaldi.base.log import KaldiError
 
 INF = np.float32(np.inf)
+IDENTITY = np.eye(2)
 
 
 class Strings:
@@ -96,8 +97,18 @@ class Lattice:
         return np.repeat(np.arange(self.num_states), np.diff(self.offsets))
 
     @property
+    def costs(self) -> np.ndarray:
+        """float64 [A]: graph and acoustic cost of each arc together."""
+        return self.weights[:, 0].astype(np.float64) + self.weights[:, 1]
+
+    @property
+    def final_costs(self) -> np.ndarray:
+        """float64 [N]: those of ending in each state."""
+        return self.final_weights[:, 0].astype(np.float64) + self.final_weights[:, 1]
+
+    @property
     def final_states(self) -> np.ndarray:
-        return np.flatnonzero(self.final_weights.sum(axis=1) < INF)
+        return np.flatnonzero(self.final_costs < INF)
 
     def with_weights(self, weights: np.ndarray, final_weights: np.ndarray) -> Lattice:
         """The same lattice with other weights."""
@@ -139,11 +150,10 @@ class Lattice:
 
     def scaled(self, scale: np.ndarray) -> Lattice:
         """The lattice with (graph, acoustic) multiplied by scale [2, 2]; the states that are not final stay so."""
-        if np.array_equal(scale, np.eye(2)):
+        if (scale == IDENTITY).all():
             return self
-        final = np.full_like(self.final_weights, INF)
-        at = self.final_states
-        final[at] = self.final_weights[at].astype(np.float64) @ scale.T
+        final = np.where(self.final_weights < INF, self.final_weights, 0).astype(np.float64) @ scale.T
+        final[self.final_costs == INF] = INF
         return self.with_weights(self.weights.astype(np.float64) @ scale.T, final)
 
     def take_arcs(self, keep: np.ndarray, final_weights: np.ndarray | None = None) -> Lattice:
@@ -209,7 +219,7 @@ class Lattice:
             if reached[state]:
                 for target in targets[offsets[state] : offsets[state + 1]]:
                     reached[target] = True
-        ends = (lattice.final_weights.sum(axis=1) < INF).tolist()
+        ends = (lattice.final_costs < INF).tolist()
         for state in range(lattice.num_states - 1, -1, -1):
             ends[state] = ends[state] or any(ends[target] for target in targets[offsets[state] : offsets[state + 1]])
         both = np.array(reached) & np.array(ends)
@@ -220,38 +230,18 @@ class Lattice:
         lattice = self.sorted()
         if not lattice.num_states:
             return None
-        costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
-        ends = lattice.final_weights.sum(axis=1, dtype=np.float64)
-        offsets, targets = lattice.offsets.tolist(), lattice.targets.tolist()
-        inf = float("inf")
-        best, back = [inf] * lattice.num_states, [-1] * lattice.num_states
-        best[0] = 0.0
-        for state, cost in enumerate(best):
-            if cost < inf:
-                for arc in range(offsets[state], offsets[state + 1]):
-                    total = cost + costs[arc]
-                    if total < best[targets[arc]]:
-                        best[targets[arc]], back[targets[arc]] = total, arc
-        totals = np.array(best) + ends
-        end = int(np.argmin(totals))
-        if not totals[end] < inf:
-            return None
-        arcs = []
-        state, sources = end, lattice.sources
-        while state:
-            arcs.append(back[state])
-            state = int(sources[back[state]])
-        return Path(lattice, np.array(arcs[::-1], np.int64), end)
+        from kaldi.lat.lattice_core import best_path
+
+        offsets = np.asarray(lattice.offsets, np.int64)
+        arcs, end = best_path(offsets, lattice.targets, lattice.costs, lattice.final_costs)
+        return Path(lattice, arcs, end) if end >= 0 else None
 
     @cached_property
     def state_times(self) -> np.ndarray:
         """The frame of each state of a sorted, connected lattice: the number of transition-ids before it."""
-        times = [0] * self.num_states
-        lengths, targets, offsets = self.strings.lengths.tolist(), self.targets.tolist(), self.offsets.tolist()
-        for state in range(self.num_states):
-            for arc in range(offsets[state], offsets[state + 1]):
-                times[targets[arc]] = times[state] + lengths[arc]
-        return np.array(times)
+        from kaldi.lat.lattice_core import state_times
+
+        return state_times(np.asarray(self.offsets, np.int64), self.targets, self.strings.lengths)
 
     @property
     def num_frames(self) -> int:

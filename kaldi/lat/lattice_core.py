@@ -1,4 +1,4 @@
-"""The compiled core of sorting a lattice."""
+"""The compiled cores of sorting a lattice, and of passing through a sorted one."""
 
 from __future__ import annotations
 
@@ -34,3 +34,36 @@ def topological_order(offsets, targets, start):
             stack[depth] = target
             depth += 1
     return order[left:].copy()
+
+
+@njit("int64[::1](int64[::1], int32[::1], int64[::1])", cache=True)
+def state_times(offsets, targets, lengths):
+    """The frame of each state; lengths: frames of each arc."""
+    times = np.zeros(len(offsets) - 1, np.int64)
+    for state in range(len(times)):
+        for arc in range(offsets[state], offsets[state + 1]):
+            times[targets[arc]] = times[state] + lengths[arc]
+    return times
+
+
+@njit("Tuple((int64[::1], int64))(int64[::1], int32[::1], float64[::1], float64[::1])", cache=True)
+def best_path(offsets, targets, costs, final_costs):
+    """(arcs, last state) of the path of the least cost from state 0; -1 when no final state is reached."""
+    states = len(offsets) - 1
+    best, back, source = np.full(states, np.inf), np.full(states, -1), np.zeros(states, np.int64)
+    best[0], end, least = 0.0, -1, np.inf
+    for state in range(states):
+        if best[state] + final_costs[state] < least:
+            end, least = state, best[state] + final_costs[state]
+        for arc in range(offsets[state], offsets[state + 1]):
+            if best[state] + costs[arc] < best[targets[arc]]:
+                best[targets[arc]] = best[state] + costs[arc]
+                back[targets[arc]], source[targets[arc]] = arc, state
+    count, state = 0, max(end, 0)
+    while state:
+        count, state = count + 1, source[state]
+    arcs, state = np.empty(count, np.int64), end
+    while count:
+        count -= 1
+        arcs[count], state = back[state], source[state]
+    return arcs, end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from kaldi.base.log import warn
@@ -14,7 +16,7 @@ Times = list[tuple[float, float]]
 
 
 class MinimumBayesRisk:
-    """Decodes a lattice whose costs are scaled already. Results:
+    """Decodes a connected lattice whose costs are scaled already. Results:
 
     words: the best words; risk: their expected number of errors; one_best_times: (begin, end) in frames of each word;
     confidences: the posterior of each word; sausage: for each position the (word, posterior) pairs, most likely
@@ -29,74 +31,67 @@ class MinimumBayesRisk:
         print_silence: bool = False,
         words: np.ndarray | None = None,
     ):
-        lattice = lattice.connected()
-        at = lattice.final_states
-        count = lattice.num_states
-        final_times = lattice.state_times[at] + lattice.final_strings.lengths[at]
-        self._times = np.append(lattice.state_times, final_times.max(initial=0)).astype(np.float64)
         if words is None:
             best = lattice.best_path()
             words = best.words if best else np.zeros(0, np.int32)
-        self._vocabulary = np.union1d(np.append(words, 0), lattice.words)
-        self._sources = np.concatenate([lattice.sources, at]).astype(np.int64)
-        self._targets = np.concatenate([lattice.targets, np.full(len(at), count)]).astype(np.int64)
-        labels = np.concatenate([lattice.words, np.zeros(len(at), np.int64)])
-        self._words = np.searchsorted(self._vocabulary, labels).astype(np.int64)
-        self._scores = -np.concatenate(
-            [lattice.weights.sum(axis=1, dtype=np.float64), lattice.final_weights[at].sum(axis=1, dtype=np.float64)]
+        # Words are numbered from 0, which is epsilon.
+        self._vocabulary, numbers = np.unique(np.concatenate([[0], words, lattice.words]), return_inverse=True)
+        self._lattice = (
+            np.asarray(lattice.offsets, np.int64),
+            lattice.targets,
+            numbers[1 + len(words) :],
+            lattice.weights,
+            lattice.strings.lengths,
+            lattice.final_weights,
+            lattice.final_strings.lengths,
         )
-        self._entering = np.argsort(self._targets, kind="stable").astype(np.int64)
-        self._reference = np.searchsorted(self._vocabulary, words)
-        self._decode(decode_mbr, print_silence)
+        self._decode(numbers[1 : 1 + len(words)], decode_mbr)
+        self._shown = np.flatnonzero((self._best != 0) | print_silence)
+        self.words = self._vocabulary[self._best[self._shown]].astype(np.int32)
+        self.confidences = self._gamma[self._shown, self._best[self._shown]]
 
-    def _decode(self, decode_mbr: bool, print_silence: bool) -> None:
+    def _decode(self, reference: np.ndarray, decode_mbr: bool) -> None:
+        """Find the best word of each position, beginning with a reference; and statistics of words there, [Q, W]."""
         for _ in range(100):
-            reference = np.zeros(2 * np.count_nonzero(self._reference) + 1, np.int64)  # an epsilon around each word
-            reference[1::2] = self._reference[self._reference != 0]
-            gamma, begins, ends = (np.zeros((len(reference), len(self._vocabulary))) for _ in range(3))
-            self.risk = accumulate(
-                self._entering,
-                self._sources,
-                self._targets,
-                self._words,
-                self._scores,
-                reference,
-                self._times,
-                gamma,
-                begins,
-                ends,
-            )
+            spoken = reference[reference != 0]
+            reference = np.zeros(2 * len(spoken) + 1, np.int64)  # an epsilon around each word
+            reference[1::2] = spoken
+            gamma, begins, ends = np.zeros((3, len(reference), len(self._vocabulary)))
+            self.risk = accumulate(*self._lattice, reference, gamma, begins, ends)
             best = gamma.argmax(axis=1) if decode_mbr else reference
-            changed = gamma[np.arange(len(reference)), best] - gamma[np.arange(len(reference)), reference]
-            self._reference = best
-            if not (changed > 0).any():
+            positions = np.arange(len(reference))
+            if not (gamma[positions, best] > gamma[positions, reference]).any():
                 break
+            reference = best
         else:
             warn("too many iterations of minimum Bayes risk decoding")
-        shown = np.flatnonzero((best != 0) | print_silence)
-        self.words = self._vocabulary[best[shown]].astype(np.int32)
-        self.confidences = gamma[shown, best[shown]]
-        self._set_times(gamma, begins, ends, shown, best)
-        self.sausage = []
-        for row in gamma:
+        self._best, self._gamma, self._begins, self._ends = best, gamma, begins, ends
+
+    @cached_property
+    def sausage(self) -> list[list[tuple[int, float]]]:
+        sausage = []
+        for row in self._gamma:
             entries = np.flatnonzero(row)
             entries = entries[np.argsort(-row[entries], kind="stable")]
-            self.sausage.append(list(zip(self._vocabulary[entries].tolist(), row[entries].tolist(), strict=True)))
+            sausage.append(list(zip(self._vocabulary[entries].tolist(), row[entries].tolist(), strict=True)))
+        return sausage
 
-    def _set_times(
-        self, gamma: np.ndarray, begins: np.ndarray, ends: np.ndarray, shown: np.ndarray, best: np.ndarray
-    ) -> None:
+    @cached_property
+    def one_best_times(self) -> Times:
+        at = self._shown, self._best[self._shown]
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean_begins, mean_ends = begins / gamma, ends / gamma
-        self.one_best_times = _disjoint(
-            [(float(mean_begins[q, best[q]]), float(mean_ends[q, best[q]])) for q in shown.tolist()]
-        )
-        self.sausage_times: Times = []
-        for begin, end in zip(begins.sum(axis=1).tolist(), ends.sum(axis=1).tolist(), strict=True):
-            if self.sausage_times and self.sausage_times[-1][1] > begin:
-                begin = (self.sausage_times[-1][1] + begin) / 2
-                self.sausage_times[-1] = (self.sausage_times[-1][0], begin)
-            self.sausage_times.append((begin, end))
+            begins, ends = self._begins[at] / self._gamma[at], self._ends[at] / self._gamma[at]
+        return _disjoint(list(zip(begins.tolist(), ends.tolist(), strict=True)))
+
+    @cached_property
+    def sausage_times(self) -> Times:
+        times: Times = []
+        for begin, end in zip(self._begins.sum(axis=1).tolist(), self._ends.sum(axis=1).tolist(), strict=True):
+            if times and times[-1][1] > begin:
+                begin = (times[-1][1] + begin) / 2
+                times[-1] = (times[-1][0], begin)
+            times.append((begin, end))
+        return times
 
 
 def _disjoint(times: Times) -> Times:

@@ -29,19 +29,54 @@ def edit_row(before, word, reference, row, choice):
             row[q], choice[q] = missed, 3
 
 
+@njit
+def with_one_end(offsets, targets, words, weights, lengths, final_weights, final_lengths):
+    """(sources, targets, words, scores, times, entering) of the lattice with arcs without words from its final states
+    to a further state, the last one. Scores are log-likelihoods, times the frames of the states, and `entering` are the
+    arcs in the order of their targets."""
+    states, arcs = len(offsets) - 1, len(targets)
+    final_costs = final_weights[:, 0].astype(np.float64) + final_weights[:, 1]
+    total = arcs + np.sum(final_costs < np.inf)
+    source, target, word = np.zeros(total, np.int64), np.zeros(total, np.int64), np.zeros(total, np.int64)
+    scores, times = np.zeros(total), np.zeros(states + 1, np.int64)
+    end = arcs
+    for state in range(states):
+        for arc in range(offsets[state], offsets[state + 1]):
+            source[arc], target[arc], word[arc] = state, targets[arc], words[arc]
+            scores[arc] = -(np.float64(weights[arc, 0]) + weights[arc, 1])
+            times[target[arc]] = times[state] + lengths[arc]
+        if final_costs[state] < np.inf:
+            source[end], target[end], scores[end] = state, states, -final_costs[state]
+            times[states] = max(times[states], times[state] + final_lengths[state])
+            end += 1
+    first = np.zeros(states + 2, np.int64)  # among `entering`, of each state
+    for arc in range(total):
+        first[target[arc] + 1] += 1
+    for state in range(states + 1):
+        first[state + 1] += first[state]
+    entering = np.zeros(total, np.int64)
+    for arc in range(total):
+        entering[first[target[arc]]] = arc
+        first[target[arc]] += 1
+    return source, target, word, scores, times, entering
+
+
 @njit(
-    "float64(int64[::1], int64[::1], int64[::1], int64[::1], float64[::1], int64[::1], float64[::1],"
-    " float64[:,::1], float64[:,::1], float64[:,::1])",
+    "float64(int64[::1], int32[::1], int64[::1], float32[:, ::1], int64[::1], float32[:, ::1], int64[::1],"
+    " int64[::1], float64[:, ::1], float64[:, ::1], float64[:, ::1])",
     cache=True,
     nogil=True,
 )
-def accumulate(entering, sources, targets, words, scores, reference, times, gamma, begins, ends):
-    """Statistics of the alignment of a lattice with a word sequence.
+def accumulate(offsets, targets, words, weights, lengths, final_weights, final_lengths, reference, gamma, begins, ends):
+    """Statistics of the alignment of a sorted lattice with a word sequence.
 
-    Arcs of a sorted lattice with one final state, the last one: `entering` are the arcs in the order of their targets;
-    reference: Q word numbers; times: frame of each state. Adds to gamma [Q, W] the posterior of each word at each
-    position, and to begins and ends the times weighted by it. Returns the expected edit distance.
+    words: numbers of those of the arcs; lengths: of the strings; reference: Q word numbers. Adds to gamma [Q, W] the
+    posterior of each word at each position, and to begins and ends the times in frames weighted by it. Returns the
+    expected edit distance.
     """
+    source_of, target_of, word_of, scores, times, entering = with_one_end(
+        offsets, targets, words, weights, lengths, final_weights, final_lengths
+    )
     count, length = len(times), len(reference)
     alpha = np.full(count, -np.inf)
     alpha[0] = 0.0
@@ -51,34 +86,34 @@ def accumulate(entering, sources, targets, words, scores, reference, times, gamm
         distance[0, q + 1] = distance[0, q] + (0.0 if reference[q] == 0 else 1.0)
     first = 0
     while first < len(entering):
-        state = targets[entering[first]]
+        state = target_of[entering[first]]
         last = first
-        while last < len(entering) and targets[entering[last]] == state:
+        while last < len(entering) and target_of[entering[last]] == state:
             arc = entering[last]
-            a, b = alpha[state], alpha[sources[arc]] + scores[arc]
+            a, b = alpha[state], alpha[source_of[arc]] + scores[arc]
             alpha[state] = max(a, b) + np.log1p(np.exp(-abs(a - b))) if a > -np.inf else b
             last += 1
         for i in range(first, last):
             arc = entering[i]
-            edit_row(distance[sources[arc]], words[arc], reference, row, choice)
-            posterior = np.exp(alpha[sources[arc]] + scores[arc] - alpha[state])
+            edit_row(distance[source_of[arc]], word_of[arc], reference, row, choice)
+            posterior = np.exp(alpha[source_of[arc]] + scores[arc] - alpha[state])
             for q in range(length + 1):
                 distance[state, q] += posterior * row[q]
         first = last
     credit[count - 1, length] = 1.0
     for i in range(len(entering) - 1, -1, -1):
         arc = entering[i]
-        source, state = sources[arc], targets[arc]
-        edit_row(distance[source], words[arc], reference, row, choice)
+        source, state = source_of[arc], target_of[arc]
+        edit_row(distance[source], word_of[arc], reference, row, choice)
         posterior = np.exp(alpha[source] + scores[arc] - alpha[state])
         share[:] = 0.0
         for q in range(length, 0, -1):
             share[q] += posterior * credit[state, q]
             if choice[q] == 1:
                 credit[source, q - 1] += share[q]
-                gamma[q - 1, words[arc]] += share[q]
-                begins[q - 1, words[arc]] += times[source] * share[q]
-                ends[q - 1, words[arc]] += times[state] * share[q]
+                gamma[q - 1, word_of[arc]] += share[q]
+                begins[q - 1, word_of[arc]] += times[source] * share[q]
+                ends[q - 1, word_of[arc]] += times[state] * share[q]
             elif choice[q] == 2:
                 credit[source, q] += share[q]
             else:

@@ -13,8 +13,8 @@ DELTA = 1.0 / 1024
 def minimized(lattice: Lattice) -> Lattice:
     """The lattice with the same paths and the fewest states, for a lattice that is deterministic."""
     lattice = pushed(lattice)
-    rounded = np.round(lattice.weights.sum(axis=1, dtype=np.float64) / DELTA).tolist()
-    final_rounded = np.round(lattice.final_weights.sum(axis=1, dtype=np.float64) / DELTA).tolist()
+    rounded = np.round(lattice.costs / DELTA).tolist()
+    final_rounded = np.round(lattice.final_costs / DELTA).tolist()
     words, targets = lattice.words.tolist(), lattice.targets.tolist()
     same: dict[tuple, int] = {}  # the first state with these ways out
     stands_for = list(range(lattice.num_states))

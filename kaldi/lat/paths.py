@@ -13,9 +13,9 @@ from kaldi.lat.lattice import INF, Lattice, Path, ranges
 
 def backward_costs(lattice: Lattice) -> np.ndarray:
     """The least cost from each state of a sorted lattice to the end, float64 [N]."""
-    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    costs = lattice.costs.tolist()
     targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
-    best = lattice.final_weights.sum(axis=1, dtype=np.float64).tolist()
+    best = lattice.final_costs.tolist()
     for state in range(lattice.num_states - 1, -1, -1):
         for arc in range(offsets[state], offsets[state + 1]):
             best[state] = min(best[state], costs[arc] + best[targets[arc]])
@@ -24,7 +24,7 @@ def backward_costs(lattice: Lattice) -> np.ndarray:
 
 def forward_costs(lattice: Lattice) -> np.ndarray:
     """The least cost from the start of a sorted lattice to each state, float64 [N]."""
-    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    costs = lattice.costs.tolist()
     targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
     best = [float("inf")] * lattice.num_states
     best[0] = 0.0
@@ -41,8 +41,8 @@ def pruned(lattice: Lattice, beam: float) -> Lattice:
         return lattice
     forward, backward = forward_costs(lattice), backward_costs(lattice)
     cutoff = backward[0] + beam
-    through = forward[lattice.sources] + lattice.weights.sum(axis=1, dtype=np.float64) + backward[lattice.targets]
-    ending = forward + lattice.final_weights.sum(axis=1, dtype=np.float64)
+    through = forward[lattice.sources] + lattice.costs + backward[lattice.targets]
+    ending = forward + lattice.final_costs
     final_weights = lattice.final_weights.copy()
     final_weights[ending > cutoff] = INF
     return lattice.take_arcs(through <= cutoff, final_weights).connected()
@@ -50,8 +50,8 @@ def pruned(lattice: Lattice, beam: float) -> Lattice:
 
 def posteriors(lattice: Lattice) -> tuple[np.ndarray, np.ndarray, float]:
     """Forward-backward over a sorted lattice: posteriors of arcs [A] and of final weights [N], log-likelihood."""
-    scores = (-lattice.weights.sum(axis=1, dtype=np.float64)).tolist()
-    ends = -lattice.final_weights.sum(axis=1, dtype=np.float64)
+    scores = (-lattice.costs).tolist()
+    ends = -lattice.final_costs
     targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
     forward = [-math.inf] * lattice.num_states
     forward[0] = 0.0
@@ -157,9 +157,9 @@ def with_frame_costs(lattice: Lattice, costs: np.ndarray, column: int) -> Lattic
 
 def best_paths(lattice: Lattice, count: int) -> list[Path]:
     """The paths of least cost of a sorted, connected lattice, the best one first; at most `count`."""
-    costs = lattice.weights.sum(axis=1, dtype=np.float64).tolist()
+    costs = lattice.costs.tolist()
     targets, offsets = lattice.targets.tolist(), lattice.offsets.tolist()
-    ends = lattice.final_weights.sum(axis=1, dtype=np.float64).tolist()
+    ends = lattice.final_costs.tolist()
     ahead = backward_costs(lattice).tolist()
     visits = [0] * lattice.num_states
     found: list[Path] = []

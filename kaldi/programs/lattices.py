@@ -295,9 +295,9 @@ def lattice_mbr_decode(
                 failed += 1
                 continue
             mbr = MinimumBayesRisk(lattice)
-            outputs.write(
-                key, mbr.words, mbr.risk, mbr.sausage, mbr.one_best_times if one_best_times else mbr.sausage_times
-            )
+            sausage = mbr.sausage if sausages else None
+            spans = (mbr.one_best_times if one_best_times else mbr.sausage_times) if times else None
+            outputs.write(key, mbr.words, mbr.risk, sausage, spans)
             if symbols:
                 print_words(key, mbr.words, symbols)
             count += 1

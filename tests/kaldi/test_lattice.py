@@ -118,6 +118,18 @@ def test_truncated_file_is_named(tmp_path: Path) -> None:
         list(read_table(f"ark:{tmp_path}/lat", COMPACT_LATTICE))
 
 
+@pytest.mark.parametrize(("offset", "number"), [(-4, -1), (12, 5)])  # the length of the string, and where the arc leads
+def test_damaged_file_is_named(tmp_path: Path, offset: int, number: int) -> None:
+    with TableWriter(f"ark:{tmp_path}/lat", COMPACT_LATTICE) as writer:
+        writer.write("a", linear_lattice(np.array([7]), np.array([77, 78, 79]), 1.5, 2.5))
+    content = bytearray((tmp_path / "lat").read_bytes())
+    at = content.index(np.array([77, 78, 79], np.int32).tobytes()) + offset
+    content[at : at + 4] = np.int32(number).tobytes()
+    (tmp_path / "lat").write_bytes(content)
+    with pytest.raises(KaldiError, match="damaged lattice.*'a'"):
+        list(read_table(f"ark:{tmp_path}/lat", COMPACT_LATTICE))
+
+
 def test_operations() -> None:
     lattice = random_lattice(2)
     shuffled = lattice.take_states(np.random.default_rng(0).permutation(lattice.num_states))
