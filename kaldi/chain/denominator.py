@@ -46,18 +46,16 @@ def initial_probs(graph: Fst) -> np.ndarray:
 
     The mean over the first hundred frames from the start state, as Kaldi has it (DenominatorGraph::SetInitialProbs).
     """
-    from scipy.sparse import csr_matrix
-
     source, weights = graph.sources(), np.exp(-graph.weight.astype(np.float64))
     total = np.exp(-graph.final.astype(np.float64)) + np.bincount(source, weights, graph.num_states)
-    steps = csr_matrix((weights / total[source], (graph.nextstate, source)), shape=(graph.num_states,) * 2)
+    share = weights / total[source]
     now = np.zeros(graph.num_states)
     now[graph.start] = 1.0
     mean = np.zeros(graph.num_states)
     for _ in range(100):
         mean += now / 100
-        now = steps @ now
-        now /= now.sum()
+        reached = np.bincount(graph.nextstate, share * now[source], graph.num_states)
+        now = reached / reached.sum()
     return mean
 
 

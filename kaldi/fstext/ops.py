@@ -35,30 +35,20 @@ def relabel(fst: Fst, labels: dict[int, int], output: bool = False) -> Fst:
     return replace(fst, olabel=new) if output else replace(fst, ilabel=new)
 
 
-def _reached(start: np.ndarray, source: np.ndarray, target: np.ndarray, states: int) -> np.ndarray:
-    """bool[states]: which states the arcs source -> target reach from the start states."""
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import breadth_first_order
-
-    root = states  # a state of its own with an arc to each start state
-    rows = np.concatenate((source, np.full(len(start), root)))
-    columns = np.concatenate((target, start))
-    graph = csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(states + 1, states + 1))
-    graph.data[:] = 1
-    seen = np.zeros(states + 1, bool)
-    seen[breadth_first_order(graph, root, return_predecessors=False)] = True
-    return seen[:states]
-
-
 def accessible(fst: Fst) -> np.ndarray:
     """bool[N]: the states that the start state reaches."""
-    starts = np.array([fst.start] if fst.start >= 0 else [], np.int64)
-    return _reached(starts, fst.sources(), fst.nextstate, fst.num_states)
+    from kaldi.fstext.part_core import reached
+
+    return reached(np.array([fst.start] if fst.start >= 0 else [], np.int64), fst.offsets, fst.nextstate)
 
 
 def coaccessible(fst: Fst) -> np.ndarray:
     """bool[N]: the states that reach a final one."""
-    return _reached(np.flatnonzero(np.isfinite(fst.final)), fst.nextstate, fst.sources(), fst.num_states)
+    from kaldi.fstext.part_core import reached
+
+    entering = np.argsort(fst.nextstate, kind="stable")
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(fst.nextstate, minlength=fst.num_states))))
+    return reached(np.flatnonzero(np.isfinite(fst.final)), offsets, fst.sources()[entering].astype(np.int32))
 
 
 def connect(fst: Fst) -> Fst:
@@ -142,19 +132,16 @@ def push_special(fst: Fst, delta: float = 2.0**-10) -> Fst:
     (Hannemann & Povey, "Combining forward and backward search in decoding", ICASSP 2013). A tenth of the identity is
     added to the matrix, so that the iteration does not swing on linear transducers.
     """
-    from scipy.sparse import csr_matrix
-
     n = fst.num_states
     if n == 0:
         return fst
-    ends = np.flatnonzero(np.isfinite(fst.final))
-    rows = np.concatenate((fst.sources(), ends))
-    columns = np.concatenate((fst.nextstate, np.full(len(ends), fst.start)))
-    values = np.exp(-np.concatenate((fst.weight, fst.final[ends])).astype(np.float64))
-    matrix = csr_matrix((values, (rows, columns)), shape=(n, n))
+    ways, ending = np.exp(-fst.weight.astype(np.float64)), np.exp(-fst.final.astype(np.float64))
+    left = np.flatnonzero(np.diff(fst.offsets))  # by an arc
     mass = np.full(n, 1.0 / np.sqrt(n))
     for iteration in range(200):
-        product = matrix @ mass
+        product = ending * mass[fst.start]
+        if len(left):
+            product[left] += np.add.reduceat(ways * mass[fst.nextstate], fst.offsets[left])
         if iteration % 5 == 1 and iteration > 1:
             sums = product / mass
             if np.log(sums.max() / sums.min()) <= delta:

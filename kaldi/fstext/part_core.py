@@ -1,10 +1,30 @@
-"""The part of a transducer that a state leads to."""
+"""The compiled cores of what states lead to."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from kaldi.base.jit import njit
+
+
+@njit("boolean[::1](int64[::1], int64[::1], int32[::1])", cache=True)
+def reached(starts, offsets, targets):
+    """bool[N]: the states that `starts` lead to; the arcs of state s lead to targets[offsets[s]:offsets[s + 1]]."""
+    found = np.zeros(len(offsets) - 1, np.bool_)
+    waiting, count = np.empty(len(found), np.int64), 0
+    for state in starts:
+        found[state] = True
+        waiting[count] = state
+        count += 1
+    while count:
+        count -= 1
+        state = waiting[count]
+        for a in range(offsets[state], offsets[state + 1]):
+            if not found[targets[a]]:
+                found[targets[a]] = True
+                waiting[count] = targets[a]
+                count += 1
+    return found
 
 
 @njit(
