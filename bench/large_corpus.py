@@ -41,6 +41,7 @@ COMMANDS = [
     ("0", "check of a data directory", "utils/validate_data_dir.sh --no-feats data"),
     ("0", "reading the recordings", "python3 local/prepare_recordings.py copy wav"),
     ("0", "noisy copies", "python3 local/add_noise.py data noise.list noisy"),
+    ("0", "noisy copies with other speakers", "python3 local/add_noise.py --babble-data data data noise.list noisy"),
     ("1", "language model of the transcripts", "python3 local/train_lm.py --order 3 data/text words.txt lm.arpa.gz"),
     ("2", "order of SEGAN's windows", "python3 -c {order}"),
     ("4", "split of wav.scp", "utils/split_scp.pl data/wav.scp {parts}"),

@@ -18,9 +18,9 @@ import argparse
 import logging
 import sys
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,8 +126,9 @@ class Stage:
         self._arguments = arguments
         self._rooms = read_list(arguments.rirs, "impulse responses") if arguments.rirs else []
         self._talkers = list_utterances(arguments.babble_data) if arguments.babble_data else {}
-        self._names = list(self._talkers)
-        self._speakers = read_scp(arguments.babble_data / "utt2spk") if arguments.babble_data else {}
+        speakers = read_scp(arguments.babble_data / "utt2spk") if arguments.babble_data else {}
+        self._names = sorted(self._talkers, key=lambda name: speakers.get(name, ""))
+        self._speakers = [speakers.get(name, "") for name in self._names]  # who said each, sorted
         self._levels = parse_range(arguments.level) if arguments.level else None
 
     def scene(self, utterance: str, speaker: str) -> Scene:
@@ -137,10 +138,12 @@ class Stage:
         babbling = rng.uniform() < self._arguments.babble_chance
         level = round(float(rng.uniform(*self._levels)), 2) if self._levels else None
         talkers = []
-        if babbling:  # what follows takes as long as there are speakers
-            names = (self._names[number] for number in rng.permutation(len(self._names)))
-            others = (name for name in names if self._speakers.get(name) != speaker)
-            talkers = [self._talkers[name] for name in islice(others, TALKERS)]
+        if babbling:
+            first, end = bisect_left(self._speakers, speaker), bisect_right(self._speakers, speaker)
+            others = len(self._names) - (end - first)
+            drawn = rng.choice(others, min(TALKERS, others), replace=False)
+            names = (self._names[number if number < first else number + end - first] for number in drawn)
+            talkers = [self._talkers[name] for name in names]
         return Scene(self._rooms[room] if self._rooms and in_room else None, talkers, level)
 
 
