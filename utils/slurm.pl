@@ -7,10 +7,12 @@ use File::Basename;
 use lib dirname(__FILE__);
 use QueuedArray qw(run_queued answer_of);
 
+# --export=ALL, sbatch's own default, instead of Kaldi's --export=PATH, for which Slurm starts a login shell for each task to
+# learn the user's environment: one or two seconds.
 my %slurm = (
   config_file => 'conf/slurm.conf',
   default_config => <<'END_OF_CONFIG',
-command sbatch --export=PATH --ntasks-per-node=1
+command sbatch --export=ALL --ntasks-per-node=1
 option mem=* --mem $0
 option mem=0
 option num_threads=* --cpus-per-task $0
