@@ -7,15 +7,25 @@ from collections.abc import Iterator
 
 import pytest
 from schedulers import GridEngine, Scheduler, Slurm
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-# Each scheduler's tests go to one process, which starts it once.
-SCHEDULERS = [
-    pytest.param(scheduler, id=name, marks=pytest.mark.xdist_group(name))
-    for name, scheduler in (("slurm", Slurm), ("grid_engine", GridEngine))
-]
+SCHEDULERS = {"slurm": Slurm, "grid_engine": GridEngine}
 
 
-@pytest.fixture(scope="session", params=SCHEDULERS)
+class ByScheduler(LoadScopeScheduling):
+    """The tests of a file with one scheduler go to one process, which starts it once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return "::".join([file, *(name for name in SCHEDULERS if name in test)])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByScheduler:
+    return ByScheduler(config, log)
+
+
+@pytest.fixture(scope="session", params=SCHEDULERS.values(), ids=SCHEDULERS)
 def scheduler(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
     if os.geteuid() != 0:
         pytest.skip("only root starts the daemons of a scheduler")

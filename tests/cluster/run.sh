@@ -24,5 +24,6 @@ fi
 local/install_packages.sh requirements.txt
 . ./path.sh
 python3 -m kaldi.compile 2> /dev/null
-# The two schedulers' tests side by side: they wait more than they compute.
-env --default-signal=INT python3 -m pytest --numprocesses 2 --dist loadgroup tests/cluster "$@"
+# A process for each scheduler and file of tests, and one for the recipe with run.pl: they wait more than they compute.
+export OMP_NUM_THREADS=1
+env --default-signal=INT python3 -m pytest --numprocesses 5 --dist loadscope tests/cluster "$@"
