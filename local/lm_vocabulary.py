@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kaldi.base.log import KaldiError
 from kaldi.lm.arpa import read_ngrams
 from local.english_lm import model_file, read_trie
+from local.ngram_model import UNKNOWN
 from local.normalise_text import PARTS, case_of, normalise
-from local.train_lm import UNKNOWN, read_vocabulary
+from local.train_lm import read_vocabulary
 from local.whole_file import stream_lines, write_file
 
 LEAST_COUNT = 2  # of a text's word

@@ -95,7 +95,7 @@ def main() -> None:
     log_probs = np.column_stack([model.log_probs(dev.rows) for model in parts])
     predicted = np.isfinite(log_probs).any(axis=1)
     weights = best_weights(log_probs[predicted])
-    whole = mixture(parts, weights)
+    whole = mixture(parts, weights).without_bypassed()
     models = [
         (part_name(path), f"{weight:.3f}", model)
         for path, weight, model in zip(arguments.parts, weights, parts, strict=True)
@@ -103,7 +103,7 @@ def main() -> None:
     models.append(("all", "1", whole))
     whole.write(arguments.arpa)
     if arguments.pruned:
-        pruned = whole.pruned(arguments.prune)
+        pruned = whole.pruned(arguments.prune).without_bypassed()
         pruned.write(arguments.pruned)
         models.append(("all, pruned", "1", pruned))
     text = as_text(table(models, (dev, test)))

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from kaldi.lm.arpa import LN10, read_ngrams
-from local.train_lm import UNKNOWN
 from local.whole_file import stream_lines, write_file
 
-BOS, EOS = "<s>", "</s>"
+BOS, EOS, UNKNOWN = "<s>", "</s>", "<UNK>"
 LEAST = 1e-12  # of a probability: what is below is rounding
 
 
@@ -135,6 +134,43 @@ class NgramModel:
             all_log_probs.insert(0, grams.log_probs[kept])
         return NgramModel(self.vocabulary, [self.rows(1), *all_rows], [self.orders[0].log_probs, *all_log_probs])
 
+    def interpolated(self) -> NgramModel:
+        """What back-off gives to words that did not follow a history is shared out among all words (Chen, Goodman, "An
+        empirical study of smoothing techniques for language modeling", 1999; SRILM's -interpolate). For a model whose
+        n-grams have discounted counts as probabilities."""
+        rows, log_probs = [self.rows(1)], [self.orders[0].log_probs]
+        for order in range(2, len(self.orders) + 1):
+            grams, words = self.orders[order - 1], self.rows(order)
+            lower = NgramModel(self.vocabulary, rows, log_probs).log_probs(words[:, 1:])
+            left, _ = self._left_over(order)
+            rows.append(words)
+            log_probs.append(np.logaddexp(grams.log_probs, np.log(left[grams.parents]) + lower))
+        return NgramModel(self.vocabulary, rows, log_probs)
+
+    def without_bypassed(self) -> NgramModel:
+        """Without the n-grams that are less likely than by backing off; those that longer ones begin with stay.
+
+        In a graph back-off is an arc that any word may follow, so the best path would go round such an n-gram, and give
+        its word a better score than the model does. Hardly any back-off weight is above 1 afterwards.
+        """
+        model = self
+        while True:
+            rows, log_probs = [model.rows(1)], [model.orders[0].log_probs]
+            is_history = np.zeros(0, bool)
+            for order in range(len(model.orders), 1, -1):
+                grams, words = model.orders[order - 1], model.rows(order)
+                around = model.orders[order - 2].backoffs[grams.parents] + model.log_probs(words[:, 1:])
+                kept = grams.log_probs >= around
+                kept[: len(is_history)] |= is_history
+                is_history = np.zeros(len(model.orders[order - 2].keys), bool)
+                is_history[grams.parents[kept]] = True
+                rows.insert(1, words[kept])
+                log_probs.insert(1, grams.log_probs[kept])
+            smaller = NgramModel(self.vocabulary, rows, log_probs)
+            if smaller.counts() == model.counts():
+                return model
+            model = smaller
+
     def _log_joint(self, rows: np.ndarray) -> np.ndarray:
         """ln P of n-grams as sequences; <s> is as frequent as </s>."""
         first = np.where(rows[:, 0] == self.vocabulary.bos, self.vocabulary.eos, rows[:, 0])
@@ -172,13 +208,18 @@ class NgramModel:
 
 
 def read_arpa(path: Path, vocabulary: Vocabulary, with_unknown: bool) -> NgramModel:
-    """What a model in ARPA format, gzipped or not, says of a vocabulary, and of <UNK> if wanted. Raises OSError;
-    KaldiError for a damaged file; ValueError for one of other words."""
+    """The model in a file in ARPA format, gzipped or not, as parse_arpa. Raises OSError too."""
+    return parse_arpa(stream_lines(path), str(path), vocabulary, with_unknown)
+
+
+def parse_arpa(lines: Iterable[str], name: str, vocabulary: Vocabulary, with_unknown: bool) -> NgramModel:
+    """What a model in ARPA format says of a vocabulary, and of <UNK> if wanted. Raises KaldiError for a damaged one,
+    ValueError for one of other words, which name it."""
     numbers = vocabulary.numbers if with_unknown else vocabulary.numbers | {UNKNOWN: -1}
     rows: list[array] = []
     log_probs: list[array] = []
     others: set[str] = set()
-    grams = read_ngrams(stream_lines(path), str(path))
+    grams = read_ngrams(lines, name)
     for _, order, words, log_prob, _ in grams:
         if not words:
             rows, log_probs = [array("q") for _ in range(order)], [array("d") for _ in range(order)]
@@ -190,11 +231,11 @@ def read_arpa(path: Path, vocabulary: Vocabulary, with_unknown: bool) -> NgramMo
             rows[order - 1].extend(labels)
             log_probs[order - 1].append(log_prob)
     tables = [np.frombuffer(table, np.int64).reshape(-1, order) for order, table in enumerate(rows, 1)]
-    _check_words(path, tables, others, vocabulary)
+    _check_words(name, tables, others, vocabulary)
     return NgramModel(vocabulary, tables, [np.frombuffer(values) for values in log_probs])
 
 
-def _check_words(path: Path, tables: list[np.ndarray], others: set[str], vocabulary: Vocabulary) -> None:
+def _check_words(name: str, tables: list[np.ndarray], others: set[str], vocabulary: Vocabulary) -> None:
     """Raises ValueError where a model has few words of the vocabulary, and says what is the matter."""
     common = len(set(tables[0][:, 0].tolist()) - {vocabulary.bos, vocabulary.eos, vocabulary.unknown}) if tables else 0
     spoken = {word.lower() for word in vocabulary.words[3:]}
@@ -202,11 +243,11 @@ def _check_words(path: Path, tables: list[np.ndarray], others: set[str], vocabul
         upper = sum(word.isupper() for word in vocabulary.words[3:]) > len(spoken) / 2
         case, function = ("upper", "uc") if upper else ("lower", "lc")
         raise ValueError(
-            f"{path}: its words are in another case than those of the transcripts; bring them to {case} case: "
+            f"{name}: its words are in another case than those of the transcripts; bring them to {case} case: "
             f"perl -pe 'unless (/^(\\\\|ngram )/) {{ $_ = {function}; s/<(.?)s>/<$1s>/gi }}'"
         )
     if not common:
-        raise ValueError(f"{path}: no word of the model is in the vocabulary (another language?)")
+        raise ValueError(f"{name}: no word of the model is in the vocabulary (another language?)")
 
 
 def mixture(models: Sequence[NgramModel], weights: Sequence[float] | np.ndarray) -> NgramModel:

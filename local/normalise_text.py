@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.train_lm import UNKNOWN, read_vocabulary
+from local.ngram_model import UNKNOWN
+from local.train_lm import read_vocabulary
 from local.whole_file import stream_lines, write_file
 
 MARK = re.compile(r"<[^<>]*>|\[[^][]*\]")

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Train an n-gram language model on the training text and write it as a gzipped ARPA file.
 
-Kneser-Ney back-off model as SRILM's `ngram-count -ukndiscount -kn-modify-counts-at-end -vocab` makes it, by the package
-kaldingram. The vocabulary is closed: every word of words.txt is in the model, and what discounting the unigrams leaves
-is shared equally by the words that the text lacks. A word of the text outside words.txt counts as <UNK>.
+Interpolated Kneser-Ney model, as SRILM's `ngram-count -ukndiscount -interpolate -kn-modify-counts-at-end -vocab` makes
+it, of the discounted counts of the package kaldingram. The vocabulary is closed: every word of words.txt is in the
+model, and what discounting the unigrams leaves is shared equally by the words that the text lacks. A word of the text
+outside words.txt counts as <UNK>.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import io
 import logging
 import os
@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kaldingram.train import NgramCounts
 
-from local.whole_file import read_lines, write_file
+from local.ngram_model import BOS, EOS, UNKNOWN, NgramModel, Vocabulary, parse_arpa
+from local.whole_file import read_lines
 
-UNKNOWN = "<UNK>"
-NOT_SPOKEN = {"<eps>", "#0", "<s>", "</s>", "!SIL", UNKNOWN}
+NOT_SPOKEN = {"<eps>", "#0", BOS, EOS, "!SIL", UNKNOWN}
 # With few sentences Kneser-Ney's estimate reaches 1, which would leave seen n-grams no probability at all.
 LARGEST_DISCOUNT = 0.95
 
@@ -47,8 +47,16 @@ def read_sentences(path: Path, vocabulary: set[str]) -> tuple[list[list[str]], l
     return sentences, unknown
 
 
-def train(sentences: list[list[str]], vocabulary: set[str], order: int) -> NgramCounts:
-    """A Kneser-Ney model of an order of 2 or more with all words of the vocabulary among its unigrams."""
+def train(sentences: list[list[str]], vocabulary: set[str], order: int) -> NgramModel:
+    """The model, of an order of 2 or more, with all words of the vocabulary among its unigrams."""
+    text = io.StringIO()
+    kneser_ney(sentences, vocabulary, order).print_as_arpa(text)
+    text.seek(0)
+    return parse_arpa(text, "kaldingram's model", Vocabulary(vocabulary), with_unknown=True).interpolated()
+
+
+def kneser_ney(sentences: list[list[str]], vocabulary: set[str], order: int) -> NgramCounts:
+    """kaldingram's back-off model."""
     model = NgramCounts(order)
     for words in sentences:
         model.add_raw_counts_from_line(" ".join(words))
@@ -73,13 +81,6 @@ def unigram_discount(counts: list[int]) -> float:
     return max(once, 0.1) / (once + 2 * twice) if once + twice else 0.5
 
 
-def write_arpa(model: NgramCounts, path: Path) -> None:
-    """Write the model as <path>, gzipped, complete or not at all; the same model gives the same bytes."""
-    text = io.StringIO()
-    model.print_as_arpa(text)
-    write_file(path, gzip.compress(text.getvalue().encode(), mtime=0))
-
-
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,8 +95,7 @@ def main() -> None:
         raise ValueError(f"no sentences in {arguments.text}")
     if unknown:
         log.warning("%d words (%d different) are outside the vocabulary: %s", len(unknown), len(set(unknown)), UNKNOWN)
-    arguments.arpa.parent.mkdir(parents=True, exist_ok=True)
-    write_arpa(train(sentences, vocabulary, arguments.order), arguments.arpa)
+    train(sentences, vocabulary, arguments.order).write(arguments.arpa)
     log.info("%d-gram of %d sentences, %d words: %s", arguments.order, len(sentences), len(vocabulary), arguments.arpa)
 
 
