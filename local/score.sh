@@ -6,20 +6,15 @@
 # (--tuned-on), so that the reported figure was not chosen on the test set.
 set -euo pipefail
 
-cmd=run.pl
-stage=0
-min_lmwt=7
-max_lmwt=17
+# shellcheck source=local/common_scoring.sh
+. local/common_scoring.sh # with the options that $scoring_help names
+
 word_ins_penalty=0.0,0.5,1.0
-tuned_on=
 help_message="Usage: $0 [options] <data-dir> <lang-dir|graph-dir> <decode-dir>
 e.g.: $0 data/dev exp/tri3b/graph exp/tri3b/decode_dev
       $0 --tuned-on exp/tri3b/decode_dev data/test exp/tri3b/graph exp/tri3b/decode_test
-  --cmd CMD                 how to run jobs (run.pl)
-  --min-lmwt N --max-lmwt N range of the language-model weight (7 to 17)
-  --word-ins-penalty LIST   word insertion penalties, comma-separated (0.0,0.5,1.0)
-  --tuned-on DECODE-DIR     score once, with the best weight and penalty of that decoding
-  --stage N                 1 only collects the best of what was scored"
+$scoring_help
+  --word-ins-penalty LIST   word insertion penalties, comma-separated (0.0,0.5,1.0)"
 
 if [ -f path.sh ]; then . ./path.sh; fi
 # shellcheck source=utils/parse_options.sh
@@ -28,7 +23,6 @@ if [ $# -ne 3 ]; then usage_error; fi
 data=$1
 words=$2/words.txt
 dir=${3%/}
-scoring=$dir/scoring_kaldi
 
 for file in "$words" "$dir/lat.1.gz" "$data/text"; do
   if [ ! -s "$file" ]; then
@@ -36,55 +30,15 @@ for file in "$words" "$dir/lat.1.gz" "$data/text"; do
     exit 1
   fi
 done
-if [ -n "$tuned_on" ]; then
-  tuned=$tuned_on/scoring_kaldi/wer_details
-  if [ ! -s "$tuned/lmwt" ] || [ ! -s "$tuned/wip" ]; then
-    echo "$0: $tuned_on is not scored yet: no $tuned/lmwt" >&2
-    exit 1
-  fi
-  min_lmwt=$(cat "$tuned/lmwt")
-  max_lmwt=$min_lmwt
-  word_ins_penalty=$(cat "$tuned/wip")
-fi
-
-# filter <side>: what Kaldi recipes put before the comparison, local/wer_ref_filter and local/wer_hyp_filter, or without
-# them local/wer_output_filter for both sides.
-filter() {
-  local file
-  for file in "local/wer_$1_filter" local/wer_output_filter; do
-    if [ ! -f "$file" ]; then continue; fi
-    if [ ! -x "$file" ]; then
-      echo "$0: $file is not executable, so it cannot be applied: chmod +x $file, or remove it" >&2
-      return 1
-    fi
-    echo "$file"
-    return
-  done
-  echo cat
-}
+take_tuned
 filter_reference=$(filter ref)
 filter_hypothesis=$(filter hyp)
 
 if [ "$stage" -le 0 ]; then
-  rm -f "$dir"/wer_*_* "$scoring/best_wer"
-  mkdir -p "$scoring"
-  "$filter_reference" <"$data/text" >"$scoring/test_filt.txt"
+  start_scoring "$data" "$dir"
   lattices=$(for ((job = 1; job <= $(cat "$dir/num_jobs"); job++)); do echo -n "$dir/lat.$job.gz "; done)
-  $cmd "$scoring/log/score.log" \
+  $cmd "$dir/scoring_kaldi/log/score.log" \
     local/score_lattices.py --min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" \
-    --filter "$filter_hypothesis" "ark:gunzip -c $lattices|" "$words" "$scoring/test_filt.txt" "$dir"
+    --filter "$filter_hypothesis" "ark:gunzip -c $lattices|" "$words" "$dir/scoring_kaldi/test_filt.txt" "$dir"
 fi
-
-# In this order a tie goes to the smallest penalty, then to the smallest weight.
-scored=()
-for penalty in ${word_ins_penalty//,/ }; do
-  for ((weight = min_lmwt; weight <= max_lmwt; weight++)); do scored+=("$dir/wer_${weight}_$penalty"); done
-done
-grep WER "${scored[@]}" /dev/null | utils/best_wer.sh >"$scoring/best_wer.tmp"
-mv "$scoring/best_wer.tmp" "$scoring/best_wer"
-best=$(awk '{ print $NF }' "$scoring/best_wer")
-mkdir -p "$scoring/wer_details"
-echo "${best##*_}" >"$scoring/wer_details/wip"
-best=${best%_*}
-echo "${best##*_}" >"$scoring/wer_details/lmwt"
-cat "$scoring/best_wer"
+collect_best "$dir"

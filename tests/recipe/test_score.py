@@ -12,22 +12,28 @@ HYPOTHESES = {"u1": ["one", "two", "<UNK>"], "u2": ["two", "one"]}
 WITHOUT_FILLERS = "sed -E 's/ (uh|<UNK>)( |$)/ /g'"
 
 
+def write_decoding(directory: Path, hypotheses: dict[str, list[str]]) -> None:
+    """Lattices of one path each."""
+    directory.mkdir()
+    (directory / "num_jobs").write_text("1\n")
+    with gzip.open(directory / "lat.1.gz", "wt") as lattices:
+        for utterance, words in hypotheses.items():
+            arcs = "".join(f"{n}\t{n + 1}\t{WORDS.index(word)}\t1,2,1\n" for n, word in enumerate(words))
+            lattices.write(f"{utterance}\n{arcs}{len(words)}\t0,0,\n\n")
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """A recipe of links with a folder local/ of its own, and a decoding of two utterances."""
     for part in ("kaldi", "utils", ".venv", "path.sh"):
         (tmp_path / part).symlink_to(ROOT / part)
-    for folder in ("local", "data", "lang", "decode"):
+    for folder in ("local", "data", "lang"):
         (tmp_path / folder).mkdir()
-    for program in ("score.sh", "score_lattices.py"):
+    for program in ("score.sh", "score_combine.sh", "common_scoring.sh", "score_lattices.py"):
         (tmp_path / "local" / program).symlink_to(ROOT / "local" / program)
     (tmp_path / "data/text").write_text("u1 uh one two\nu2 two uh two\n")
     (tmp_path / "lang/words.txt").write_text("".join(f"{word} {number}\n" for number, word in enumerate(WORDS)))
-    (tmp_path / "decode/num_jobs").write_text("1\n")
-    with gzip.open(tmp_path / "decode/lat.1.gz", "wt") as lattices:
-        for utterance, words in HYPOTHESES.items():
-            arcs = "".join(f"{n}\t{n + 1}\t{WORDS.index(word)}\t1,2,1\n" for n, word in enumerate(words))
-            lattices.write(f"{utterance}\n{arcs}{len(words)}\t0,0,\n\n")
+    write_decoding(tmp_path / "decode", HYPOTHESES)
     return tmp_path
 
 
@@ -100,3 +106,25 @@ def test_filter_that_fails(recipe: Path) -> None:
     write_filters(recipe, wer_hyp_filter="exit 3")
     done = score(recipe)
     assert done.returncode != 0 and not (recipe / "decode/scoring_kaldi/best_wer").exists()
+
+
+def test_two_decodings_together(recipe: Path) -> None:
+    """Of lattices with one path each, the weightier one is heard; an utterance that one lacks is the other's."""
+    write_decoding(recipe / "other", {"u1": ["uh", "one", "two"]})
+
+    def combine(*options: str, out: str = "both") -> subprocess.CompletedProcess:
+        command = ["local/score_combine.sh", *options, "data", "lang", "decode", "other", out]
+        return subprocess.run(command, cwd=recipe, capture_output=True, text=True, check=False)
+
+    few = ("--min-lmwt", "9", "--max-lmwt", "10")
+    done = combine(*few, "--lat-weights", "0.6:0.4")
+    assert done.stdout == "%WER 66.67 [ 4 / 6, 1 ins, 2 del, 1 sub ] both/wer_9_0.0\n", done.stderr
+    done = combine(*few, "--lat-weights", "0.4:0.6")
+    assert done.stdout == "%WER 33.33 [ 2 / 6, 0 ins, 1 del, 1 sub ] both/wer_9_0.0\n", done.stderr
+    assert (recipe / "both/scoring_kaldi/penalty_0.0/9.txt").read_text() == "u1 uh one two\nu2 two one\n"
+    assert combine("--tuned-on", "both", out="again").stdout.endswith("again/wer_9_0.0\n")
+    assert not (recipe / "again/wer_10_0.0").exists()
+    done = combine(*few, out="other")
+    assert done.returncode == 1 and "other is one of the decodings that are combined" in done.stderr
+    (recipe / "other/lat.1.gz").unlink()
+    assert "other/lat.1.gz is missing or empty" in combine(*few).stderr
