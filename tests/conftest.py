@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST = ["test_run.py", "test_ligru_steps.py", "test_steps.py", "test_segan_programs.py", "test_segan_scripts.py"]
+FIRST = ["test_run.py", "test_ligru_steps.py", "test_steps.py"]
+# pytest-xdist lets a file wait behind each worker's first one, where no other takes it: a short one behind the longest.
+FIRST += ["test_whole_file.py", "test_segan_programs.py", "test_segan_scripts.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
