@@ -1,6 +1,9 @@
 # Sourced by the scripts that score decodings: which language-model weights, Kaldi's filters, and the best figure.
 # shellcheck shell=bash disable=SC2034,SC2154 # options are variables of the script
 
+# shellcheck source=steps/common_features.sh
+. steps/common_features.sh
+
 cmd=run.pl
 stage=0
 min_lmwt=7
@@ -38,6 +41,18 @@ filter() {
     return
   done
   echo cat
+}
+
+# lattices_in <decode-dir>: an rspecifier of the lattices of all its jobs.
+lattices_in() {
+  echo "ark:gunzip -c $(files_of_jobs "$1/lat.JOB.gz" "$(cat "$1/num_jobs")")|"
+}
+
+# choose_scoring: the weights, the penalties and the filters.
+choose_scoring() {
+  take_tuned
+  filter_reference=$(filter ref)
+  filter_hypothesis=$(filter hyp)
 }
 
 # start_scoring <data-dir> <decode-dir>: nothing is left of an earlier scoring; the transcripts, filtered.

@@ -24,21 +24,13 @@ data=$1
 words=$2/words.txt
 dir=${3%/}
 
-for file in "$words" "$dir/lat.1.gz" "$data/text"; do
-  if [ ! -s "$file" ]; then
-    echo "$0: $file is missing or empty" >&2
-    exit 1
-  fi
-done
-take_tuned
-filter_reference=$(filter ref)
-filter_hypothesis=$(filter hyp)
+require_files "$words" "$dir/lat.1.gz" "$data/text"
+choose_scoring
 
 if [ "$stage" -le 0 ]; then
   start_scoring "$data" "$dir"
-  lattices=$(for ((job = 1; job <= $(cat "$dir/num_jobs"); job++)); do echo -n "$dir/lat.$job.gz "; done)
   $cmd "$dir/scoring_kaldi/log/score.log" \
     local/score_lattices.py --min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --word-ins-penalty "$word_ins_penalty" \
-    --filter "$filter_hypothesis" "ark:gunzip -c $lattices|" "$words" "$dir/scoring_kaldi/test_filt.txt" "$dir"
+    --filter "$filter_hypothesis" "$(lattices_in "$dir")" "$words" "$dir/scoring_kaldi/test_filt.txt" "$dir"
 fi
 collect_best "$dir"

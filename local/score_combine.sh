@@ -27,23 +27,16 @@ dir=${*: -1}
 dir=${dir%/}
 decodings=("${@:3:$#-3}")
 
+require_files "$words" "${decodings[@]/%//lat.1.gz}" "$data/text"
 lattices=()
 for decoding in "${decodings[@]}"; do
   if [ "$decoding" -ef "$dir" ]; then
     echo "$0: $dir is one of the decodings that are combined: name another output directory" >&2
     exit 1
   fi
-  lattices+=("ark:gunzip -c $decoding/lat.*.gz |")
+  lattices+=("$(lattices_in "$decoding")")
 done
-for file in "$words" "${decodings[@]/%//lat.1.gz}" "$data/text"; do
-  if [ ! -s "$file" ]; then
-    echo "$0: $file is missing or empty" >&2
-    exit 1
-  fi
-done
-take_tuned
-filter_reference=$(filter ref)
-filter_hypothesis=$(filter hyp)
+choose_scoring
 
 if [ "$stage" -le 0 ]; then
   start_scoring "$data" "$dir"

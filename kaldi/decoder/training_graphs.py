@@ -8,7 +8,7 @@ from dataclasses import replace
 import kaldifst
 import numpy as np
 
-from kaldi.fstext.fst import Fst, empty, from_arcs
+from kaldi.fstext.fst import Fst, empty, from_arcs, linear
 from kaldi.fstext.native import from_native, to_constant, to_native
 from kaldi.fstext.ops import arcsort, remove_eps_local
 from kaldi.fstext.part_core import part_from
@@ -36,16 +36,6 @@ def pronounced(words: list[int], pronunciations: list[list[int]]) -> Fst:
     final[state] = 0.0
     source, ilabel, olabel, target = zip(*arcs, strict=True)
     return from_arcs(0, final, source, ilabel, olabel, np.zeros(len(arcs)), target)
-
-
-def _linear(words: np.ndarray) -> Fst:
-    """The acceptor of one sentence."""
-    count = len(words)
-    final = np.full(count + 1, np.inf, np.float32)
-    final[count] = 0.0
-    labels = np.asarray(words, np.int32)
-    offsets = np.minimum(np.arange(count + 2), count)
-    return Fst(0, final, offsets, labels, labels, np.zeros(count, np.float32), np.arange(1, count + 1, dtype=np.int32))
 
 
 def _marked(fst: Fst, starts: Sequence[int]) -> Fst:
@@ -121,7 +111,7 @@ class TrainGraphCompiler:
 
     def compile(self, transcripts: list[np.ndarray]) -> list[Fst | None]:
         """The graph over transition-ids and words of each transcript; None if the lexicon lacks a word."""
-        return self.compile_grammars([_linear(words) for words in transcripts])
+        return self.compile_grammars([linear(words, words) for words in transcripts])
 
     def compile_grammars(self, grammars: list[Fst]) -> list[Fst | None]:
         """The graph over transition-ids and words of each grammar; None if the lexicon has words for no sentence."""

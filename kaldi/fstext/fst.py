@@ -69,6 +69,14 @@ def from_arcs(
     return Fst(int(start), final, offsets, *(np.asarray(c, t)[order] for c, t in columns))
 
 
+def linear(ilabels: ArrayLike, olabels: ArrayLike) -> Fst:
+    """The transducer of one path of cost 0."""
+    steps = np.arange(len(np.asarray(ilabels)))
+    final = np.full(len(steps) + 1, np.inf)
+    final[-1] = 0.0
+    return from_arcs(0, final, steps, ilabels, olabels, np.zeros(len(steps)), steps + 1)
+
+
 def empty() -> Fst:
     """The transducer without states, which accepts nothing."""
     nothing = np.zeros(0)

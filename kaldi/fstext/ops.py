@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kaldi.base.log import KaldiError, warn
-from kaldi.fstext.fst import Fst, from_arcs
+from kaldi.fstext.fst import Fst, empty, from_arcs, linear
 
 
 def arcsort(fst: Fst, key: str) -> Fst:
@@ -202,11 +202,8 @@ def random_path(fst: Fst, random: np.random.Generator, max_length: int) -> Fst:
         arcs.append(int(fst.offsets[state]) + int(choice))
         state = int(fst.nextstate[arcs[-1]])
     if state < 0 or not np.isfinite(fst.final[state]):
-        return from_arcs(-1, *(np.zeros(0) for _ in range(6)))
-    final = np.full(len(arcs) + 1, np.inf)
-    final[-1] = 0.0
-    steps = np.arange(len(arcs))
-    return from_arcs(0, final, steps, fst.ilabel[arcs], fst.olabel[arcs], np.zeros(len(arcs)), steps + 1)
+        return empty()
+    return linear(fst.ilabel[arcs], fst.olabel[arcs])
 
 
 def remove_eps_local(fst: Fst, log_sums: bool = False) -> Fst:

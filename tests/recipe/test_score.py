@@ -25,7 +25,7 @@ def write_decoding(directory: Path, hypotheses: dict[str, list[str]]) -> None:
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """A recipe of links with a folder local/ of its own, and a decoding of two utterances."""
-    for part in ("kaldi", "utils", ".venv", "path.sh"):
+    for part in ("kaldi", "steps", "utils", ".venv", "path.sh"):
         (tmp_path / part).symlink_to(ROOT / part)
     for folder in ("local", "data", "lang"):
         (tmp_path / folder).mkdir()
