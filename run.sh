@@ -54,7 +54,9 @@ while IFS= read -r name; do
   case $name=${!name} in *_lexicon=cmudict | lm_background=english | lm_words=[1-9]*) needs_english=true ;; esac
 done < <(sed -n 's/^\([a-z0-9_]*\)=.*/\1/p' "egs/$corpus/corpus.conf")
 case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems takes clean or all, not '$decode_first_systems'" ;; esac
-case $pron_probs in true | false) ;; *) fail "--pron-probs takes true or false, not '$pron_probs'" ;; esac
+for name in pron_probs speed_perturb; do
+  case ${!name} in true | false) ;; *) fail "--${name//_/-} takes true or false, not '${!name}'" ;; esac
+done
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
@@ -108,6 +110,10 @@ conditions=("" _noisy _enhanced)
 # The systems on the way to tri3b say little in noise, which they do not know.
 first_conditions=("")
 if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
+
+# The training speech as it was spoken, and where it is asked for at three speeds (train_sp), for networks on fMLLR features.
+train_sets=(train)
+if $speed_perturb; then train_sets+=(train_sp); fi
 
 # The corpus's dictionary, or one with more words. From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
 dict=data/local/dict
@@ -237,9 +243,29 @@ score() {
 
 # noisy SET TARGET OPTION ...: the set's recordings with noise, as data/TARGET.
 noisy() {
-  python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$1.list" --rir-chance "$room_chance"} \
+  local list=${1%_sp}.list # train_sp has the noises of train
+  python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$list" --rir-chance "$room_chance"} \
     --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
-    "data/$1" "data/local/noise/$1.list" "data/$2"
+    "data/$1" "data/local/noise/$list" "data/$2"
+}
+
+# enhance SET TARGET: the set's recordings as SEGAN cleans them, as data/TARGET.
+enhance() {
+  local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+    exp/segan "data/$1" "data/$2"
+}
+
+# mfcc SET: MFCC and CMVN.
+mfcc() {
+  steps/make_mfcc.sh --nj "$(jobs "data/$1")" --cmd "$train_cmd" "data/$1" exp/make_mfcc
+  steps/compute_cmvn_stats.sh "data/$1" exp/make_mfcc
+}
+
+# fmllr SET TRANSFORMS: the set's features as tri3b uses them, as data-fmllr/SET.
+fmllr() {
+  steps/make_fmllr_feats.sh --nj "$(jobs "data/$1")" --cmd "$train_cmd" --transform-dir "$2" \
+    "data-fmllr/$1" "data/$1" exp/tri3b exp/make_fmllr data-fmllr/ark
+  steps/compute_cmvn_stats.sh "data-fmllr/$1" exp/make_fmllr data-fmllr/ark
 }
 
 if begin 0 data; then
@@ -298,15 +324,11 @@ if begin 4 enhancement; then
   # All sets at a time: much of each job is the start of TensorFlow, on one core. Large sets are several jobs.
   enhancements=()
   for set in train dev test; do
-    local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
-      exp/segan "data/${set}_noisy" "data/${set}_enhanced" &
+    enhance "${set}_noisy" "${set}_enhanced" &
     enhancements+=($!)
   done
   wait_for "the enhancement failed, see data/*_enhanced/log" "${enhancements[@]}"
-  for snr in ${test_snrs//,/ }; do
-    local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
-      exp/segan "data/test_noisy_${snr}dB" "data/test_enhanced_${snr}dB"
-  done
+  for snr in ${test_snrs//,/ }; do enhance "test_noisy_${snr}dB" "test_enhanced_${snr}dB"; done
   for condition in noisy enhanced; do
     python3 -m nnet.segan.evaluate --nj "$nj" --cmd "$train_cmd" --test-set test --condition $condition \
       data/test "data/test_$condition" > exp/segan/audio.tmp
@@ -316,10 +338,7 @@ if begin 4 enhancement; then
 fi
 
 if begin 5 features; then
-  for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
-    steps/make_mfcc.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" exp/make_mfcc
-    steps/compute_cmvn_stats.sh "data/$set" exp/make_mfcc
-  done
+  for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do mfcc "$set"; done
   end 5
 fi
 
@@ -380,19 +399,24 @@ if begin 10 "fMLLR features"; then
       "data/train$condition" "$sat_lang" exp/tri3b "exp/tri3b_ali_train$condition"
   done
   steps/align_fmllr.sh --nj "$(jobs data/dev)" --cmd "$train_cmd" data/dev "$sat_lang" exp/tri3b exp/tri3b_ali_dev
+  # A speaker at another speed is another speaker, with alignments of his own.
+  if $speed_perturb; then
+    utils/data/perturb_data_dir_speed_3way.sh --nj "$nj" data/train data/train_sp
+    noisy train_sp train_sp_noisy
+    enhance train_sp_noisy train_sp_enhanced
+    for condition in "${conditions[@]}"; do
+      mfcc "train_sp$condition"
+      steps/align_fmllr.sh --nj "$(jobs data/train_sp)" --cmd "$train_cmd" \
+        "data/train_sp$condition" "$sat_lang" exp/tri3b "exp/tri3b_ali_train_sp$condition"
+    done
+  fi
   for condition in "${conditions[@]}"; do
-    steps/make_fmllr_feats.sh --nj "$(jobs data/train)" --cmd "$train_cmd" --transform-dir "exp/tri3b_ali_train$condition" \
-      "data-fmllr/train$condition" "data/train$condition" exp/tri3b exp/make_fmllr data-fmllr/ark
-    steps/compute_cmvn_stats.sh "data-fmllr/train$condition" exp/make_fmllr data-fmllr/ark
+    for set in "${train_sets[@]}"; do fmllr "$set$condition" "exp/tri3b_ali_$set$condition"; done
   done
-  for set in $(evaluated "${conditions[@]}"); do
-    steps/make_fmllr_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" --transform-dir "exp/tri3b/decode_$set" \
-      "data-fmllr/$set" "data/$set" exp/tri3b exp/make_fmllr data-fmllr/ark
-    steps/compute_cmvn_stats.sh "data-fmllr/$set" exp/make_fmllr data-fmllr/ark
-  done
+  for set in $(evaluated "${conditions[@]}"); do fmllr "$set" "exp/tri3b/decode_$set"; done
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
-    for set in train dev; do
+    for set in "${train_sets[@]}" dev; do
       steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" "$sat_lang" exp/tri3b "exp/tri3b_lats_$set"
     done
     rm -rf data/lang_chain
@@ -400,7 +424,7 @@ if begin 10 "fMLLR features"; then
     steps/nnet3/chain/gen_topo.py "$(<"$sat_lang/phones/nonsilence.csl")" "$(<"$sat_lang/phones/silence.csl")" > data/lang_chain/topo
   fi
   for condition in noisy enhanced; do
-    for set in train dev; do
+    for set in "${train_sets[@]}" dev; do
       lattices=()
       if [ -n "$chain_model" ] && [ $condition = noisy ]; then
         lattices=("exp/tri3b_lats_$set" "exp/tri3b_lats_${set}_clean_noisy")
@@ -441,6 +465,10 @@ streams() {
     *) echo "data-fmllr/$2" ;;
   esac
 }
+# training_set NETWORK: an encoder's features are of the speech as it was spoken alone.
+training_set() {
+  if $speed_perturb && [[ $1 != *_encoder ]]; then echo train_sp; else echo train; fi
+}
 # graph NETWORK: the directory of the graph that decodes it; chain models have trees of their own.
 graph() {
   case $1 in
@@ -451,27 +479,29 @@ graph() {
 
 if begin 11 "Li-GRU training"; then
   train_ligru() {
-    local network=$1 sets=clean_noisy model=$ligru_model
+    local network=$1 sets=clean_noisy model=$ligru_model train
     [ "$network" != ligru_segan ] || sets=clean_enhanced
+    train=$(training_set "$network")_$sets
     # A trained encoder's features take another network, where there is a table for it.
     if [ "$network" = ligru_encoder ] && [ "$encoder_epochs" -gt 0 ] && grep -qxF "[${model}_encoder]" conf/ligru.toml; then
       model+=_encoder
     fi
     OMP_NUM_THREADS=${train_threads:-$((($(nproc) + 1) / 2))} \
       steps/nnet/train_ligru.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$model" --epochs "$ligru_epochs" \
-      "$(streams "$network" "train_$sets")" "$(streams "$network" "dev_$sets")" \
-      "exp/tri3b_ali_train_$sets" "exp/tri3b_ali_dev_$sets" "exp/$network"
+      "$(streams "$network" "$train")" "$(streams "$network" "dev_$sets")" \
+      "exp/tri3b_ali_$train" "exp/tri3b_ali_dev_$sets" "exp/$network"
   }
   # The tree of a chain model is of its frame rate.
   train_chain() {
-    local network=$1 model=$chain_model${1#ligru_chain}
+    local network=$1 model=$chain_model${1#ligru_chain} train
+    train=$(training_set "$network")
     steps/nnet3/chain/build_tree.sh --cmd "$train_cmd" --context-opts "--context-width=2 --central-position=1" \
       --frame-subsampling-factor "$(python3 -m nnet.ligru.config conf/ligru.toml "$model" subsampling)" \
-      "$chain_leaves" data/train data/lang_chain exp/tri3b_ali_train "exp/${network}_tree"
+      "$chain_leaves" "data/$train" data/lang_chain "exp/tri3b_ali_$train" "exp/${network}_tree"
     OMP_NUM_THREADS=${train_threads:-$((($(nproc) + 1) / 2))} \
       steps/nnet/train_ligru_chain.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --model "$model" --epochs "$chain_epochs" \
-      "$(streams "$network" train_clean_noisy)" "$(streams "$network" dev_clean_noisy)" "exp/${network}_tree" \
-      exp/tri3b_lats_train_clean_noisy exp/tri3b_lats_dev_clean_noisy "exp/$network"
+      "$(streams "$network" "${train}_clean_noisy")" "$(streams "$network" dev_clean_noisy)" "exp/${network}_tree" \
+      "exp/tri3b_lats_${train}_clean_noisy" exp/tri3b_lats_dev_clean_noisy "exp/$network"
   }
   # All at a time: on a CPU, where their products are small, a core for each does more than all cores for one.
   trainings=()

@@ -1,6 +1,8 @@
 """Copies of data directories at other speeds."""
 
+import os
 import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, write_data_dir
+from recipe_copy import ROOT, link_recipe
 
 from local.change_speed import change_speed
 
@@ -88,3 +91,67 @@ def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
     read = run("bash", "-c", f'. ./path.sh; lattice-copy "ark:gunzip -c {out}/lat.1.gz |" ark,t:-')
     ids = [line for line in read.stdout.splitlines() if "-s1-" in line]
     assert [one.strip() for one in ids] == ["clean-s1-a", "clean-s1-b", "other-s1-a", "other-s1-b"]
+
+
+SETS = ("train_sp", "train_sp_noisy", "train_sp_enhanced")
+SAY = '#!/usr/bin/env bash\necho "${0##*/} $*" >> calls\n'
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A copy of the recipe after stage 9, of one speaker a set, whose steps only say how they were called."""
+    link_recipe(tmp_path)
+    for folder, programs in {
+        "local": "enhance_data_dir.sh combine_conditions.sh",
+        "steps": """align_fmllr.sh align_fmllr_lats.sh make_mfcc.sh compute_cmvn_stats.sh make_fmllr_feats.sh
+            nnet3/chain/gen_topo.py nnet3/chain/build_tree.sh nnet/train_ligru.sh nnet/train_ligru_chain.sh""",
+    }.items():
+        (tmp_path / folder).unlink()
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for program in programs.split():
+            (tmp_path / folder / program).write_text(SAY)
+    with (tmp_path / "local/enhance_data_dir.sh").open("a") as enhance:
+        enhance.write('cp -r "${@: -2}"\n')
+    for name in ("train", "dev", "test"):
+        plain = write_data_dir(tmp_path / "data" / name, {f"{name}-a": "ONE", f"{name}-b": "TWO"}, name)
+        for condition in ("noisy", "enhanced"):
+            shutil.copytree(plain, f"{plain}_{condition}")
+    for path, text in {
+        "data/local/noise/train.list": f"{tmp_path}/data/dev/dev-a.wav\n",
+        "data/lang/phones/silence.csl": "1\n",
+        "data/lang/phones/nonsilence.csl": "2\n",
+        "exp/tri3b/num_jobs": "1\n",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
+    """Whose features, alignments and lattices are of the speech at three speeds, in all conditions."""
+    options = "--stage 10 --stop-stage 11 --nj 1 --speed-perturb true --chain-model small_chain".split()
+    environment = {name: value for name, value in os.environ.items() if name != "KALDI_ROOT"}
+    done = subprocess.run(["./run.sh", *options], cwd=recipe, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ids = [f"{speed}train-{name}" for speed in ("sp0.9-", "sp1.1-", "") for name in "ab"]
+    for name in SETS:
+        assert [line.split()[0] for line in (recipe / "data" / name / "wav.scp").read_text().splitlines()] == ids
+    calls = (recipe / "calls").read_text().splitlines()
+    transforms = "--transform-dir exp/tri3b_ali_{0} data-fmllr/{0} data/{0} exp/tri3b exp/make_fmllr data-fmllr/ark"
+    expected = [
+        *(f"make_mfcc.sh data/{name} exp/make_mfcc" for name in SETS),
+        *(f"align_fmllr.sh data/{name} data/lang exp/tri3b exp/tri3b_ali_{name}" for name in SETS),
+        *(f"make_fmllr_feats.sh {transforms.format(name)}" for name in SETS),
+        "align_fmllr_lats.sh data/train_sp data/lang exp/tri3b exp/tri3b_lats_train_sp",
+        "combine_conditions.sh exp/tri3b_lats_train_sp exp/tri3b_lats_train_sp_clean_noisy",
+        *(
+            f"train_ligru.sh data-fmllr/train_sp_{both} data-fmllr/dev_{both}"
+            f" exp/tri3b_ali_train_sp_{both} exp/tri3b_ali_dev_{both} exp/{network}"
+            for network, both in (("ligru", "clean_noisy"), ("ligru_segan", "clean_enhanced"))
+        ),
+        "build_tree.sh data/train_sp data/lang_chain exp/tri3b_ali_train_sp exp/ligru_chain_tree",
+        "train_ligru_chain.sh data-fmllr/train_sp_clean_noisy data-fmllr/dev_clean_noisy exp/ligru_chain_tree"
+        " exp/tri3b_lats_train_sp_clean_noisy exp/tri3b_lats_dev_clean_noisy exp/ligru_chain",
+    ]
+    for program, arguments in (line.split(" ", 1) for line in expected):
+        assert [call for call in calls if call.startswith(f"{program} ") and call.endswith(f" {arguments}")], program
