@@ -74,16 +74,17 @@ done
 [ -z "$stage" ] || { [ "$stage" -le "$stop_stage" ] && [ "$stage" -le 13 ]; } ||
   fail "--stage $stage --stop-stage $stop_stage runs nothing: the stages are 0 to 13"
 
+. ./cmd.sh
 requirements="requirements.txt"
-if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] && nvidia-smi >/dev/null 2>&1; }; then
+# With auto a job uses the GPUs of the machine where it runs, which on a cluster is not this one.
+if [ "$use_gpu" = true ] || { [ "$use_gpu" = auto ] &&
+  { nvidia-smi >/dev/null 2>&1 || [[ $cuda_cmd =~ (queue|slurm)\.pl.*\ --gpu\ [1-9] ]]; }; }; then
   requirements="requirements-gpu.txt"
 fi
 packages=("$requirements" ${encoder:+requirements-encoder.txt})
 if $needs_english; then packages+=(requirements-english.txt); fi
 local/install_packages.sh "${packages[@]}"
 . ./path.sh
-. ./cmd.sh
-if [ -n "$train_threads" ]; then cuda_cmd+=" --num-threads $train_threads"; fi
 # What is wrong with the encoder is said now, not hours later.
 if [ -n "$encoder" ]; then python3 -m nnet.encoder.models "$encoder" > /dev/null || exit 1; fi
 pretrained=$encoder

@@ -50,7 +50,7 @@ nj=$(jobs_of "$src" "$nj" "$recordings_per_job")
 scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
-$cmd JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
+$cmd --num-threads $((threads > 1 ? threads : 1)) JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   python3 -m nnet.segan.enhance --strict --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} ${gate:+--gate "$gate"} \
   "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
 

@@ -134,6 +134,6 @@ if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ]; then
   [ -z "$g_learning_rate" ] || options+=(--g-learning-rate "$g_learning_rate")
   [ -z "$d_learning_rate" ] || options+=(--d-learning-rate "$d_learning_rate")
   [ -z "$seed" ] || options+=(--seed "$seed")
-  $cmd "$dir/log/train.log" \
+  $cmd --num-threads $((threads > 1 ? threads : 1)) "$dir/log/train.log" \
     python3 -m nnet.segan.train "${options[@]}" ${dev[@]+"${dev[@]}"} --records "$dir/train.tfrecords" --out "$dir"
 fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -19,11 +20,13 @@ class Stopped(KeyboardInterrupt):
 class StopSignals:
     """Notes the first of SIGINT and SIGTERM that comes within a `with` block of the main thread.
 
-    A loop asks for it where it can save, and raises Stopped(signals.received, ...). A second signal acts at once.
+    A loop asks for it where it can save, and raises Stopped(signals.received, ...). A second signal acts at once, but
+    not in a process of torchrun, which passes on what the process has got already, and kills it after half a minute.
     """
 
     def __init__(self) -> None:
         self.received = 0  # the signal's number
+        self._launched = "TORCHELASTIC_RUN_ID" in os.environ
 
     def __enter__(self) -> StopSignals:
         # What is ignored stays so: nohup and a shell's background jobs ignore Ctrl-C.
@@ -39,4 +42,5 @@ class StopSignals:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received = number
-        self.__exit__()
+        if not self._launched:
+            self.__exit__()

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Basename;
-our @EXPORT_OK = qw(fail parse_command_line quoted make_directory job_log job_script died_of_signal report_failures);
+our @EXPORT_OK = qw(fail parse_command_line quoted make_directory job_log job_command job_script died_of_signal report_failures);
 
 # Says what is wrong in one line and ends with status 1.
 sub fail {
@@ -15,7 +15,7 @@ sub fail {
 
 # Reads "[options] [JOB=1:N] <log> <command> <argument> ..." and returns the job array as a hash:
 # options {name => value, dashes as underscores}, flags (a list: those of the queue itself, with one dash, as Kaldi allows),
-# name ('JOB' or undef), first, last, threads and retries of a job, log, command (its arguments).
+# name ('JOB' or undef), first, last, nodes, threads and retries of a job, log, command (its arguments).
 sub parse_command_line {
   my (@arguments) = @_;
   my $program = basename($0);
@@ -51,6 +51,8 @@ sub parse_command_line {
   }
   $array{command} = \@arguments;
   $array{threads} = $array{options}{num_threads} // $array{threads};
+  $array{nodes} = $array{options}{num_nodes} // 1;
+  $array{nodes} =~ m/^[1-9]\d*$/ or fail("--num-nodes takes a number of machines, not '$array{nodes}'");
   $array{retries} = delete $array{options}{max_retries} // 0;
   $array{retries} =~ m/^\d+$/ or fail("--max-retries takes a number, not '$array{retries}'");
   return %array;
@@ -58,8 +60,8 @@ sub parse_command_line {
 
 sub usage {
   my ($program) = @_;
-  return "Usage: $program [--max-jobs-run N] [--mem SIZE] [--num-threads N] [--gpu N] [--max-retries N]\n"
-    . "    [JOB=1:N] <log> <command> [<argument> ...]\n"
+  return "Usage: $program [--max-jobs-run N] [--mem SIZE] [--num-threads N] [--gpu N] [--num-nodes N]\n"
+    . "    [--max-retries N] [JOB=1:N] <log> <command> [<argument> ...]\n"
     . "Runs the command, or N of them with JOB replaced by 1..N in the command and in the log's name.\n"
     . "An argument without spaces reaches the shell as it is, so \\|, '&&' and '>' connect commands.\n"
     . "--max-retries: how often a job is begun anew that a signal ended or that was lost with its machine (default 0).\n";
@@ -101,10 +103,12 @@ sub job_log {
 
 # The bash script of job number $job: runs the command and writes the log, with the head and the tail that Kaldi's logs have;
 # leaves the exit code in $code. An attempt after the first is written below the ones before it.
+# $run, if there is one, runs the command.
 # Every part of a pipe must succeed. Jobs are short and many, so bash alone does what is around the command.
 sub job_script {
-  my ($array, $job, $attempt) = @_;
+  my ($array, $job, $attempt, $run) = @_;
   my $command = job_command($array, $job);
+  $run //= $command;
   my $log = quoted(job_log($array, $job));
   my $head = quoted("# $command");
   my $date = '%(%a %b %e %H:%M:%S %Z %Y)T';
@@ -114,7 +118,7 @@ log=$log
 set -o pipefail
 printf '%s\\n$which# Started at $date\\n# Running on %s\\n#\\n' $head -1 "\$HOSTNAME" $write"\$log" || exit 1
 started=\$SECONDS
-( $command
+( $run
 ) >>"\$log" 2>&1
 code=\$?
 seconds=\$((SECONDS - started))

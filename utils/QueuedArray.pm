@@ -9,6 +9,7 @@ package QueuedArray;
 #   submit.sh      what the queue runs for each task, which is
 #   task.<task>    what run.pl would run, in the runner's environment; its exit code goes to
 #   exit.<task>.<attempt>
+#   node.<task>    of a job of several machines: what each of them runs; task.<task> then runs on the first of them and starts it
 #   queue.<task>   what the queue itself has to say of the task
 #   lock           held by the runner: without the lock, the runner has died
 # The runner removes it when it ends. If it was killed, the next runner with this log cancels its job, which would write to the
@@ -20,11 +21,11 @@ use Exporter 'import';
 use Fcntl qw(:flock);
 use File::Basename;
 use File::Path qw(make_path remove_tree);
-use JobArray qw(fail parse_command_line quoted make_directory job_log job_script died_of_signal report_failures);
+use JobArray qw(fail parse_command_line quoted make_directory job_log job_command job_script died_of_signal report_failures);
 our @EXPORT_OK = qw(run_queued answer_of);
 
 # What programs compute and where they are found may depend on these variables, which jobs therefore get from the runner.
-my $inherited = qr/^(?:PATH|KALDI_ROOT|LC_ALL|LD_LIBRARY_PATH|(?:PYTHON|OMP_|MKL_|OPENBLAS_|NUMBA_|TF_|TORCH_)\w*)$/;
+my $inherited = qr/^(?:PATH|KALDI_ROOT|LC_ALL|LD_LIBRARY_PATH|(?:PYTHON|OMP_|MKL_|OPENBLAS_|NUMBA_|TF_|TORCH_|GLOO_|NCCL_)\w*)$/;
 # Within how many seconds a task is noticed to be lost: how long it takes until the queue is asked, and then how long its exit
 # code may take to appear on a network's file system.
 my $patience = $ENV{QUEUE_PATIENCE_SECONDS} // 10;
@@ -40,6 +41,10 @@ my %reason;    # why tasks failed, as far as their logs do not say
 #   config_file, default_config (text), task_variable
 #   flags(name, first, last, limit, output): those of a submission of these tasks, at most so many at a time, or undef, with what
 #     the queue says of them in files of this name and the task's number, or undef
+#   options(options, nodes): makes of the runner's options what the configuration has rules for (if there is anything to do)
+#   on_nodes(script, nodes, threads): the lines that run bash with this script (a quoted name) and the arguments <number from 0>
+#     "$host" "$port" on each machine of a job of several, until one fails or all have ended
+#   before(options): lines for before the command, where it runs (if there is anything to do)
 #   job(answer): the number of the job, if the submission was accepted
 #   unreachable: a pattern of answers to a submission that say that the queue could not be reached, or is too busy to answer
 #   states(job): (answer, {task => [waiting|running|stuck|ended, reason]}) of the tasks that it knows; undef for an answer that
@@ -148,7 +153,10 @@ sub clear_up_after_others {
 # Submits tasks for their attempt number $attempt.
 sub begin {
   my ($command, $first, $last, $attempt) = @_;
-  write_file("$folder/task.$_", task_script($_, $attempt)) for $first .. $last;
+  for ($first .. $last) {
+    write_file("$folder/task.$_", task_script($_, $attempt));
+    write_file("$folder/node.$_", node_script($_)) if $array{nodes} > 1;
+  }
   $open{$_} = {attempt => $attempt} for $first .. $last;
   # The queues give a meaning to some characters in the names of the files for what they have to say.
   my $plain = $folder =~ m{^[\w/.+,=\@~-]+$};
@@ -205,14 +213,38 @@ exec bash "$task"
 END_OF_SCRIPT
 }
 
+# The lines that bring a shell to where the runner is.
+sub same_place {
+  my $variables = join(' ', map { "$_=" . quoted($ENV{$_}) } grep { m/$inherited/ } sort keys %ENV);
+  return "cd " . quoted(getcwd()) . " || exit 1\nexport $variables\nif [ -f path.sh ]; then . ./path.sh; fi\n";
+}
+
+sub before_command {
+  return $queue->{before} ? $queue->{before}->($array{options}) : '';
+}
+
 # The queue takes exit codes such as 99 and 100 for orders, so it gets to see 0 and 1 only.
 sub task_script {
   my ($task, $attempt) = @_;
-  my $variables = join(' ', map { "$_=" . quoted($ENV{$_}) } grep { m/$inherited/ } sort keys %ENV);
   my $exit = quoted("$folder/exit.$task.$attempt");
-  return "(\ncd " . quoted(getcwd()) . " || exit 1\nexport $variables\nif [ -f path.sh ]; then . ./path.sh; fi\n"
-    . job_script(\%array, $task, $attempt)
+  my $run = $array{nodes} > 1 ? run_on_nodes($task) : undef;
+  return "(\n" . same_place() . ($run ? '' : before_command()) . job_script(\%array, $task, $attempt, $run)
     . "exit \$code\n)\ncode=\$?\necho \$code >$exit.tmp && mv $exit.tmp $exit\nexit \$((code != 0))\n";
+}
+
+# The machines of a job find each other by the first one's name and a port that is free there.
+sub run_on_nodes {
+  my ($task) = @_;
+  my $find_port = q{python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'};
+  my $start = $queue->{on_nodes}->(quoted("$folder/node.$task"), @array{qw(nodes threads)});
+  return "host=\$(uname -n)\nport=\$($find_port) || exit 1\n$start";
+}
+
+# What torch.distributed calls them tells the command its machine's number and the first machine.
+sub node_script {
+  my ($task) = @_;
+  return "export NODE_RANK=\$1 MASTER_ADDR=\$2 MASTER_PORT=\$3\n" . same_place() . before_command()
+    . "set -o pipefail\n( " . job_command(\%array, $task) . "\n)\n";
 }
 
 # Waits until every task has ended; returns those that failed.
@@ -353,6 +385,7 @@ sub submission_command {
   $file //= $queue->{config_file};
   my $rules = read_rules(-e $file ? slurp($file) : $queue->{default_config}, $file);
   my %value = (%{$rules->{defaults}}, %{$array{options}});
+  $queue->{options}->(\%value, $array{nodes}) if $queue->{options};
   my $command = $rules->{command};
   for my $option (sort keys %value) {
     my $known = $rules->{options}{$option};

@@ -5,6 +5,7 @@
 # --num-threads N    threads of a job: fewer jobs run at a time
 # --max-retries N    how often a job that a signal ended is begun anew (default 0)
 # --gpu N            N > 0: so many GPUs for each job, in turn, unless CUDA_VISIBLE_DEVICES is set already
+# --num-nodes N      of no more than one machine
 # --mem, --time ..., and flags of the queues such as -V and -l mem_free=1G: for queue.pl and slurm.pl; of no effect here
 # After a failure no further job is started. A signal to run.pl ends its jobs.
 use strict;
@@ -14,6 +15,7 @@ use lib dirname(__FILE__);
 use JobArray qw(fail parse_command_line make_directory job_log job_script died_of_signal report_failures);
 
 my %array = parse_command_line(@ARGV);
+$array{nodes} == 1 or fail("--num-nodes $array{nodes}: this is one machine; slurm.pl and queue.pl take several");
 my $gpus_of_job = $array{options}{gpu} // 0;
 $gpus_of_job =~ m/^\d+$/ or fail("--gpu takes a number, not '$gpus_of_job'");
 my @gpus = gpus_to_share();

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 # Runs a command, or an array of jobs JOB=1:N, on Slurm; same interface and logs as run.pl. As Kaldi's slurm.pl.
-# conf/slurm.conf (or --config FILE) translates --mem, --num-threads, --gpu, --time into flags of sbatch.
+# conf/slurm.conf (or --config FILE) translates --mem, --num-threads, --gpu, --num-nodes, --time into flags of sbatch.
 use strict;
 use warnings;
 use File::Basename;
@@ -17,6 +17,8 @@ option mem=* --mem $0
 option mem=0
 option num_threads=* --cpus-per-task $0
 option num_threads=1
+option num_nodes=* --nodes $0
+option num_nodes=1
 option time=* --time $0
 default gpu=0
 option gpu=0
@@ -27,6 +29,13 @@ END_OF_CONFIG
     my ($name, $first, $last, $limit, $output) = @_;
     my $range = "$first-$last" . (defined $limit ? "%$limit" : '');
     return "--job-name=$name --array=$range --output=" . (defined $output ? "$output.%a" : '/dev/null');
+  },
+  # srun does not know by itself of the processors that sbatch asked for (since Slurm 22.05). Its exit code is the highest; when
+  # one machine's command has failed, it ends the others by SIGTERM, which is not to count.
+  on_nodes => sub {
+    my ($script, $nodes) = @_;
+    return "SRUN_CPUS_PER_TASK=\${SLURM_CPUS_PER_TASK:-1} srun --ntasks=$nodes --ntasks-per-node=1 --kill-on-bad-exit=1 \\\n"
+      . "  bash -c 'trap \"exit 1\" TERM; bash \"\$0\" \"\$SLURM_PROCID\" \"\$@\"' $script \"\$host\" \"\$port\"";
   },
   job => sub { return $_[0] =~ m/Submitted batch job (\d+)/ ? $1 : undef },
   unreachable => qr/Unable to contact slurm|Socket timed out|Connection (?:refused|timed out|reset)|temporarily unable|Zero Bytes|Transport endpoint/i,

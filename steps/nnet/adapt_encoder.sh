@@ -47,7 +47,7 @@ for set in train dev; do
   $cmd "$dir/log/${set}_pdf.log" ali-to-pdf "${!ali}/final.mdl" "ark:gunzip -c ${!ali}/ali.*.gz |" \
     "ark,scp:$dir/${set}_pdf.ark,$dir/${set}_pdf.scp"
 done
-$cmd ${gpu_opts[@]+"${gpu_opts[@]}"} "$dir/log/adapt.log" \
+$cmd ${gpu_opts[@]+"${gpu_opts[@]}"} --num-threads "${OMP_NUM_THREADS:-1}" "$dir/log/adapt.log" \
   python3 -m nnet.encoder.adapt --use-gpu "$use_gpu" --layers "$layers" --epochs "$epochs" --language "$language" --num-pdfs "$pdfs" \
   "$encoder" "$train_data" "$dir/train_pdf.scp" "$dev_data" "$dir/dev_pdf.scp" "$dir"
 rm "$dir"/{train,dev}_pdf.{ark,scp}

@@ -35,6 +35,7 @@ class Scheduler:
 
     runner = ""
     programs: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()  # flags for a job of several machines
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,11 +81,11 @@ class Scheduler:
 class Slurm(Scheduler):
     runner = "slurm.pl"
     programs = ("slurmctld", "slurmd", "sbatch")
+    several = ("-p", "pair")
 
     def start(self) -> None:
-        controller, node = free_port(), free_port()
-        for name in ("state", "spool"):
-            (self.folder / name).mkdir()
+        controller, node, second = free_port(), free_port(), free_port()
+        (self.folder / "state").mkdir()
         (self.folder / "slurm.conf").write_text(f"""ClusterName=test
 SlurmctldHost={HOST}(127.0.0.1)
 SlurmctldPort={controller}
@@ -93,9 +94,9 @@ SlurmUser=root
 AuthType=auth/none
 CredType=cred/none
 StateSaveLocation={self.folder}/state
-SlurmdSpoolDir={self.folder}/spool
+SlurmdSpoolDir={self.folder}/spool.%n
 SlurmctldPidFile={self.folder}/slurmctld.pid
-SlurmdPidFile={self.folder}/slurmd.pid
+SlurmdPidFile={self.folder}/slurmd.%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -111,12 +112,15 @@ KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=1
 MessageTimeout=3
 NodeName={HOST} NodeAddr=127.0.0.1 CPUs={SLOTS} RealMemory=16000 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+NodeName=second NodeHostname={HOST} NodeAddr=127.0.0.1 Port={second} CPUs={SLOTS} RealMemory=16000 State=UNKNOWN
+PartitionName=main Nodes={HOST} Default=YES MaxTime=INFINITE State=UP
+PartitionName=pair Nodes={HOST},second MaxTime=INFINITE State=UP
 """)
         self.env["SLURM_CONF"] = str(self.folder / "slurm.conf")
         self.start_controller()
         self.start_node()
-        wait_until(lambda: "idle" in self.call("sinfo", "--noheader", check=False))
+        self.start_daemon("second", "slurmd", "-D", "-N", "second")
+        wait_until(lambda: self.call("sinfo", "--noheader", "--Node", check=False).count("idle") == 3)
 
     def start_controller(self) -> None:
         self.start_daemon("controller", "slurmctld", "-D")
@@ -149,6 +153,8 @@ class GridEngine(Scheduler):
         for directory in (common, spool / "qmaster/job_scripts", spool / "execd"):
             directory.mkdir(parents=True)
         (self.folder / "util").symlink_to(self.SHARE / "util")
+        (self.folder / "utilbin").mkdir()
+        (self.folder / "utilbin/lx-amd64").symlink_to(self.LIBRARY)  # where qrsh looks for its other half
         self.env |= {
             "SGE_ROOT": str(self.folder),
             "SGE_CELL": "default",
@@ -198,12 +204,19 @@ scheduler_threads 1
         wait_until(lambda: "lx-amd64" in self.call("qhost", "-h", "localhost", check=False))
 
     def configure(self) -> None:
-        """A queue with a parallel environment, and the resources that Kaldi's configuration asks for."""
+        """A queue with parallel environments, and the resources that Kaldi's configuration asks for.
+
+        The one for several machines gives slots of this one, there being no other.
+        """
         self.call("qconf", "-as", "localhost")
         self.file_call("-Ahgrp", "group_name @allhosts\nhostlist localhost\n")
-        self.file_call("-Ap", (self.SHARE / "util/resources/pe/smp").read_text())
+        smp = (self.SHARE / "util/resources/pe/smp").read_text()
+        for name in ("smp", "nodes"):
+            self.file_call("-Ap", smp.replace("smp", name))
         queue = dict(line.split(maxsplit=1) for line in self.call("qconf", "-sq").splitlines())
-        queue |= dict(qname="all.q", hostlist="@allhosts", slots=str(SLOTS), pe_list="smp", load_thresholds="NONE")
+        queue |= dict(
+            qname="all.q", hostlist="@allhosts", slots=str(SLOTS), pe_list="smp nodes", load_thresholds="NONE"
+        )
         self.file_call("-Aq", "".join(f"{k} {v}\n" for k, v in queue.items()))
         schedule = dict(line.split(maxsplit=1) for line in self.call("qconf", "-ssconf").splitlines())
         schedule |= dict(schedule_interval="0:0:1", flush_submit_sec="1", flush_finish_sec="1")

@@ -100,6 +100,25 @@ def test_environment_of_the_job(runner: Runner) -> None:
     assert "\nfound\nyes 3 /a folder /it's C\n" in (runner.folder / "x.log").read_text()
 
 
+def test_several_machines(runner: Runner) -> None:
+    """Two nodes of Slurm, two slots of GridEngine. When the command of one fails, the other's is ended."""
+    options = [*runner.scheduler.several, "--num-nodes", "2", "--num-threads", "2", "x.log"]
+    meet = "touch $NODE_RANK-$MASTER_ADDR-$MASTER_PORT; until ls 0-* && ls 1-*; do sleep 0.1; done".split()
+    assert runner.run(*options, *meet) == (0, "")
+    first, second = sorted(file.name for file in runner.folder.glob("[01]-*"))
+    assert first[2:] == second[2:] and first.count("-") == 2
+    options[-1:] = ["--max-retries", "1", "y.log"]
+    fail_twice = (
+        "echo $BASHPID > pid.$NODE_RANK.$MASTER_PORT; [ $NODE_RANK = 1 ] || exec sleep 60; "
+        "until [ -e pid.0.$MASTER_PORT ]; do sleep 0.1; done; [ ! -e again ] || exit 7; touch again; kill -9 $BASHPID"
+    )
+    status, output = runner.run(*options, *fail_twice.split())
+    log = (runner.folder / "y.log").read_text()
+    assert status == 1 and "attempt 2 of 2" in output and "(code 137)" in log and "(code 7)" in log
+    others = [file.read_text().strip() for file in runner.folder.glob("pid.0.*")]
+    wait_until(lambda: not any(Path("/proc", process).exists() for process in others))
+
+
 @pytest.mark.parametrize("code", [1, 99, 100])
 def test_a_task_that_fails(runner: Runner, code: int) -> None:
     """GridEngine takes 99 for 'again' and 100 for 'stop the job'."""

@@ -7,16 +7,23 @@ those of run.pl (test_the_same_table), and all steps of their training, in a few
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import os
 import shutil
+import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
+from network_recipe import Recipe
 from recipe_copy import TINY, link_recipe, what_came_out
-from schedulers import Scheduler
+from schedulers import Scheduler, wait_until
+
+from nnet.ligru import checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +117,27 @@ def test_the_same_table(scheduler: Scheduler, tmp_path: Path, tmp_path_factory: 
         shutil.copytree(here / "exp" / system, tmp_path / "exp" / system, symlinks=True)
     run([*RECIPE, "--stage", "10"], tmp_path, env)
     assert what_came_out(tmp_path) == what_came_out(here)
+
+
+def test_a_network_of_two_machines(scheduler: Scheduler, tmp_path: Path) -> None:
+    """A training that is stopped by a signal is begun anew, and ends like one of two processes on one machine."""
+    recipe = Recipe(tmp_path, scheduler.env | {"OMP_NUM_THREADS": "1"})
+    cmd = " ".join([scheduler.runner, *scheduler.several, "--mem", "2G", "--max-retries", "1"])
+
+    def stop() -> None:
+        wait_until((tmp_path / "ligru/last.pt").exists, 300)
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes()
+                if b"\0--node-rank\x001\0" in words and (process / "cwd").readlink() == tmp_path:
+                    os.kill(int(process.name), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(stop)
+        recipe.train("--epochs", "2", "--num-nodes", "2", "--cmd", cmd)
+        stopping.result()
+    log = (tmp_path / "ligru/log/train.log").read_text()
+    assert "(code 143)" in log and "# Attempt 2 of 2" in log and "going on from epoch" in log
+    recipe.train("--epochs", "2", "--num-processes", "2", directory="alone")
+    together, alone = (checkpoint.load(tmp_path / name / "final.pt")["weights"] for name in ("ligru", "alone"))
+    assert all(torch.equal(value, alone[name]) for name, value in together.items())

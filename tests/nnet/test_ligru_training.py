@@ -6,12 +6,12 @@ import dataclasses
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from gradients_task import check_two_processes
@@ -592,18 +592,33 @@ def test_two_processes_have_the_gradients_of_one(task, tmp_path):
 
 
 @pytest.mark.slow
-def test_torchrun(task, tmp_path):
-    config = write_config(tmp_path / "c.toml", epochs=1)
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
-        run + command(task, tmp_path / "exp", config)[1:],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    (row,) = checkpoint.load_last(tmp_path / "exp")["records"]
-    assert row["epoch"] == 1 and np.isfinite(row["dev_loss"])
+def test_machines_stop_together(task, tmp_path):
+    """A process on each; a signal to one of them, which torchrun passes on to what has got it already."""
+    config = write_config(tmp_path / "c.toml", epochs=1000, checkpoint_minutes=0.0)
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port = listener.getsockname()[1]
+    launch = f"-m nnet.ligru.launch --nnodes 2 --nproc-per-node 1 --master-addr localhost --master-port {port}"
+    machines = [
+        subprocess.Popen(
+            [sys.executable, *launch.split(), "--node-rank", str(rank), *command(task, tmp_path / "exp", config)[1:]],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        while not (tmp_path / "exp/last.pt").exists() and all(machine.poll() is None for machine in machines):
+            time.sleep(0.1)
+        os.killpg(machines[1].pid, signal.SIGTERM)
+        assert [machine.wait(60) for machine in machines] == [143, 143]
+    finally:
+        for machine in machines:
+            machine.terminate()
+    progress = checkpoint.load_last(tmp_path / "exp")["progress"]
+    assert progress["updates"] > 0 and progress["processes"] == 2
 
 
 def arguments(task: Path, directory: Path, **changes) -> list[str]:

@@ -64,6 +64,14 @@ def test_the_first_signal_is_noted_and_the_second_acts(number: int, status: int)
             signal.signal(each, handler)
 
 
+def test_torchrun_passes_on_what_its_processes_have_got_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with StopSignals() as signals:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

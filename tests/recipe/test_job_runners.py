@@ -1,5 +1,6 @@
 """utils/run.pl, queue.pl and slurm.pl: one interface, the same logs. The queues are stood in for by small scripts."""
 
+import fcntl
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ case $program in
         -t) range=$2 ;;
         --array=*) range=${1#*=} ;;
         -o) output=${2%.*} ;;
+        -pe) echo "localhost $3 all.q@localhost" > "$QUEUE/hosts" ;;
         --output=*) output=${1#*=}; output=${output%.*} ;;
       esac
       shift
@@ -32,7 +34,8 @@ case $program in
     range=${range%%%*}
     for task in $(seq "${range%-*}" "${range#*-}"); do
       [ "$task" != "$LOSE" ] || continue
-      setsid env -i SGE_TASK_ID=$task SLURM_ARRAY_TASK_ID=$task PATH=/usr/bin:/bin bash "$1" > "$output.$task" 2>&1 &
+      export PE_HOSTFILE=$QUEUE/hosts SGE_TASK_ID=$task SLURM_ARRAY_TASK_ID=$task
+      setsid env -i $(env | grep -E '^(PE_HOSTFILE|SGE_|SLURM_)') PATH=/usr/bin:/bin bash "$1" > "$output.$task" 2>&1 &
       echo $! > "$QUEUE/$task"
     done
     case $program in
@@ -41,6 +44,12 @@ case $program in
     esac
     touch "$QUEUE/submitted"
     sleep "${SLOW-0}" ;;
+  srun)
+    tasks=${1#--ntasks=}
+    while [[ $1 == --* ]]; do shift; done
+    for task in $(seq 0 $((tasks - 1))); do SLURM_PROCID=$task "$@" & done
+    for task in $(seq "$tasks"); do wait -n || exit; done ;;
+  qrsh) shift 3; exec bash -c "$*" ;;
   squeue | qstat)
     [[ " $* " != *" -j "* ]] || exit 1
     for file in "$QUEUE"/[0-9]*; do
@@ -63,7 +72,7 @@ def queues(tmp_path: Path) -> Iterator[dict[str, str]]:
     """An environment with the commands of both queues."""
     for name in ("bin", "queue"):
         (tmp_path / name).mkdir()
-    for name in ("sbatch", "squeue", "scancel", "qsub", "qstat", "qdel", "qacct"):
+    for name in ("sbatch", "srun", "squeue", "scancel", "qsub", "qrsh", "qstat", "qdel", "qacct"):
         (tmp_path / "bin" / name).write_text(QUEUE)
         (tmp_path / "bin" / name).chmod(0o755)
     yield dict(
@@ -200,6 +209,41 @@ def test_retries(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
 
 
 @queued
+def test_several_machines(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "it's a folder"
+    folder.mkdir()
+    options = ["--num-nodes", "2", "--num-threads", "3"]
+    found = "echo $MASTER_ADDR $MASTER_PORT $PWD > out.$NODE_RANK ; echo said".split()
+    done = submit(runner, *options, "x.log", *found, env=queues, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    address, port, where = (folder / "out.0").read_text().split(maxsplit=2)
+    assert address and int(port) and where == f"{folder}\n"
+    assert (folder / "out.1").read_text() == (folder / "out.0").read_text()
+    assert (folder / "x.log").read_text().count("\nsaid") == 2
+    flags = {"queue.pl": "-pe nodes 6 ", "slurm.pl": "--nodes 2 --cpus-per-task 3 "}[runner]
+    assert flags in (tmp_path / "queue/arguments").read_text()
+
+
+@queued
+def test_one_of_several_machines_fails(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
+    options = "--num-nodes 2 --max-retries 1 x.log".split()
+    die_once = "test -e once.$NODE_RANK || { touch once.$NODE_RANK; [ $NODE_RANK = 0 ] || kill -9 $BASHPID; }".split()
+    done = submit(runner, *options, *die_once, env=queues, cwd=tmp_path)
+    assert done.returncode == 0 and "(code 137)" in (tmp_path / "x.log").read_text(), done.stderr
+    done = submit(runner, *options, *"exit $NODE_RANK".split(), env=queues, cwd=tmp_path)
+    assert done.returncode == 1 and "(code 1)" in (tmp_path / "x.log").read_text()
+
+
+def test_machines_that_are_not_there(queues: dict[str, str], tmp_path: Path) -> None:
+    done = submit("run.pl", "--num-nodes", "2", "x.log", "true", env=queues, cwd=tmp_path)
+    assert done.returncode == 1 and "this is one machine" in done.stderr
+    (tmp_path / "site.conf").write_text("command qsub -pe smp 4\noption num_nodes=* -q x\n")
+    options = ["--config", "site.conf", "--num-nodes", "2", "--num-threads", "3"]
+    done = submit("queue.pl", *options, "x.log", "true", env=queues, cwd=tmp_path)
+    assert done.returncode == 1 and "2 machines of 3, but GridEngine gave: localhost 4." in done.stderr
+
+
+@queued
 def test_two_runners_with_one_log(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
     arguments = [UTILS / runner, "x.log", "sleep", "0.5;"]
     fails = subprocess.Popen([*arguments, "false"], env=queues, cwd=tmp_path, stderr=subprocess.DEVNULL)
@@ -313,6 +357,27 @@ def test_gpus_in_turn(queues: dict[str, str], tmp_path: Path) -> None:
     assert {(tmp_path / f"gpu.{n}").read_text() for n in (1, 2)} == {"gpu-0,1\n"}
     done = submit("run.pl", "--gpu", "3", *job, env=queues, cwd=tmp_path)
     assert done.returncode != 0 and "--gpu 3, but this machine has only 2" in done.stderr
+
+
+def test_gpus_that_grid_engine_only_counts(queues: dict[str, str], tmp_path: Path) -> None:
+    first = 10 * os.getpid()  # of this test alone: the locks are the machine's
+    nvidia_smi = tmp_path / "bin" / "nvidia-smi"
+    nvidia_smi.write_text(f'#!/bin/bash\nfor gpu in {first} {first + 1} {first + 2}; do echo "GPU $gpu: a"; done\n')
+    nvidia_smi.chmod(0o755)
+    show = "echo $CUDA_VISIBLE_DEVICES > gpu.JOB".split()
+    wait = "until [ -e gpu.1 ] && [ -e gpu.2 ]; do sleep 0.1; done".split()
+    options = ["--gpu", "1", "JOB=1:2", "x.JOB.log"]
+    assert submit("queue.pl", *options, *show, ";", *wait, env=queues, cwd=tmp_path).returncode == 0
+    gpus = {int((tmp_path / f"gpu.{n}").read_text()) for n in (1, 2)}
+    assert len(gpus) == 2 and gpus < {first, first + 1, first + 2}
+    assert submit("queue.pl", "--gpu", "3", "JOB=1:1", "x.JOB.log", *show, env=queues, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "gpu.1").read_text() == f"{first},{first + 1},{first + 2}\n"
+    with Path(f"/tmp/queue.pl.gpu{first + 1}").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = submit("queue.pl", "--gpu", "3", "x.log", "true", env=queues, cwd=tmp_path)
+    assert done.returncode == 1 and "--gpu 3, but on" in done.stderr and "only 2 are free" in done.stderr
+    for number in range(3):
+        Path(f"/tmp/queue.pl.gpu{first + number}").unlink()
 
 
 def test_a_signal_ends_the_jobs(tmp_path: Path) -> None:
