@@ -389,7 +389,9 @@ def test_a_signal_ends_the_jobs(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert "stopped by SIGTERM" in process.communicate(timeout=10)[1]
     assert process.returncode == -signal.SIGTERM
-    time.sleep(0.2)
     for file in tmp_path.glob("pid.*"):
         status = Path(f"/proc/{file.read_text().strip()}/stat")
-        assert not status.exists() or status.read_text().split()[2] == "Z"
+        deadline = time.time() + 5  # a busy machine takes its time to end a process
+        while status.exists() and status.read_text().split()[2] != "Z":
+            assert time.time() < deadline
+            time.sleep(0.05)
