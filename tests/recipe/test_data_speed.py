@@ -69,7 +69,7 @@ def test_bad_input_is_one_line(data: Path, tmp_path: Path) -> None:
 
 
 def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
-    """Both recordings of an utterance take the lattice of the clean one, from all jobs of the alignment."""
+    """All recordings of an utterance take the lattice of the clean one, from all jobs of the alignment."""
     lattices = tmp_path / "lats"
     lattices.mkdir()
     for name in ("final.mdl", "tree", "phones.txt"):
@@ -87,10 +87,12 @@ def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
     assert run("bash", "-c", write).returncode == 0
     out = tmp_path / "both_lats"
     pairs = [alignments, tmp_path / "both", tmp_path / "both_ali", lattices, out]
-    assert run("local/combine_conditions.sh", data, data, *pairs).returncode == 0
+    assert run("local/combine_conditions.sh", data, f"{data},{data}", *pairs).returncode == 0
     read = run("bash", "-c", f'. ./path.sh; lattice-copy "ark:gunzip -c {out}/lat.1.gz |" ark,t:-')
     ids = [line for line in read.stdout.splitlines() if "-s1-" in line]
-    assert [one.strip() for one in ids] == ["clean-s1-a", "clean-s1-b", "other-s1-a", "other-s1-b"]
+    expected = [f"{name}-s1-{utterance}" for name in ("clean", "other", "other2") for utterance in "ab"]
+    assert [one.strip() for one in ids] == expected
+    assert [line.split()[0] for line in (tmp_path / "both/feats.scp").read_text().splitlines()] == expected
 
 
 SETS = ("train_sp", "train_sp_noisy", "train_sp_enhanced")
