@@ -37,7 +37,7 @@ def _read_binary(reader: Reader) -> Lattice:
     from kaldi.lat.io_core import DAMAGED, SHORT, read_records
 
     arc_type, start, states = _read_header(reader)
-    size, end = 1 << 12, SHORT
+    size, end = 256 * min(max(states, 4), 1 << 16), SHORT  # times four: of twenty lattices of words, one needs more
     while end == SHORT:
         size *= 4
         body = reader.peek(size)

@@ -70,20 +70,22 @@ def read_records(numbers, floats, states, compact):
         final_weights[s, 0], final_weights[s, 1] = floats[p], floats[p + 1]
         p += 2
         if compact:
-            for i in range(p + 1, p + 1 + numbers[p]):
-                final_string_labels[final_label] = numbers[i]
-                final_label += 1
-            p += 1 + numbers[p]
+            length = numbers[p]
+            for i in range(length):
+                final_string_labels[final_label + i] = numbers[p + 1 + i]
+            final_label += length
+            p += 1 + length
         offsets[s + 1], final_offsets[s + 1] = offsets[s] + numbers[p], final_label
         p += 2
         while arc < offsets[s + 1]:
             words[arc] = numbers[p + 1]
             weights[arc, 0], weights[arc, 1] = floats[p + 2], floats[p + 3]
             if compact:
-                for i in range(p + 5, p + 5 + numbers[p + 4]):
-                    string_labels[label] = numbers[i]
-                    label += 1
-                p += 1 + numbers[p + 4]
+                length = numbers[p + 4]
+                for i in range(length):
+                    string_labels[label + i] = numbers[p + 5 + i]
+                label += length
+                p += 1 + length
             elif numbers[p] != 0:
                 string_labels[label] = numbers[p]
                 label += 1

@@ -49,8 +49,9 @@ class Strings:
 
     def take(self, indices: np.ndarray) -> Strings:
         """The sequences of these indices, in their order."""
-        lengths = self.lengths[indices]
-        return Strings.of_lengths(lengths, self.labels[ranges(self.offsets[:-1][indices], lengths)])
+        starts = self.offsets[indices]
+        lengths = self.offsets[indices + 1] - starts
+        return Strings.of_lengths(lengths, self.labels[ranges(starts, lengths)])
 
     def relabelled(self, new: np.ndarray) -> Strings:
         """The sequences with label new[l] in the place of l; those that become 0 are left out."""
@@ -152,9 +153,9 @@ class Lattice:
         """The lattice with (graph, acoustic) multiplied by scale [2, 2]; the states that are not final stay so."""
         if (scale == IDENTITY).all():
             return self
-        final = np.where(self.final_weights < INF, self.final_weights, 0).astype(np.float64) @ scale.T
-        final[self.final_costs == INF] = INF
-        return self.with_weights(self.weights.astype(np.float64) @ scale.T, final)
+        final, at = np.full_like(self.final_weights, INF), self.final_states
+        final[at] = self.final_weights[at] @ scale.T
+        return self.with_weights(self.weights @ scale.T, final)
 
     def take_arcs(self, keep: np.ndarray, final_weights: np.ndarray | None = None) -> Lattice:
         """The lattice with only the arcs of a mask, and other final weights if given."""
@@ -227,13 +228,15 @@ class Lattice:
 
     def best_path(self) -> Path | None:
         """The path of the least cost, or None when no final state is reached."""
-        lattice = self.sorted()
-        if not lattice.num_states:
+        if not self.num_states:
             return None
-        from kaldi.lat.lattice_core import best_path
+        from kaldi.lat.lattice_core import UNSORTED, best_path
 
+        lattice = self if self.start == 0 else self.sorted()
         offsets = np.asarray(lattice.offsets, np.int64)
-        arcs, end = best_path(offsets, lattice.targets, lattice.costs, lattice.final_costs)
+        arcs, end = best_path(offsets, lattice.targets, lattice.weights, lattice.final_weights)
+        if end == UNSORTED:
+            return self.sorted().best_path()
         return Path(lattice, arcs, end) if end >= 0 else None
 
     @cached_property

@@ -6,6 +6,8 @@ import numpy as np
 
 from kaldi.base.jit import njit
 
+NO_END, UNSORTED = -1, -2  # in the place of the last state of a path
+
 
 @njit("int64[::1](int64[::1], int32[::1], int64)", cache=True)
 def topological_order(offsets, targets, start):
@@ -46,18 +48,23 @@ def state_times(offsets, targets, lengths):
     return times
 
 
-@njit("Tuple((int64[::1], int64))(int64[::1], int32[::1], float64[::1], float64[::1])", cache=True)
-def best_path(offsets, targets, costs, final_costs):
-    """(arcs, last state) of the path of the least cost from state 0; -1 when no final state is reached."""
+@njit("Tuple((int64[::1], int64))(int64[::1], int32[::1], float32[:, ::1], float32[:, ::1])", cache=True)
+def best_path(offsets, targets, weights, final_weights):
+    """(arcs, last state) of the path of the least cost from state 0. The state is NO_END when no final one is reached,
+    UNSORTED when an arc leads back."""
     states = len(offsets) - 1
     best, back, source = np.full(states, np.inf), np.full(states, -1), np.zeros(states, np.int64)
-    best[0], end, least = 0.0, -1, np.inf
+    best[0], end, least = 0.0, NO_END, np.inf
     for state in range(states):
-        if best[state] + final_costs[state] < least:
-            end, least = state, best[state] + final_costs[state]
+        cost = best[state] + (np.float64(final_weights[state, 0]) + final_weights[state, 1])
+        if cost < least:
+            end, least = state, cost
         for arc in range(offsets[state], offsets[state + 1]):
-            if best[state] + costs[arc] < best[targets[arc]]:
-                best[targets[arc]] = best[state] + costs[arc]
+            if targets[arc] <= state:
+                return np.empty(0, np.int64), UNSORTED
+            cost = best[state] + (np.float64(weights[arc, 0]) + weights[arc, 1])
+            if cost < best[targets[arc]]:
+                best[targets[arc]] = cost
                 back[targets[arc]], source[targets[arc]] = arc, state
     count, state = 0, max(end, 0)
     while state:
