@@ -165,6 +165,18 @@ def test_the_size_of_a_batch_may_change_within_an_epoch(conf: Path, records: Pat
     np.testing.assert_array_equal(np.concatenate(left(8, 12)), whole[12:60])  # what does not fill a batch is left out
 
 
+def test_steps_are_counted_where_gpus_train(
+    monkeypatch: pytest.MonkeyPatch, conf: Path, records: Path, model: Path
+) -> None:
+    """Variables of a mirrored strategy, which a training on GPUs has, are not numbers."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    run_ = Training(read_config(conf, "tiny").with_overrides(epochs=2), Places(records, model, {}), strategy)
+    before = run_.game.step.numpy()
+    monkeypatch.setattr(run_, "_train_step", lambda *_: tf.zeros(len(LOSSES)))
+    run_.run()
+    assert before > 0 and run_.game.step.numpy() == 2 * before
+
+
 @pytest.mark.parametrize(
     ("saving", "counts"), [({}, [0, 0, 0]), ({"save_every": 2}, [0, 1, 1]), ({"save_minutes": 0.0}, [1, 2, 3])]
 )
