@@ -112,9 +112,10 @@ conditions=("" _noisy _enhanced)
 first_conditions=("")
 if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
 
-# The training speech as it was spoken, and where it is asked for at three speeds (train_sp), for networks on fMLLR features.
+# What networks are trained on: the training speech as it was spoken, or at three speeds (train_sp) where that is asked for; an encoder's
+# features are of the former.
 train_sets=(train)
-if $speed_perturb; then train_sets+=(train_sp); fi
+if $speed_perturb; then train_sets=(${encoder:+train} train_sp); fi
 
 # The corpus's dictionary, or one with more words. From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
 dict=data/local/dict
@@ -466,7 +467,7 @@ streams() {
     *) echo "data-fmllr/$2" ;;
   esac
 }
-# training_set NETWORK: an encoder's features are of the speech as it was spoken alone.
+# training_set NETWORK: which of the train_sets.
 training_set() {
   if $speed_perturb && [[ $1 != *_encoder ]]; then echo train_sp; else echo train; fi
 }

@@ -7,21 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from waiting import wait_until
 
 HOST = socket.gethostname().split(".")[0]
 SLOTS = 8
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for a condition; TimeoutError if it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {seconds} s in vain for {condition.__doc__ or condition}")
-        time.sleep(0.2)
 
 
 def free_port() -> int:

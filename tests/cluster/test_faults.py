@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from schedulers import GridEngine, Scheduler, Slurm, wait_until
+from schedulers import GridEngine, Scheduler, Slurm
+from waiting import wait_until
 
 UTILS = Path(__file__).resolve().parents[2] / "utils"
 pytestmark = pytest.mark.slow

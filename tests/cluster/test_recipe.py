@@ -21,7 +21,8 @@ import pytest
 import torch
 from network_recipe import Recipe
 from recipe_copy import TINY, link_recipe, what_came_out
-from schedulers import Scheduler, wait_until
+from schedulers import Scheduler
+from waiting import wait_until
 
 from nnet.ligru import checkpoint
 

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from text_files import write_files
 
 from kaldi.compile import does_without_numba
 
@@ -87,15 +88,14 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
 
 
 def test_what_the_tests_above_would_find(tmp_path: Path) -> None:
-    for name, text in {
+    contents = {
         "kaldi/__init__.py": "",
         "kaldi/util/__init__.py": "",
         "kaldi/util/io.py": "def read():\n    from kaldi.hmm import posterior\n",
         "kaldi/hmm/__init__.py": "",
         "kaldi/hmm/posterior.py": "from kaldi.util.io import read\n",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    }
+    write_files(tmp_path, contents)
     assert upward_imports(tmp_path / "kaldi") == ["kaldi.util.io imports kaldi.hmm.posterior"]
     assert set(circle(tmp_path / "kaldi")) == {"kaldi.util.io", "kaldi.hmm.posterior"}
 

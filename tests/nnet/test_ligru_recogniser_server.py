@@ -10,9 +10,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from recipe_copy import ROOT
+from waiting import wait_until
 
 from kaldi.base.log import KaldiError
 from local import cut_at_pauses
@@ -276,14 +276,6 @@ class Browser:
         self._socket.close()
         self._process.terminate()
         self._process.wait()
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.slow

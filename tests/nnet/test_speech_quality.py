@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from segan_task import run
+from text_files import write_files
 
 from bench import denoisers, speech_quality
 from bench.speech_quality import Value, mean_and_interval, noise_removed
@@ -110,14 +111,13 @@ def only_wiener(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tables(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, sets: Path, only_wiener: None) -> None:
     scoring = sets / "decode/scoring_kaldi"
-    for name, content in {
+    contents = {
         "wer_details/lmwt": "9\n",
         "wer_details/wip": "0.5\n",
         "test_filt.txt": "a-1 ONE TWO\na-2 ONE\nb-1 ONE\nb-2 TWO\n",
         "penalty_0.5/9.txt": "a-1 ONE\na-2\nb-1 ONE\n",  # b-2 was not decoded
-    }.items():
-        (scoring / name).parent.mkdir(parents=True, exist_ok=True)
-        (scoring / name).write_text(content)
+    }
+    write_files(scoring, contents)
     options = ("--by-snr", "--wer", f"better={sets}/decode", "--write", sets / "denoised")
     run(monkeypatch, speech_quality, *options, sets / "clean", sets / "noisy", sets / "better")
     shown = capsys.readouterr()

@@ -1,8 +1,6 @@
 """Copies of data directories at other speeds."""
 
-import os
 import shutil
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, write_data_dir
 from recipe_copy import ROOT, link_recipe
+from text_files import write_files
 
 from local.change_speed import change_speed
 
@@ -118,22 +117,20 @@ def recipe(tmp_path: Path) -> Path:
         plain = write_data_dir(tmp_path / "data" / name, {f"{name}-a": "ONE", f"{name}-b": "TWO"}, name)
         for condition in ("noisy", "enhanced"):
             shutil.copytree(plain, f"{plain}_{condition}")
-    for path, text in {
+    contents = {
         "data/local/noise/train.list": f"{tmp_path}/data/dev/dev-a.wav\n",
         "data/lang/phones/silence.csl": "1\n",
         "data/lang/phones/nonsilence.csl": "2\n",
         "exp/tri3b/num_jobs": "1\n",
-    }.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
+    }
+    write_files(tmp_path, contents)
     return tmp_path
 
 
 def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
     """Whose features, alignments and lattices are of the speech at three speeds, in all conditions."""
     options = "--stage 10 --stop-stage 11 --nj 1 --speed-perturb true --chain-model small_chain".split()
-    environment = {name: value for name, value in os.environ.items() if name != "KALDI_ROOT"}
-    done = subprocess.run(["./run.sh", *options], cwd=recipe, env=environment, capture_output=True, text=True)
+    done = run("env", "-C", recipe, "-u", "KALDI_ROOT", "./run.sh", *options)
     assert done.returncode == 0, done.stderr
     ids = [f"{speed}train-{name}" for speed in ("sp0.9-", "sp1.1-", "") for name in "ab"]
     for name in SETS:

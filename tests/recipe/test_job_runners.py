@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 UTILS = Path(__file__).resolve().parents[2] / "utils"
 
@@ -86,13 +87,6 @@ def queues(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def submit(runner: str, *arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess:
     return subprocess.run([UTILS / runner, *arguments], env=env, cwd=cwd, capture_output=True, text=True)
-
-
-def wait_for(file: Path) -> None:
-    deadline = time.time() + 10
-    while not file.exists() and time.time() < deadline:
-        time.sleep(0.05)
-    assert file.exists()
 
 
 runners = pytest.mark.parametrize("runner", ["run.pl", "queue.pl", "slurm.pl"])
@@ -254,7 +248,7 @@ def test_two_runners_with_one_log(runner: str, queues: dict[str, str], tmp_path:
 @queued
 def test_the_job_of_a_killed_runner_is_cancelled(runner: str, queues: dict[str, str], tmp_path: Path) -> None:
     killed = subprocess.Popen([UTILS / runner, "x.log", *"sleep 1; touch wrong".split()], env=queues, cwd=tmp_path)
-    wait_for(tmp_path / "queue/submitted")
+    wait_until((tmp_path / "queue/submitted").exists, 10)
     killed.kill()
     killed.wait()
     done = submit(runner, "x.log", *"sleep 1.5; false".split(), env=queues, cwd=tmp_path)
@@ -272,7 +266,7 @@ def test_a_queue_that_cannot_be_reached_is_waited_for(runner: str, queues: dict[
     )
     assert process.stderr and "the queue cannot be reached to submit" in process.stderr.readline()
     away.unlink()
-    wait_for(tmp_path / "started")
+    wait_until((tmp_path / "started").exists, 10)
     away.touch()
     output = process.communicate(timeout=20)[1]
     assert process.returncode == 1 and "left the queue" not in output
@@ -288,7 +282,7 @@ def test_ctrl_c_while_submitting(runner: str, queues: dict[str, str], tmp_path: 
         text=True,
         start_new_session=True,
     )
-    wait_for(tmp_path / "queue/submitted")
+    wait_until((tmp_path / "queue/submitted").exists, 10)
     os.killpg(process.pid, signal.SIGINT)
     assert "stopped by SIGINT; cancelled the job of x.log" in process.communicate(timeout=10)[1]
     assert process.returncode == -signal.SIGINT and not (tmp_path / "q").exists()
@@ -383,15 +377,10 @@ def test_gpus_that_grid_engine_only_counts(queues: dict[str, str], tmp_path: Pat
 def test_a_signal_ends_the_jobs(tmp_path: Path) -> None:
     jobs = "JOB=1:2 --max-jobs-run 2 x.JOB.log echo $BASHPID > pid.JOB ; exec sleep 60"
     process = subprocess.Popen([UTILS / "run.pl", *jobs.split()], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.time() + 10
-    while sum(f.stat().st_size > 0 for f in tmp_path.glob("pid.*")) < 2 and time.time() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: sum(f.stat().st_size > 0 for f in tmp_path.glob("pid.*")) == 2, 10)
     process.send_signal(signal.SIGTERM)
     assert "stopped by SIGTERM" in process.communicate(timeout=10)[1]
     assert process.returncode == -signal.SIGTERM
-    for file in tmp_path.glob("pid.*"):
-        status = Path(f"/proc/{file.read_text().strip()}/stat")
-        deadline = time.time() + 5  # a busy machine takes its time to end a process
-        while status.exists() and status.read_text().split()[2] != "Z":
-            assert time.time() < deadline
-            time.sleep(0.05)
+    stats = [Path(f"/proc/{file.read_text().strip()}/stat") for file in tmp_path.glob("pid.*")]
+    # A busy machine takes its time to end a process.
+    wait_until(lambda: not any(stat.exists() and stat.read_text().split()[2] != "Z" for stat in stats), 5)
