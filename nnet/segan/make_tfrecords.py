@@ -224,7 +224,8 @@ class Making:
 def _encoded(windows: Iterable[np.ndarray]) -> Iterator[bytes]:
     from nnet.segan.records import encode
 
-    return (encode(wav_raw=window) for window in windows)
+    for window in windows:
+        yield encode(wav_raw=window)
 
 
 def unfinished(path: Path) -> Path:
