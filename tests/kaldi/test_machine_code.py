@@ -164,6 +164,7 @@ def test_a_changed_source_is_compiled_again(kept: Path) -> None:
     assert python(kept, USE) == "alone" + RESULT
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to(kept: Path, tmp_path: Path) -> None:
     (tmp_path / "small_core.py").write_text(CORE)
     (tmp_path / "__pycache__").write_text("not a folder")

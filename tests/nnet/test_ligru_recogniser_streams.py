@@ -107,6 +107,7 @@ def chain(chain_exp: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_encoder_whose_decoder_rescores_is_there_once(
     chain_exp: Path, chain: Path, encoder: Path, recordings: list[Path], tmp_path: Path, monkeypatch
 ) -> None:

@@ -274,6 +274,7 @@ def test_envelope_loss_hears_what_rises_and_falls() -> None:
     assert np.isfinite(tape.gradient(loss, silence)).all()
 
 
+@pytest.mark.slow
 def test_perceptual_loss_is_what_is_heard() -> None:
     rng = np.random.default_rng(0)
     envelope = np.abs(np.sin(np.arange(32000) / 1500))

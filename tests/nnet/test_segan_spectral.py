@@ -107,6 +107,7 @@ def settings(rate: float = 1e-3) -> Settings:
     return Settings(*(tf.constant(number) for number in (rate, rate, 0.0, 0.0)))
 
 
+@pytest.mark.slow
 def test_the_discriminator_costs_nothing_where_it_does_not_count(config: Config) -> None:
     game = Game(config)
     before = [variable.numpy() for variable in game.discriminator.named.values()]
@@ -115,6 +116,7 @@ def test_the_discriminator_costs_nothing_where_it_does_not_count(config: Config)
     assert all(np.array_equal(a, b) for a, b in zip(before, game.discriminator.named.values(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_metric_discriminator_learns_what_is_measured(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nnet.segan.game.has_pesq", lambda: True)
     measured: list[float] = []

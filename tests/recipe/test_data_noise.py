@@ -213,6 +213,7 @@ def test_talkers_in_the_noise() -> None:
     assert 10**-0.7 < ratio < 10**0.7  # 6 dB either way, and a little of the noise
 
 
+@pytest.mark.slow
 def test_simulated_rooms(tmp_path: Path) -> None:
     pytest.importorskip("pyroomacoustics")
     command = ["local/make_rooms.py", "--rooms", "2", "--seed", "3"]
@@ -240,6 +241,7 @@ def write_talkers(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_rooms_others_and_levels(data: Path, noises: Path, tmp_path: Path) -> None:
     echo = np.zeros((8000, 2))
     echo[[0, 4000], 0] = 1e-4, 1e-4  # quiet, as impulse responses may be; the second channel is silent
@@ -278,6 +280,7 @@ def test_bad_level(data: Path, noises: Path, tmp_path: Path) -> None:
         assert_fails_in_one_line(done, "--level takes <lowest>:<highest>", level)
 
 
+@pytest.mark.slow
 def test_several_copies_with_noise(data: Path, noises: Path, tmp_path: Path) -> None:
     options = ("--copies", "2", "--noise", noises / "test.list", "--noise-opts", "--snr-low 3 --snr-high 6")
     done = run("local/augment_data_dir.sh", *options, data, tmp_path / "copies")

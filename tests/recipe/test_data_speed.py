@@ -50,6 +50,7 @@ def test_segments_become_recordings(data: Path, tmp_path: Path) -> None:
     assert [soundfile.info(path).frames for path in recordings] == [16000, 16000]
 
 
+@pytest.mark.slow
 def test_three_ways_of_segments(data: Path, tmp_path: Path) -> None:
     (data / "segments").write_text("s1-a s1-a 0 0.5\ns1-b s1-a 0.5 -1\n")
     wanted = tmp_path / "three"
@@ -67,6 +68,7 @@ def test_bad_input_is_one_line(data: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x/wav.scp").exists()
 
 
+@pytest.mark.slow
 def test_conditions_share_lattices(data: Path, tmp_path: Path) -> None:
     """All recordings of an utterance take the lattice of the clean one, from all jobs of the alignment."""
     lattices = tmp_path / "lats"
@@ -127,6 +129,7 @@ def recipe(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
     """Whose features, alignments and lattices are of the speech at three speeds, in all conditions."""
     options = "--stage 10 --stop-stage 11 --nj 1 --speed-perturb true --chain-model small_chain".split()

@@ -94,6 +94,7 @@ def make_graph(recipe: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=recipe, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_grammar_in_place_of_the_language_model(recipe: Path) -> None:
     write(recipe / "count.jsgf", "#JSGF V1.0;", "public <count> = one (two | three)+;")
     done = make_graph(recipe, "--grammar", "count.jsgf", "exp/mono", "exp/mono/graph_count")

@@ -293,6 +293,7 @@ def test_all_sources_to_two_models(task: Path, tmp_path: Path) -> None:
     assert ("OPEN", "BOX") in large and len(small) < len(large)
 
 
+@pytest.mark.slow
 def test_run_sh_makes_both_models_when_asked(task: Path, tmp_path: Path) -> None:
     link_recipe(tmp_path)
     (tmp_path / "data/local/dict").mkdir(parents=True)
