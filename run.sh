@@ -64,6 +64,13 @@ case $lm_background in none | english) ;; *) fail "--lm-background takes none or
 [[ $mono_utts =~ ^([1-9][0-9]*)?$ ]] || fail "--mono-utts takes a number of utterances, not '$mono_utts'"
 [[ $encoder_epochs =~ ^[0-9]+$ && $encoder_layers =~ ^[1-9][0-9]*$ && $encoder_copies =~ ^[1-9][0-9]*$ ]] ||
   fail "--encoder-epochs, --encoder-layers and --encoder-copies take numbers"
+for name in ${ligru_networks//,/ }; do
+  case $name in
+    ligru | ligru_segan) ;;
+    ligru_encoder) [ -n "$encoder" ] || fail "--ligru-networks ligru_encoder needs an encoder (--encoder)" ;;
+    *) fail "--ligru-networks takes ligru, ligru_segan and ligru_encoder, with commas between, not '$name'" ;;
+  esac
+done
 [ "$lm_words" -eq 0 ] || [ "$lm_text$lm_arpa$lm_background" != none ] ||
   fail "--lm-words takes its words from --lm-text, --lm-arpa or --lm-background, and there is none"
 for file in ${lm_text//,/ } ${lm_arpa//,/ }; do
@@ -459,6 +466,7 @@ if begin 10 "fMLLR features"; then
 fi
 
 networks=(ligru ligru_segan ${encoder:+ligru_encoder})
+[ -z "$ligru_networks" ] || IFS=, read -ra networks <<< "$ligru_networks"
 chain_networks=(${chain_model:+ligru_chain ${encoder:+ligru_chain_encoder}})
 # streams NETWORK SET: the data directories of its features, with a comma between.
 streams() {

@@ -157,3 +157,11 @@ def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
     ]
     for program, arguments in (line.split(" ", 1) for line in expected):
         assert [call for call in calls if call.startswith(f"{program} ") and call.endswith(f" {arguments}")], program
+
+
+def test_the_networks_that_are_asked_for_are_trained(recipe: Path) -> None:
+    options = "--stage 11 --stop-stage 11 --nj 1 --ligru-networks ligru_segan".split()
+    done = run("env", "-C", recipe, "-u", "KALDI_ROOT", "./run.sh", *options)
+    assert done.returncode == 0, done.stderr
+    calls = (recipe / "calls").read_text().splitlines()
+    assert [call.split()[-1] for call in calls if call.startswith("train_ligru")] == ["exp/ligru_segan"]

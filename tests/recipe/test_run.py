@@ -94,6 +94,11 @@ def test_no_such_encoder_is_said_at_once(recipe: Path) -> None:
     assert "nosuch: neither a folder nor one of tiny.en" in one_line_error(run(recipe, "--encoder", "nosuch"))
 
 
+def test_no_such_network(recipe: Path) -> None:
+    assert "--ligru-networks takes ligru, ligru_segan" in one_line_error(run(recipe, "--ligru-networks", "ligru,gru"))
+    assert "needs an encoder" in one_line_error(run(recipe, "--ligru-networks", "ligru_encoder"))
+
+
 @pytest.mark.slow
 def test_all_stages_then_one_again(recipe: Path) -> None:
     systems, encoder = ["tri3b", "ligru", "ligru_segan", "ligru_chain"], []
