@@ -25,7 +25,8 @@ for system in $(systems); do
     for set in dev test; do
       for condition in $(conditions "$system" "$set"); do
         suffix=_$condition
-        best=exp/$system/decode_$set${suffix#_clean}$rescored/scoring_kaldi/best_wer
+        if [ "$condition" = clean ]; then suffix=; fi
+        best=exp/$system/decode_$set$suffix$rescored/scoring_kaldi/best_wer
         [ ! -f "$best" ] || awk -v OFS='\t' -v id="$system$rescored $set $condition" \
           '/^%WER/ {split(id, name, " "); print name[1], name[2], name[3], "WER", $2; exit}' "$best"
       done

@@ -1,11 +1,12 @@
 """Whisper's decoder (Radford et al. 2023) on NumPy: how probable texts are, given a recording.
 
-It is given the texts and chooses none. Texts that begin alike share their beginning: the tokens of all of them are a
+It is given the texts and chooses none. Texts that begin alike share their beginning: the tokens of many of them are a
 tree, whose nodes are computed at once, each attending to itself and the nodes above it.
 """
 
 from __future__ import annotations
 
+from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from nnet.encoder.tokens import Tokens
 
 ROOM = "decoder/"  # of the variables' names
 ROWS = 64  # nodes whose probabilities of all tokens are in memory at once
+NODES = 512  # of a tree: attention takes memory and time that grow with their square
+
+KeysAndValues = list[list[np.ndarray]]  # of what was heard, layer by layer
 
 
 class Decoder:
@@ -54,8 +58,17 @@ class Decoder:
         longest = max(map(len, texts)) + len(self._start)
         if longest > len(self._positions):
             raise ValueError(f"a text of {longest} tokens, where the decoder has {len(self._positions)} positions")
+        keys_and_values = [
+            np.split(self._linear(f"layer_{number}/attention", 1, heard), 2, 1) for number in range(self._layers)
+        ]
+        scores = np.zeros(len(texts), np.float32)
+        for group in groups(texts):
+            scores[group] = self._log_probabilities_of_a_tree(keys_and_values, [texts[text] for text in group])
+        return scores
+
+    def _log_probabilities_of_a_tree(self, keys_and_values: KeysAndValues, texts: list[list[int]]) -> np.ndarray:
         tokens, parents, ends = self._tree(texts)
-        state = self._states(heard, tokens, parents)
+        state = self._states(keys_and_values, tokens, parents)
         log_probability = np.zeros(len(tokens), np.float32)
         nodes = np.arange(len(self._start), len(tokens))
         above, each = np.unique(parents[nodes], return_inverse=True)
@@ -85,7 +98,7 @@ class Decoder:
             ends.append(node)
         return np.array(tokens), np.array(parents), np.array(ends)
 
-    def _states(self, heard: np.ndarray, tokens: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    def _states(self, keys_and_values: KeysAndValues, tokens: np.ndarray, parents: np.ndarray) -> np.ndarray:
         """The output for each node: float32 [nodes, dim]."""
         above = np.zeros((len(tokens), len(tokens)), bool)
         for node, parent in enumerate(parents):
@@ -100,8 +113,7 @@ class Decoder:
             query, key, value = np.split(products, 3, 1)
             x = x + self._linear(f"{name}/self_attention", 1, self._attend(query, key, value, mask))
             query = self._linear(f"{name}/attention", 0, self._norm(f"{name}/attention/", x))
-            key, value = np.split(self._linear(f"{name}/attention", 1, heard), 2, 1)
-            x = x + self._linear(f"{name}/attention", 2, self._attend(query, key, value))
+            x = x + self._linear(f"{name}/attention", 2, self._attend(query, *keys_and_values[number]))
             inner = self._linear(f"{name}/ffn", 0, self._norm(f"{name}/ffn/", x))
             x = x + self._linear(f"{name}/ffn", 1, gelu(inner))
         return self._norm("", x)
@@ -124,10 +136,29 @@ class Decoder:
             return x.reshape(len(x), self._heads, -1).transpose(1, 0, 2)
 
         query, key, value = heads(query), heads(key), heads(value)
-        weight = query @ key.transpose(0, 2, 1) / np.float32(np.sqrt(query.shape[2])) + mask
-        weight = np.exp(weight - weight.max(2, keepdims=True))
-        weight /= weight.sum(2, keepdims=True)
-        return (weight @ value).transpose(1, 0, 2).reshape(query.shape[1], -1)
+        weight = query / np.float32(np.sqrt(query.shape[2])) @ key.transpose(0, 2, 1)
+        weight += mask
+        weight -= weight.max(2, keepdims=True)
+        np.exp(weight, out=weight)
+        mixed = weight @ value / weight.sum(2, keepdims=True)
+        return mixed.transpose(1, 0, 2).reshape(query.shape[1], -1)
+
+
+def groups(texts: list[list[int]]) -> list[list[int]]:
+    """The numbers of texts in groups whose trees have NODES nodes or less, unless a text alone has more.
+
+    In the order of their tokens, in which texts that begin alike are neighbours.
+    """
+    found: list[list[int]] = []
+    nodes, before = 0, list[int]()
+    for number in sorted(range(len(texts)), key=texts.__getitem__):
+        nodes += len(texts[number]) - len(commonprefix([texts[number], before]))
+        if not found or nodes > NODES:
+            found.append([])
+            nodes = len(texts[number])
+        found[-1].append(number)
+        before = texts[number]
+    return found
 
 
 def gelu(x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from encoder_task import POSITIONS, WORDS, tiny_encoder
 from kaldi.util.kinds import FLOAT
 from kaldi.util.table import read_table
 from nnet.encoder import score_nbest
-from nnet.encoder.decoder import Decoder
+from nnet.encoder.decoder import Decoder, groups
 from nnet.encoder.tokens import PIECES, Tokens
 
 ctranslate2 = pytest.importorskip("ctranslate2")
@@ -51,6 +51,20 @@ def test_probabilities_as_ctranslate2(tiny):
     assert {len(text) for text in texts} == {3}
     assert len({tuple(text[:2]) for text in texts}) < len(texts)
     np.testing.assert_allclose(Decoder(tiny).log_probabilities(np.array(heard)[0], texts), found.scores, atol=1e-4)
+
+
+def test_in_one_tree_or_several(tiny, monkeypatch):
+    """The same to the last digits of float32, whatever the order; a text that alone has too many nodes has its tree."""
+    decoder = Decoder(tiny)
+    heard = np.random.default_rng(2).normal(size=(30, 8)).astype(np.float32)
+    texts = [[4, 5, 6], [4], [7, 7, 7, 7, 7], [4, 5], [], [4, 5, 6], [4, 6]]
+    assert groups(texts) == [[4, 1, 3, 0, 5, 6, 2]]
+    whole = decoder.log_probabilities(heard, texts)
+    monkeypatch.setattr("nnet.encoder.decoder.NODES", 4)
+    assert groups(texts) == [[4, 1, 3, 0, 5, 6], [2]]
+    np.testing.assert_allclose(decoder.log_probabilities(heard, texts), whole, rtol=1e-5)
+    monkeypatch.setattr("nnet.encoder.decoder.NODES", 3)
+    assert groups(texts) == [[4, 1, 3, 0, 5], [6], [2]]
 
 
 def test_weights_of_8_bits(tmp_path):

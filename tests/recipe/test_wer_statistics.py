@@ -99,13 +99,15 @@ def test_an_utterance_of_no_speaker_is_named(scored: Path, tmp_path: Path) -> No
 def test_collected_are_all_systems_and_conditions(scored: Path, tmp_path: Path) -> None:
     shutil.copytree(scored, tmp_path / "run")
     exp = tmp_path / "run/exp"
-    for name in ("ligru/decode_test_noisy_15dB", "ligru/decode_test_noisy_-5dB_large", "own/decode_test"):
+    others = ("ligru/decode_test_noisy_15dB", "ligru/decode_test_noisy_-5dB_large", "own/decode_test")
+    for name in (*others, "own/decode_test_cleaned"):
         (exp / name / "scoring_kaldi").mkdir(parents=True)
         (exp / name / "scoring_kaldi/best_wer").write_text("%WER 12.34 [")
     done = run("bash", "-c", f"cd {tmp_path}/run && {ROOT}/local/collect_results.sh")
     assert [line.split("\t")[:3] for line in done.stdout.splitlines()[1:]] == [
         ["tri3b", "test", "clean"], ["tri3b", "test", "noisy"], ["ligru", "test", "clean"], ["ligru", "test", "noisy"],
         ["ligru", "test", "noisy_15dB"], ["ligru_large", "test", "noisy_-5dB"], ["own", "test", "clean"],
+        ["own", "test", "cleaned"],
     ]  # fmt: skip
 
 
