@@ -158,6 +158,6 @@ def test_all_stages_then_one_again(recipe: Path) -> None:
     assert again.returncode == 0, again.stderr[-3000:]
     assert lexicon.stat().st_mtime_ns > before
     assert (recipe / "exp/.finished").read_text() == "13\n"
-    anew = run(recipe, *ALL, "--stage", "0", "--stop-stage", "0")
+    anew = run(recipe, *ALL, "--mini-train-minutes", "0.5", "--stage", "0", "--stop-stage", "0")
     assert anew.returncode == 0, anew.stderr[-3000:]
     assert (recipe / "exp/.finished").read_text() == "0\n"
