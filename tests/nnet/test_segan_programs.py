@@ -73,16 +73,16 @@ def test_records_are_not_overwritten_unasked(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("noise", [False, True])
 def test_records_by_any_number_of_jobs_are_trained_on_alike(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path, conf: Path, noise: bool
 ) -> None:
     """Each shard goes on where the one before ends, and the index says what is in them."""
     config = read_config(conf, "tiny")
-    cfg = tmp_path / "both.cfg"
-    cfg.write_text(
-        f'[pairs]\nclean = "{corpus}/clean"\nnoisy = "{corpus}/noisy"\n'
-        f'[mixed]\nclean = "{corpus}/clean"\nnoise = "{corpus}/noisy"\n'
-    )
+    cfg = corpus / "folders.cfg"
+    if noise:
+        cfg = tmp_path / "mixed.cfg"
+        cfg.write_text(f'[set]\nclean = "{corpus}/clean"\nnoise = "{corpus}/noisy"\n')
     made = {}
     for jobs in (1, 2):
         folder = tmp_path / str(jobs)

@@ -164,15 +164,16 @@ def test_one_recording(model: Path) -> None:
 
 
 def test_jobs_enhance_as_one_does(model: Path) -> None:
-    """Few recordings are one job, however many there may be."""
-    for jobs, split in ((1, ()), (2, ("--recordings-per-job", 1))):
-        options = ("--threads", 1, "--nj", 2, *split)
+    for jobs in (1, 2):
+        options = ("--threads", 1, "--nj", jobs, "--recordings-per-job", 1)
         done = run("local/enhance_data_dir.sh", *options, model / "model", model / "noisy", model / f"enhanced{jobs}")
         assert done.returncode == 0, done.stderr
         assert len(list((model / f"enhanced{jobs}/log").glob("enhance.*.log"))) == jobs
     for name in ("s-u1", "s-u2"):
         one, two = ((model / f"enhanced{jobs}/wav/{name}.wav").read_bytes() for jobs in (1, 2))
         assert one == two
+    few = run("local/enhance_data_dir.sh", "--threads", 1, "--nj", 2, model / "model", model / "noisy", model / "few")
+    assert few.returncode == 0 and len(list((model / "few/log").glob("enhance.*.log"))) == 1
 
 
 @pytest.mark.parametrize(
