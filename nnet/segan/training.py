@@ -123,14 +123,14 @@ class Training:
                 load_weights(self.game.generator, Path(self.config.start_from) / "generator")
         contents.assign(self._contents)
         self.config.save(out)
-        self._losses = LossLog(out / "losses.tsv", int(self.game.step.numpy()))
+        self._losses = LossLog(out / "losses.tsv", _count(self.game.step))
         drop_validations(out / "validation.tsv", int(self._progress.training.epoch))
         self._board = tf.summary.create_file_writer(str(out / "tensorboard"))
 
     def _count_old_steps(self, batch: int) -> None:
         progress, game = self._progress, self.game
         for position, step in ((progress.pretraining, game.pretrain_step), (progress.training, game.step)):
-            epoch, done = divmod(int(step.numpy()), self._pairs // batch)
+            epoch, done = divmod(_count(step), self._pairs // batch)
             position.set(epoch, done * batch)
 
     def _replicated_train_step(
@@ -178,7 +178,7 @@ class Training:
         position, step = self._progress.pretraining, self.game.pretrain_step
         if int(position.epoch) >= self.config.d_pretrain_epochs:
             return
-        with _bar(int(step.numpy()), self._steps_left(position, self.config.d_pretrain_epochs), "pretraining") as bar:
+        with _bar(_count(step), self._steps_left(position, self.config.d_pretrain_epochs), "pretraining") as bar:
             while int(position.epoch) < self.config.d_pretrain_epochs:
                 for clean, noisy in self._batches(position, epoch_offset=1_000_000):
                     loss = float(self._classifier_step(clean, noisy))
@@ -204,7 +204,7 @@ class Training:
             log.info("nothing to do, %d epochs are done", epochs)
         if int(position.epoch) and not int(position.pairs):
             self._validate()  # unless that was done before the training was stopped
-        with _bar(int(self.game.step.numpy()), self._steps_left(position, epochs), "training") as bar:
+        with _bar(_count(self.game.step), self._steps_left(position, epochs), "training") as bar:
             while int(position.epoch) < epochs:
                 self._run_epoch(bar)
                 self._end_epoch()
@@ -214,7 +214,7 @@ class Training:
         draw_losses(self.places.out)
 
     def _run_epoch(self, bar: tqdm) -> None:
-        position, first = self._progress.training, int(self.game.step.numpy())
+        position, first = self._progress.training, _count(self.game.step)
         epoch, per_epoch = int(position.epoch), self._pairs // self.config.batch_size
         for step, (clean, noisy) in enumerate(self._batches(position), first + 1):
             part_done = (epoch + int(position.pairs) / (per_epoch * self.config.batch_size)) / self.config.epochs
@@ -317,7 +317,7 @@ class Training:
         return means, {"given": given, "generated": generated, "target": target}
 
     def _write_validation(self, epoch: int, means: dict[str, float], heard: dict[str, np.ndarray]) -> None:
-        with self._board.as_default(step=int(self.game.step.numpy())):
+        with self._board.as_default(step=_count(self.game.step)):
             for metric, value in means.items():
                 tf.summary.scalar(f"validation/{metric}", value)
             for name, variable in self.game.generator.named.items():
@@ -351,6 +351,11 @@ def _check_same(old: Config, new: Config, out: Path) -> None:
                 f"{out} holds checkpoints of another configuration ({field.name} was {before}, now {now}): "
                 "give it the same one, or train into another directory"
             )
+
+
+def _count(steps: tf.Variable) -> int:
+    """Its number: of a variable that a mirrored strategy made, int() is an error."""
+    return int(steps.numpy())
 
 
 def _bar(done: int, left: int, what: str) -> tqdm:

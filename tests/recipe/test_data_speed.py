@@ -129,16 +129,21 @@ def recipe(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def calls_of_run_sh(recipe: Path, *options: str) -> list[str]:
+    """How the steps were called."""
+    done = run("env", "-C", recipe, "-u", "KALDI_ROOT", "./run.sh", *options)
+    assert done.returncode == 0, done.stderr
+    return (recipe / "calls").read_text().splitlines()
+
+
 @pytest.mark.slow
 def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
     """Whose features, alignments and lattices are of the speech at three speeds, in all conditions."""
     options = "--stage 10 --stop-stage 11 --nj 1 --speed-perturb true --chain-model small_chain".split()
-    done = run("env", "-C", recipe, "-u", "KALDI_ROOT", "./run.sh", *options)
-    assert done.returncode == 0, done.stderr
+    calls = calls_of_run_sh(recipe, *options)
     ids = [f"{speed}train-{name}" for speed in ("sp0.9-", "sp1.1-", "") for name in "ab"]
     for name in SETS:
         assert [line.split()[0] for line in (recipe / "data" / name / "wav.scp").read_text().splitlines()] == ids
-    calls = (recipe / "calls").read_text().splitlines()
     transforms = "--transform-dir exp/tri3b_ali_{0} data-fmllr/{0} data/{0} exp/tri3b exp/make_fmllr data-fmllr/ark"
     expected = [
         *(f"make_mfcc.sh data/{name} exp/make_mfcc" for name in SETS),
@@ -161,7 +166,5 @@ def test_networks_are_trained_at_three_speeds(recipe: Path) -> None:
 
 def test_the_networks_that_are_asked_for_are_trained(recipe: Path) -> None:
     options = "--stage 11 --stop-stage 11 --nj 1 --ligru-networks ligru_segan".split()
-    done = run("env", "-C", recipe, "-u", "KALDI_ROOT", "./run.sh", *options)
-    assert done.returncode == 0, done.stderr
-    calls = (recipe / "calls").read_text().splitlines()
+    calls = calls_of_run_sh(recipe, *options)
     assert [call.split()[-1] for call in calls if call.startswith("train_ligru")] == ["exp/ligru_segan"]
