@@ -119,10 +119,22 @@ conditions=("" _noisy _enhanced)
 first_conditions=("")
 if [ "$decode_first_systems" = all ]; then first_conditions=("${conditions[@]}"); fi
 
-# What networks are trained on: the training speech as it was spoken, or at three speeds (train_sp) where that is asked for; an encoder's
-# features are of the former.
-train_sets=(train)
-if $speed_perturb; then train_sets=(${encoder:+train} train_sp); fi
+networks=(ligru ligru_segan ${encoder:+ligru_encoder})
+[ -z "$ligru_networks" ] || IFS=, read -ra networks <<< "$ligru_networks"
+chain_networks=(${chain_model:+ligru_chain ${encoder:+ligru_chain_encoder}})
+
+# training_set NETWORK: the training speech as it was spoken, or at three speeds (train_sp) where that is asked for; an encoder's features
+# are of the former.
+training_set() {
+  if $speed_perturb && [[ $1 != *_encoder ]]; then echo train_sp; else echo train; fi
+}
+train_sets=() # of all networks
+fmllr_train=  # of those on fMLLR features, if there are any
+for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
+  set=$(training_set "$network")
+  [[ " ${train_sets[*]-} " == *" $set "* ]] || train_sets+=("$set")
+  [[ $network == *_encoder ]] || fmllr_train=$set
+done
 
 # The corpus's dictionary, or one with more words. From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
 dict=data/local/dict
@@ -403,13 +415,14 @@ fi
 # Every condition of a set has the same utterances, so the alignment of the clean one serves all; the fMLLR transforms
 # are each condition's own.
 if begin 10 "fMLLR features"; then
-  for condition in "${conditions[@]}"; do
+  align_train() {
     steps/align_fmllr.sh --nj "$(cat exp/tri3b/num_jobs)" --cmd "$train_cmd" --use-graphs true \
-      "data/train$condition" "$sat_lang" exp/tri3b "exp/tri3b_ali_train$condition"
-  done
+      "data/train$1" "$sat_lang" exp/tri3b "exp/tri3b_ali_train$1"
+  }
+  align_train ""
   steps/align_fmllr.sh --nj "$(jobs data/dev)" --cmd "$train_cmd" data/dev "$sat_lang" exp/tri3b exp/tri3b_ali_dev
   # A speaker at another speed is another speaker, with alignments of his own.
-  if $speed_perturb; then
+  if [ "$fmllr_train" = train_sp ]; then
     utils/data/perturb_data_dir_speed_3way.sh --nj "$nj" data/train data/train_sp
     noisy train_sp train_sp_noisy
     enhance train_sp_noisy train_sp_enhanced
@@ -418,11 +431,9 @@ if begin 10 "fMLLR features"; then
       steps/align_fmllr.sh --nj "$(jobs data/train_sp)" --cmd "$train_cmd" \
         "data/train_sp$condition" "$sat_lang" exp/tri3b "exp/tri3b_ali_train_sp$condition"
     done
+  elif [ "$fmllr_train" = train ]; then
+    for condition in noisy enhanced; do align_train "_$condition"; done
   fi
-  for condition in "${conditions[@]}"; do
-    for set in "${train_sets[@]}"; do fmllr "$set$condition" "exp/tri3b_ali_$set$condition"; done
-  done
-  for set in $(evaluated "${conditions[@]}"); do fmllr "$set" "exp/tri3b/decode_$set"; done
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
     for set in "${train_sets[@]}" dev; do
@@ -432,16 +443,20 @@ if begin 10 "fMLLR features"; then
     cp -r "$sat_lang" data/lang_chain
     steps/nnet3/chain/gen_topo.py "$(<"$sat_lang/phones/nonsilence.csl")" "$(<"$sat_lang/phones/silence.csl")" > data/lang_chain/topo
   fi
-  for condition in noisy enhanced; do
-    for set in "${train_sets[@]}" dev; do
-      lattices=()
-      if [ -n "$chain_model" ] && [ $condition = noisy ]; then
-        lattices=("exp/tri3b_lats_$set" "exp/tri3b_lats_${set}_clean_noisy")
-      fi
-      local/combine_conditions.sh "data-fmllr/$set" "data-fmllr/${set}_$condition" "exp/tri3b_ali_$set" \
-        "data-fmllr/${set}_clean_$condition" "exp/tri3b_ali_${set}_clean_$condition" ${lattices[@]+"${lattices[@]}"}
+  # join FEATURES SET CONDITION: the set's clean speech and that condition, with alignments, and with lattices where they are needed.
+  join() {
+    local lattices=()
+    if [ -n "$chain_model" ] && [ "$3" = noisy ]; then lattices=("exp/tri3b_lats_$2" "exp/tri3b_lats_$2_clean_noisy"); fi
+    local/combine_conditions.sh "$1/$2" "$1/$2_$3" "exp/tri3b_ali_$2" "$1/$2_clean_$3" "exp/tri3b_ali_$2_clean_$3" \
+      ${lattices[@]+"${lattices[@]}"}
+  }
+  if [ -n "$fmllr_train" ]; then
+    for condition in "${conditions[@]}"; do fmllr "$fmllr_train$condition" "exp/tri3b_ali_$fmllr_train$condition"; done
+    for set in $(evaluated "${conditions[@]}"); do fmllr "$set" "exp/tri3b/decode_$set"; done
+    for condition in noisy enhanced; do
+      for set in "$fmllr_train" dev; do join data-fmllr "$set" "$condition"; done
     done
-  done
+  fi
   if [ -n "$encoder" ]; then
     if [ "$encoder" != "$pretrained" ]; then
       copies=data/train,data/train_noisy
@@ -458,26 +473,17 @@ if begin 10 "fMLLR features"; then
         "$encoder" "data/$set" "data-encoder/$set" exp/make_encoder
       steps/compute_cmvn_stats.sh "data-encoder/$set" exp/make_encoder data-encoder/ark
     done
-    for set in train dev; do
-      local/combine_conditions.sh "data-encoder/$set" "data-encoder/${set}_noisy" "data-encoder/${set}_clean_noisy"
-    done
+    for set in train dev; do join data-encoder "$set" noisy; done
   fi
   end 10
 fi
 
-networks=(ligru ligru_segan ${encoder:+ligru_encoder})
-[ -z "$ligru_networks" ] || IFS=, read -ra networks <<< "$ligru_networks"
-chain_networks=(${chain_model:+ligru_chain ${encoder:+ligru_chain_encoder}})
 # streams NETWORK SET: the data directories of its features, with a comma between.
 streams() {
   case $1 in
     *_encoder) echo "data-encoder/$2" ;;
     *) echo "data-fmllr/$2" ;;
   esac
-}
-# training_set NETWORK: which of the train_sets.
-training_set() {
-  if $speed_perturb && [[ $1 != *_encoder ]]; then echo train_sp; else echo train; fi
 }
 # graph NETWORK: the directory of the graph that decodes it; chain models have trees of their own.
 graph() {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from data_dirs import assert_fails_in_one_line, run, write_data_dir
+from encoder_task import tiny_encoder
 from recipe_copy import ROOT, link_recipe
 from text_files import write_files
 
@@ -107,7 +108,8 @@ def recipe(tmp_path: Path) -> Path:
     for folder, programs in {
         "local": "enhance_data_dir.sh combine_conditions.sh",
         "steps": """align_fmllr.sh align_fmllr_lats.sh make_mfcc.sh compute_cmvn_stats.sh make_fmllr_feats.sh
-            nnet3/chain/gen_topo.py nnet3/chain/build_tree.sh nnet/train_ligru.sh nnet/train_ligru_chain.sh""",
+            nnet3/chain/gen_topo.py nnet3/chain/build_tree.sh nnet/train_ligru.sh nnet/train_ligru_chain.sh
+            make_encoder_feats.sh""",
     }.items():
         (tmp_path / folder).unlink()
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -168,3 +170,26 @@ def test_the_networks_that_are_asked_for_are_trained(recipe: Path) -> None:
     options = "--stage 11 --stop-stage 11 --nj 1 --ligru-networks ligru_segan".split()
     calls = calls_of_run_sh(recipe, *options)
     assert [call.split()[-1] for call in calls if call.startswith("train_ligru")] == ["exp/ligru_segan"]
+
+
+@pytest.mark.slow
+def test_a_network_on_an_encoder_alone_needs_no_fmllr_features(recipe: Path) -> None:
+    """Clean speech is aligned, at its own speed, and its alignment serves the encoder's features of noisy speech."""
+    pytest.importorskip("ctranslate2")
+    encoder = str(tiny_encoder(recipe / "tiny"))
+    options = "--stage 10 --stop-stage 11 --nj 1 --speed-perturb true --ligru-networks ligru_encoder --encoder".split()
+    calls = calls_of_run_sh(recipe, *options, encoder)
+    aligned = [call.split()[-1] for call in calls if call.startswith("align_fmllr")]
+    assert aligned == ["exp/tri3b_ali_train", "exp/tri3b_ali_dev"]
+    assert not [call for call in calls if "data-fmllr" in call or "train_sp" in call]
+    joined = [call.split()[1:] for call in calls if call.startswith("combine_conditions.sh")]
+    assert joined == [
+        f"data-encoder/{name} data-encoder/{name}_noisy exp/tri3b_ali_{name}"
+        f" data-encoder/{name}_clean_noisy exp/tri3b_ali_{name}_clean_noisy".split()
+        for name in ("train", "dev")
+    ]
+    training = (
+        "data-encoder/train_clean_noisy data-encoder/dev_clean_noisy"
+        " exp/tri3b_ali_train_clean_noisy exp/tri3b_ali_dev_clean_noisy exp/ligru_encoder"
+    )
+    assert [call for call in calls if call.startswith("train_ligru.sh") and call.endswith(f" {training}")]
