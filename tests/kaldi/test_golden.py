@@ -9,7 +9,9 @@ import pytest
 from comparisons import DEFAULT_TOLERANCE, assert_close, compare
 from embedded import GOLDEN, Run
 
-CASES = sorted(file.parent.name for file in GOLDEN.glob("out/*/cmd"))
+NAMES = sorted(file.parent.name for file in GOLDEN.glob("out/*/cmd"))
+FIRST = {name.partition("_")[0]: name for name in reversed(NAMES)}  # of each program
+CASES = [pytest.param(name, marks=[] if name in FIRST.values() else pytest.mark.slow) for name in NAMES]
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]\d+)?(?!\w)")
 LATTICES = ("lat.ark", "1best.ark")  # compared by their best paths
 

@@ -74,6 +74,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_kept_core_does_the_same_without_numba(kept: Path) -> None:
     assert python(kept, USE) == "alone" + RESULT
     assert python(kept, "import numba\n" + USE) == "numba" + RESULT
@@ -92,6 +93,7 @@ def core_of(folder: Path) -> FunctionType:
     return FunctionType(compile("", str(folder / "small_core.py"), "exec"), {}, "count")
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_not_used(kept: Path) -> None:
     file = machine_code.file_of(core_of(kept))
     content = file.read_bytes()
@@ -154,6 +156,7 @@ def test_what_others_own_stays(kept: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_a_changed_source_is_compiled_again(kept: Path) -> None:
     (kept / "small_core.py").write_text(CORE.replace("/ 2)", "/ 1)"))
     try:

@@ -172,6 +172,7 @@ def test_masks_hide_bands_and_frames():
     assert changed.all(axis=1).sum() <= 26 and changed.all(axis=0).sum() <= 60
 
 
+@pytest.mark.slow
 def test_training_learns_and_a_stopped_one_goes_on_as_if_nothing_had_happened(
     tmp_path, task, tiny, model, monkeypatch, capfd
 ):

@@ -21,6 +21,8 @@ from kaldi.util.table import read_table
 from local.model_folder import ModelError
 from nnet.recogniser import Recogniser, Transcription
 
+pytestmark = pytest.mark.slow
+
 # Words that are there, and two n-grams that are not to be believed.
 TRIGRAM = """
 \\data\\
@@ -98,7 +100,6 @@ def heard_by_both(
     return heard, both
 
 
-@pytest.mark.slow
 def test_words_and_lattices_are_those_of_the_scripts(rescoring: Path, recordings: list[Path], tmp_path: Path) -> None:
     """steps/nnet/decode.sh and steps/lmrescore_const_arpa.sh, at the weight of what was rescored of dev."""
     heard, lattices = heard_by_both(rescoring, recordings, tmp_path, "decode_large")
@@ -107,13 +108,11 @@ def test_words_and_lattices_are_those_of_the_scripts(rescoring: Path, recordings
         np.testing.assert_allclose(ours.weights, theirs.weights, atol=0.01)
 
 
-@pytest.mark.slow
 def test_a_trained_system_is_rescored_before_it_is_packed(exp: Path, rescoring: Path, recordings: list[Path]) -> None:
     said = run_script("local/transcribe.sh", "--use-gpu", "false", exp / "ligru", recordings[1])
     assert said == "s1-01 NINE NINE\n"
 
 
-@pytest.mark.slow
 def test_what_the_folder_says(exp: Path, rescoring: Path, recordings: list[Path], tmp_path: Path) -> None:
     """Weight, error rates and calibration are of what was rescored; without it, of what was not."""
     run_script("local/pack_model.sh", "--rescore", "false", exp / "ligru", tmp_path / "small")
@@ -151,7 +150,6 @@ def test_models_that_are_not_whole(rescoring: Path, recordings: list[Path], tmp_
         Recogniser(model).transcribe(recordings[0])
 
 
-@pytest.mark.slow
 def test_whispers_decoder_after_it(exp: Path, recordings: list[Path], tmp_path: Path) -> None:
     """Words and costs of steps/whisper_rescore.sh; the weights are those of dev after it."""
     pytest.importorskip("ctranslate2")

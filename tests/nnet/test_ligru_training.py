@@ -184,8 +184,15 @@ def test_kill_9_in_an_epoch_and_restart(task, tmp_path):
         assert {k: v for k, v in ours.items() if k != speed} == {k: v for k, v in theirs.items() if k != speed}
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("scoring", [False, True], ids=["training", "scoring"])
+@pytest.mark.parametrize(
+    "number, status, scoring",
+    [
+        pytest.param(signal.SIGINT, 130, False, id="Ctrl-C while training"),
+        pytest.param(signal.SIGTERM, 143, True, id="ended while scoring"),
+        pytest.param(signal.SIGINT, 130, True, id="Ctrl-C while scoring", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, False, id="ended while training", marks=pytest.mark.slow),
+    ],
+)
 def test_signal_saves_and_stops(task, tmp_path, capsys, monkeypatch, number, status, scoring):
     """Stopped within the second epoch, or while dev is scored after it; ends with an unbroken training's numbers."""
     config = write_config(tmp_path / "c.toml", weight_average=0.5, time_masks=1)

@@ -80,6 +80,7 @@ def test_examples_differ_and_an_example_is_always_the_same(config: Config) -> No
     assert not np.allclose(first[1], other[1], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_ratios_are_spread_evenly(config: Config) -> None:
     ratios = []
     for number in range(200):
@@ -149,6 +150,7 @@ def test_other_noise_or_rooms_are_other_data(mixed_records: Path, conf: Path, tm
     assert read_contents(records, config.window).fingerprint != contents.fingerprint
 
 
+@pytest.mark.slow
 def test_an_epoch_gone_on_with_has_the_same_mixtures(mixed_records: Path, conf: Path) -> None:
     config = read_config(conf, "tiny")
     whole = [x.numpy() for batch in training_batches(mixed_records, config, 3, 4) for x in batch]

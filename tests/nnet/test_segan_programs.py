@@ -354,6 +354,7 @@ def small_published(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("biases", [True, False])
 def test_released_weights_with_and_without_biases(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small_published: Path, biases: bool
