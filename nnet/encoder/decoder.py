@@ -30,21 +30,24 @@ class Decoder:
         """language: of the texts, for models of several. Raises ValueError, OSError."""
         self.tokens = Tokens(folder)
         room = read_model_file(folder / WEIGHTS).room(ROOM)
-        variables = {name: variable.array() for name, variable in room.items()}
-        self._weights = {name: array.astype(np.float32) for name, array in variables.items() if array.ndim}
-        for name, scale in variables.items():  # weights of 8 bits are multiples of one over their row's scale
-            if name.endswith("weight_scale"):
-                self._weights[name.removesuffix("_scale")] /= scale[:, None]
+        floats: dict[int, np.ndarray] = {}  # of variables: two names may mean the same one
+        self._weights = {}
+        for name, variable in room.items():
+            if id(variable) not in floats:
+                floats[id(variable)] = variable.array().astype(np.float32)
+                if f"{name}_scale" in room:  # weights of 8 bits are multiples of one over their row's scale
+                    floats[id(variable)] /= room[f"{name}_scale"].array()[:, None]
+            self._weights[name] = floats[id(variable)]
         try:
             self._start, self.end = self.tokens.frame(language)
-            self._heads = int(variables["num_heads"])
+            self._heads = int(self._weights["num_heads"])
             self._positions = self._weights["position_encodings/encodings"]
             self._weights["projection/weight"]
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from None
         except KeyError as error:
             raise ValueError(f"{folder}: no model of Whisper's family, it lacks {error}") from None
-        self._layers = sum(name.endswith("/ffn/linear_0/weight") for name in variables)
+        self._layers = sum(name.endswith("/ffn/linear_0/weight") for name in room)
 
     def __call__(self, heard: np.ndarray, texts: list[str]) -> np.ndarray:
         """Log probabilities of texts with their ends; heard is the encoder's output [frames, dim]. float32 [texts].

@@ -27,7 +27,7 @@ class Variable:
 
     dims: tuple[int, ...]
     type: int
-    data: bytes
+    data: bytes | memoryview
 
     def array(self) -> np.ndarray:
         return np.frombuffer(self.data, TYPES[self.type]).reshape(self.dims)
@@ -81,9 +81,9 @@ def _text(name: str) -> bytes:
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
-        self.data, self.place = data, 0
+        self.data, self.place = memoryview(data), 0
 
-    def take(self, count: int) -> bytes:
+    def take(self, count: int) -> memoryview:
         taken = self.data[self.place : self.place + count]
         if len(taken) < count:
             raise ValueError("the file ends too early")
@@ -94,7 +94,7 @@ class _Reader:
         return struct.unpack(f"<{form}", self.take(struct.calcsize(f"<{form}")))
 
     def text(self) -> str:
-        return self.take(self.numbers("H")[0])[:-1].decode()
+        return str(self.take(self.numbers("H")[0])[:-1], "utf-8")
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -106,7 +106,7 @@ def read_model_file(path: Path) -> ModelFile:
             raise ValueError(f"version {version} of the format, {VERSION} is known")
         reader.text()  # the architecture
         reader.numbers("I")  # its revision
-        head = reader.data[: reader.place]
+        head = bytes(reader.data[: reader.place])
         for _ in range(reader.numbers("I")[0]):
             name, (rank,) = reader.text(), reader.numbers("B")
             dims = reader.numbers(f"{rank}I")
