@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -118,7 +118,7 @@ class Recogniser:
     def _enhanced(self, samples: np.ndarray) -> np.ndarray:
         return self._enhance(samples) if self._enhance and len(samples) else samples
 
-    def _decode(self, features: np.ndarray, heard: np.ndarray | None) -> Lattice | None:
+    def _decode(self, features: np.ndarray, heard: Callable[[], np.ndarray] | None) -> Lattice | None:
         scale = ACOUSTIC_SCALES[self._is_chain]
         lattice = self._graph.decode(self._network(features), self._transitions, scale, self._search)
         if lattice is None:
@@ -196,7 +196,7 @@ class Given(NamedTuple):
     start: float
     end: float
     kept: Kept | None
-    heard: np.ndarray | None
+    heard: Callable[[], np.ndarray] | None
 
 
 class Speaker:
@@ -205,6 +205,7 @@ class Speaker:
     def __init__(self, recogniser: Recogniser) -> None:
         self._recogniser = recogniser
         self._kept = recogniser._streams.of_recordings()
+        self._hear = recogniser._whisper.of_recordings() if recogniser._whisper else None
         self._recordings: list[list[Given]] = []
 
     def add(self, recording: Recording, rate: int | None = None, *, channel: int | None = None) -> None:
@@ -222,9 +223,9 @@ class Speaker:
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")
         self._recordings.append(pieces)
 
-    def _keep(self, samples: np.ndarray) -> tuple[Kept | None, np.ndarray | None]:
-        samples, whisper = self._recogniser._enhanced(samples), self._recogniser._whisper
-        return self._kept(samples), whisper.hear(samples) if whisper else None
+    def _keep(self, samples: np.ndarray) -> tuple[Kept | None, Callable[[], np.ndarray] | None]:
+        samples = self._recogniser._enhanced(samples)
+        return self._kept(samples), self._hear(samples) if self._hear else None
 
     def transcribe(self, *, alternatives: int = 0, lattice: bool = False, jobs: int = 1) -> list[Transcription]:
         """The words of each recording, as Recogniser.transcribe. Raises KaldiError."""

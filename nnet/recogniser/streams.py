@@ -24,6 +24,7 @@ from nnet.encoder.mel import WINDOW
 from nnet.ligru.streams import Stream, network_factor
 from nnet.recogniser.decoding import Graph
 from nnet.recogniser.first_pass import FirstPass, Mfcc, Normalisation, compressed, uncompressed
+from nnet.recogniser.shelf import Shelf
 
 LENGTH_TOLERANCE = 5  # frames, as steps/nnet/decode.sh has it
 LONGEST_PART = 3200  # frames that the first pass decodes at once; pieces of recordings are shorter
@@ -80,11 +81,12 @@ class Encoded:
     def __init__(self, encode: SharedEncoder) -> None:
         self.encode = encode
 
-    def of_recordings(self) -> Callable[[np.ndarray], bytes | None]:
-        return lambda samples: compressed(self.encode(samples)) if len(samples) >= WINDOW else None
+    def of_recordings(self) -> Callable[[np.ndarray], Callable[[], bytes] | None]:
+        put = Shelf().put
+        return lambda samples: put(compressed(self.encode(samples))) if len(samples) >= WINDOW else None
 
-    def of_speaker(self, kept: Sequence[bytes], jobs: int) -> Callable[[bytes], np.ndarray]:
-        return uncompressed
+    def of_speaker(self, kept: Sequence[Any], jobs: int) -> Callable[[Callable[[], bytes]], np.ndarray]:
+        return lambda content: uncompressed(content())
 
 
 class Streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ from nnet.encoder.decoder import Decoder
 from nnet.encoder.encoder import Encoder
 from nnet.encoder.mel import WINDOW
 from nnet.encoder.tokens import text_of
+from nnet.recogniser.shelf import Shelf
 from nnet.recogniser.streams import SharedEncoder
 
 BEST = 200  # paths of a lattice that are scored, and the acoustic scale that chooses them
 ACOUSTIC_SCALE = 0.1
+
+Heard = Callable[[], np.ndarray]  # the encoder's outputs [frames, dim]
 
 
 class Whisper:
@@ -32,17 +36,27 @@ class Whisper:
         self._encode, self._decoder = encode or Encoder(folder, workers=os.cpu_count() or 1), Decoder(folder)
         self._names, self._weight = read_names(str(words)), weight
 
-    def hear(self, samples: np.ndarray) -> np.ndarray | None:
-        """What is kept of samples [time] at 16 kHz, with two bytes a number; None if they are too short."""
-        return self._encode(samples).astype(np.float16) if len(samples) >= WINDOW else None
+    def of_recordings(self) -> Callable[[np.ndarray], Heard | None]:
+        """What takes a speaker's pieces one after the other, samples [time] at 16 kHz, to what is kept of them, with
+        two bytes a number; to None if they are too short. For one thread."""
+        put = Shelf().put
 
-    def __call__(self, lattice: Lattice, heard: np.ndarray) -> Lattice:
+        def heard(samples: np.ndarray) -> Heard | None:
+            if len(samples) < WINDOW:
+                return None
+            outputs = self._encode(samples)
+            dim, content = outputs.shape[1], put(outputs.astype(np.float16).tobytes())
+            return lambda: np.frombuffer(content(), np.float16).reshape(-1, dim)
+
+        return heard
+
+    def __call__(self, lattice: Lattice, heard: Heard) -> Lattice:
         """The lattice's best paths with the decoder's costs; the lattice itself where they are too long for it."""
         scaled = lattice.scaled(np.diag([1.0, ACOUSTIC_SCALE])).connected()
         paths = best_paths(scaled, BEST)
         texts = [text_of([self._names[word] for word in path.words.tolist()]) for path in paths]
         try:
-            scores = self._weight * self._decoder(heard.astype(np.float32), texts)
+            scores = self._weight * self._decoder(heard().astype(np.float32), texts)
         except ValueError:
             return lattice
         lattices = []
