@@ -57,6 +57,7 @@ case $decode_first_systems in clean | all) ;; *) fail "--decode-first-systems ta
 for name in pron_probs speed_perturb; do
   case ${!name} in true | false) ;; *) fail "--${name//_/-} takes true or false, not '${!name}'" ;; esac
 done
+case $audio_archives in true | false | '') ;; *) fail "--audio-archives takes true or false, not '$audio_archives'" ;; esac
 case $use_gpu in auto | true | false) ;; *) fail "--use-gpu takes auto, true or false, not '$use_gpu'" ;; esac
 [[ $test_snrs =~ ^(-?[0-9]+(,-?[0-9]+)*)?$ ]] || fail "--test-snrs takes numbers with commas between, not '$test_snrs'"
 case $lm_background in none | english) ;; *) fail "--lm-background takes none or english, not '$lm_background'" ;; esac
@@ -266,13 +267,14 @@ score() {
 noisy() {
   local list=${1%_sp}.list # train_sp has the noises of train
   python3 local/add_noise.py --nj "$nj" --cmd "$train_cmd" ${rir_dir:+--rirs "data/local/rooms/$list" --rir-chance "$room_chance"} \
-    --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} "${@:3}" \
+    --babble-data data/train --babble-chance "$babble_chance" ${speech_level:+--level="$speech_level"} \
+    ${audio_archives:+--archives "$audio_archives"} "${@:3}" \
     "data/$1" "data/local/noise/$list" "data/$2"
 }
 
 # enhance SET TARGET: the set's recordings as SEGAN cleans them, as data/TARGET.
 enhance() {
-  local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" \
+  local/enhance_data_dir.sh --nj "$nj" --cmd "$cuda_cmd" --use-gpu "$use_gpu" --threads "${train_threads:-0}" --archives "$audio_archives" \
     exp/segan "data/$1" "data/$2"
 }
 

@@ -8,8 +8,9 @@ sum would clip, speech and noise are scaled down together.
 
 With --rirs the speech is heard in rooms, in some or all utterances; the ratio is that of the reverberant speech. With
 --babble-data up to four other speakers are part of the noise. With --level the speech gets a level. Utterance-ids stay,
-so that the clean and the noisy recording of an utterance share one; recordings go to <dst-data-dir>/wav, ratios to
-utt2snr, rooms to utt2room. The draw depends on nothing but the seed, the utterance-id and the lists.
+so that the clean and the noisy recording of an utterance share one; recordings go to <dst-data-dir>/wav, a file each or
+an archive a job, ratios to utt2snr, rooms to utt2room. The draw depends on nothing but the seed, the utterance-id and
+the lists.
 """
 
 from __future__ import annotations
@@ -28,7 +29,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import AudioError, Segment, list_utterances, read_audio, read_scp, write_audio
+from local.audio import (
+    MANY_FILES,
+    AudioError,
+    Segment,
+    list_utterances,
+    read_audio,
+    read_scp,
+    storing,
+    wav_bytes,
+)
 from local.data_dir import remove_tables, write_table
 from local.job_array import JobError, add_job_options, in_jobs
 from local.levels import active_power
@@ -55,7 +65,6 @@ class Task(NamedTuple):
 
     utterance: str
     speech: Segment
-    path: Path
     noises: list[str]
     snr_low: float
     snr_high: float
@@ -100,23 +109,19 @@ def add_noise(speech: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     return noisy * min(1.0, FULL_SCALE / max(np.abs(noisy).max(), 1e-9))
 
 
-def make_noisy(task: Task) -> tuple[float, str]:
-    """Write one noisy recording; returns its ratio in dB, and what is wrong with its recording."""
+def make_noisy(task: Task) -> tuple[float, bytes]:
+    """The ratio in dB of one noisy recording, and its WAV file. Raises AudioError."""
     rng = random_numbers(task.seed, task.utterance)
     snr = round(float(rng.uniform(task.snr_low, task.snr_high)), 2)
-    try:
-        speech = task.speech.read()
-        noise = draw_noise(task.noises, len(speech), rng)
-        if task.scene.talkers:
-            noise = add_talkers(noise, [talker.read() for talker in task.scene.talkers], rng)
-        if task.scene.room:
-            speech = reverberate(speech, read_room(task.scene.room))
-        if task.scene.level is not None:
-            speech = speech * decibels(task.scene.level) / np.sqrt(max(active_power(speech), SILENCE**2))
-        write_audio(task.path, add_noise(speech, noise, snr))
-    except AudioError as error:
-        return snr, str(error)
-    return snr, ""
+    speech = task.speech.read()
+    noise = draw_noise(task.noises, len(speech), rng)
+    if task.scene.talkers:
+        noise = add_talkers(noise, [talker.read() for talker in task.scene.talkers], rng)
+    if task.scene.room:
+        speech = reverberate(speech, read_room(task.scene.room))
+    if task.scene.level is not None:
+        speech = speech * decibels(task.scene.level) / np.sqrt(max(active_power(speech), SILENCE**2))
+    return snr, wav_bytes(add_noise(speech, noise, snr))
 
 
 class Stage:
@@ -196,6 +201,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--babble-chance", type=float, default=1.0, help="probability of them (default 1)")
     parser.add_argument("--level", help="of the speech, <lowest>:<highest> in dB of full scale, as in --level=-36:-16")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--archives",
+        choices=["true", "false"],
+        help=f"whether recordings go into archives (default: where there are more than {MANY_FILES})",
+    )
     add_job_options(parser)
     parser.add_argument("--skip-bad", choices=["true", "false"], default="false",
                         help="leave out utterances whose recording cannot be read")  # fmt: skip
@@ -220,35 +230,47 @@ def main() -> None:
     if not arguments.job:
         wav_dir.mkdir(parents=True, exist_ok=True)
         remove_tables(target)  # the new ones come last: a data directory without wav.scp is not finished
+        for archive in wav_dir.glob("wav.*.ark"):
+            archive.unlink()
     speakers = read_scp(arguments.src_data_dir / "utt2spk")
     skip_bad = arguments.skip_bad == "true"
 
-    def make(utterances: Sequence[tuple[str, Segment]]) -> Iterator[tuple[str, float, str, str]]:
-        """Utterance-id, ratio, room and what is wrong with the recording; a bad one is the last, unless skipped."""
-        for utterance, speech in utterances:
-            scene = stage.scene(utterance, speakers.get(utterance, utterance))
-            path = wav_dir / f"{utterance}.wav"
-            snr, problem = make_noisy(Task(utterance, speech, path, noises, low, high, arguments.seed, scene))
-            yield utterance, snr, Path(scene.room).stem if scene.room else NO_ROOM, problem
-            if problem and not skip_bad:
-                return
-
     utterances = list(list_utterances(arguments.src_data_dir).items())
-    ratios, rooms = {}, {}
-    for utterance, snr, room, problem in in_jobs(make, utterances, arguments, target / "log/add_noise"):
+    archives = arguments.archives == "true" or (arguments.archives is None and len(utterances) > MANY_FILES)
+
+    def make(utterances: Sequence[tuple[str, Segment]]) -> Iterator[tuple[str, str, float, str, str]]:
+        """Utterance-id, where it lies now, ratio, room and what is wrong with the recording; a bad one is the last,
+        unless skipped."""
+        job = arguments.job.rpartition(".")[2] if arguments.job else 1
+        with storing(wav_dir, f"wav.{job}.ark" if archives else None) as store:
+            for utterance, speech in utterances:
+                scene = stage.scene(utterance, speakers.get(utterance, utterance))
+                task = Task(utterance, speech, noises, low, high, arguments.seed, scene)
+                room = Path(scene.room).stem if scene.room else NO_ROOM
+                try:
+                    snr, content = make_noisy(task)
+                except AudioError as error:
+                    yield utterance, "", 0.0, room, str(error)
+                    if not skip_bad:
+                        return
+                else:
+                    yield utterance, store(utterance, content), snr, room, ""
+
+    places, ratios, rooms = {}, {}, {}
+    for utterance, place, snr, room, problem in in_jobs(make, utterances, arguments, target / "log/add_noise"):
         if problem and not skip_bad:
             raise AudioError(f"utterance {utterance}: {problem} (--skip-bad true leaves such utterances out)")
         if problem:
             log.warning("skipped utterance %s: %s", utterance, problem)
         else:
-            ratios[utterance], rooms[utterance] = snr, room
+            places[utterance], ratios[utterance], rooms[utterance] = place, snr, room
     if not ratios:
         raise ValueError(f"no utterance of {arguments.src_data_dir} has a recording that can be read")
     copy_tables(arguments.src_data_dir, target, set(ratios))
     write_table(target / "utt2snr", [f"{utterance} {snr:.2f}" for utterance, snr in ratios.items()])
     if arguments.rirs:
         write_table(target / "utt2room", [f"{utterance} {room}" for utterance, room in rooms.items()])
-    write_table(target / "wav.scp", [f"{utterance} {wav_dir / utterance}.wav" for utterance in ratios])
+    write_table(target / "wav.scp", [f"{utterance} {place}" for utterance, place in places.items()])
     log.info("wrote %d noisy utterances to %s", len(ratios), target)
 
 

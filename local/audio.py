@@ -16,9 +16,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -34,6 +34,7 @@ LARGEST_OVERSHOOT = 0.5
 # Sizes that programs write into a WAV header when they stream and do not know the length.
 STREAMED_SIZES = (0, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 LARGEST_WAV = 0xFFFFFFFF - 0x10000  # bytes of samples, with room for a header
+MANY_FILES = 50_000  # of more recordings, what is made of them goes into archives
 FFMPEG_FORMATS = "mov,matroska,aac,amr,asf,avi,ape,flv,mpc,mpeg,mpegts,tta,wv"  # single files, each with its family
 SAMPLE_BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
@@ -46,7 +47,8 @@ def read_audio(source: str | Path, rate: int = RATE, channel: int | None = None)
     """Read a recording as float32 mono samples in [-1, 1], shape (samples,), at the given rate in Hz.
 
     source is a path of any file that soundfile reads (any rate, any number of channels), or ffmpeg where it is
-    installed, or, as in Kaldi's wav.scp, a command that writes one to its output, a string (no Path) that ends in "|".
+    installed, or, as in Kaldi's wav.scp, a command that writes one to its output, a string (no Path) that ends in "|",
+    or a WAV file's place in an archive, "<path>:<bytes before it>".
     Channels are averaged, unless one of them (from 0) is given.
     Raises AudioError.
     """
@@ -184,11 +186,65 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
     Raises OSError (a full disk, for one). Samples outside [-1, 1] are a fault of the caller, which scales.
     """
+    write_file(path, wav_bytes(samples, rate))
+
+
+def wav_bytes(samples: np.ndarray, rate: int = RATE) -> bytes:
+    """The file that write_audio writes."""
     if np.abs(samples).max(initial=0.0) > 1.0:
-        raise ValueError(f"samples beyond full scale for {path}")
+        raise ValueError("samples beyond full scale")
     content = io.BytesIO()
     soundfile.write(content, np.round(samples * 32767).astype(np.int16), rate, format="WAV", subtype="PCM_16")
-    write_file(path, content.getvalue())
+    return content.getvalue()
+
+
+class WavArchive:
+    """A Kaldi archive of WAV files, as wav-copy writes it; complete at the end of the `with` block, or not there.
+
+    One file takes the place of thousands, which file systems and their servers are slow with.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self._path, self._whole = path, WholeFile(path)
+        self._file = self._whole.path.open("wb")
+
+    def add(self, utterance: str, content: bytes) -> str:
+        """Append a WAV file; returns its place for wav.scp, "<path>:<bytes before it>". Raises OSError."""
+        self._file.write(f"{utterance} ".encode())
+        place = f"{self._path}:{self._file.tell()}"
+        self._file.write(content)
+        return place
+
+    def __enter__(self) -> WavArchive:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            self._file.close()
+        except OSError as failure:
+            self._whole.__exit__(OSError, failure, None)
+            raise
+        self._whole.__exit__(*error)
+
+
+@contextlib.contextmanager
+def storing(folder: Path, archive: str | None) -> Iterator[Callable[[str, bytes], str]]:
+    """What stores an utterance's WAV file in a folder and returns its place for wav.scp.
+
+    archive: the name of the one that takes them all; without it each is a file of its own. Raises OSError.
+    """
+    if archive:
+        with WavArchive(folder / archive) as gathered:
+            yield gathered.add
+        return
+
+    def store(utterance: str, content: bytes) -> str:
+        path = folder / f"{utterance}.wav"
+        write_file(path, content)
+        return str(path)
+
+    yield store
 
 
 class WavWriter:
@@ -301,6 +357,9 @@ def read_scp(path: Path) -> dict[str, str]:
 
 def _open(source: str | Path) -> BinaryIO:
     """The bytes of a recording; those of a command lie in a nameless file, as they may be more than memory holds."""
+    archive, colon, place = str(source).rpartition(":")
+    if colon and place.isdigit() and not Path(source).exists():
+        return _from_archive(source, Path(archive), int(place))
     command = str(source).strip()
     if command.endswith("|") and not isinstance(source, Path):
         output = tempfile.TemporaryFile()
@@ -315,6 +374,20 @@ def _open(source: str | Path) -> BinaryIO:
         return Path(source).open("rb")
     except OSError as error:
         raise AudioError(f"recording cannot be read ({error.strerror}): {source}") from error
+
+
+def _from_archive(source: str | Path, archive: Path, place: int) -> BinaryIO:
+    """A WAV file in an archive, which is as long as its header says."""
+    try:
+        with archive.open("rb") as file:
+            file.seek(place)
+            head = file.read(8)
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] != b"RIFF" or size in STREAMED_SIZES:
+                raise AudioError(f"no WAV file of a known length is at that place of the archive: {source}")
+            return io.BytesIO(head + file.read(size))
+    except OSError as error:
+        raise AudioError(f"archive cannot be read ({error.strerror}): {source}") from error
 
 
 def _is_truncated_wav(content: BinaryIO) -> bool:

@@ -2,8 +2,8 @@
 """Write copies of the recordings of a Kaldi data directory that are played faster (factor above 1) or slower.
 
 Speed changes tempo and pitch together, as sox's effect `speed` does (Ko, Peddinti, Povey, Khudanpur, "Audio
-augmentation for speech recognition", 2015). Every utterance becomes a 16 kHz mono WAV file <wav-dir>/<utterance>.wav;
-lines of a wav.scp go to standard output.
+augmentation for speech recognition", 2015). Every utterance becomes a 16 kHz mono WAV file <wav-dir>/<utterance>.wav,
+or where there are many a part of the archive <wav-dir>/wav.ark; lines of a wav.scp go to standard output.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.signal import resample_poly
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from local.audio import AudioError, Segment, list_utterances, write_audio
+from local.audio import MANY_FILES, AudioError, Segment, list_utterances, storing, wav_bytes
 
 
 def change_speed(samples: np.ndarray, factor: Fraction) -> np.ndarray:
@@ -27,16 +27,14 @@ def change_speed(samples: np.ndarray, factor: Fraction) -> np.ndarray:
     return resample_poly(samples, factor.denominator, factor.numerator).astype(np.float32)
 
 
-def perturb(task: tuple[str, Segment, Fraction, Path]) -> str:
-    """Write one copy; its line of wav.scp. Raises AudioError, which names the utterance."""
-    name, segment, factor, wav_dir = task
-    path = wav_dir / f"{name}.wav"
+def perturb(task: tuple[str, Segment, Fraction]) -> tuple[str, bytes]:
+    """The utterance-id and the WAV file of one copy. Raises AudioError, which names the utterance."""
+    name, segment, factor = task
     try:
         samples = change_speed(segment.read(), factor)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from None
-    write_audio(path, samples / np.abs(samples).max(initial=1.0))
-    return f"{name} {path}"
+    return name, wav_bytes(samples / np.abs(samples).max(initial=1.0))
 
 
 def parse_factor(text: str) -> Fraction:
@@ -56,12 +54,11 @@ def main() -> None:
     arguments = parser.parse_args()
     wav_dir = arguments.wav_dir.resolve()
     wav_dir.mkdir(parents=True, exist_ok=True)
-    tasks = [
-        (name, segment, arguments.factor, wav_dir) for name, segment in list_utterances(arguments.data_dir).items()
-    ]
-    with multiprocessing.Pool(arguments.nj) as pool:
-        for line in pool.imap(perturb, tasks, chunksize=16):
-            print(line)
+    tasks = [(name, segment, arguments.factor) for name, segment in list_utterances(arguments.data_dir).items()]
+    archive = "wav.ark" if len(tasks) > MANY_FILES else None
+    with multiprocessing.Pool(arguments.nj) as pool, storing(wav_dir, archive) as store:
+        for name, content in pool.imap(perturb, tasks, chunksize=16):
+            print(f"{name} {store(name, content)}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ threads=0
 draw=0          # another number draws another latent z
 gate=
 dry=            # part of the input mixed in; default: as the model's configuration says
+archives=
+many_files=50000 # as MANY_FILES of local/audio.py
 
 help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
  e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
-<segan-dir> is exp/segan if it is left out. The recordings go to <dest-data-dir>/wav.
+<segan-dir> is exp/segan if it is left out. The recordings go to <dest-data-dir>/wav,
+a file each or an archive a job.
 Options:
   --nj <n>                   # at most so many jobs (default $nj; each uses all cores, or all GPUs) ...
   --recordings-per-job <n>   # ... and one for every so many recordings (default $recordings_per_job): TensorFlow takes seconds to start
@@ -22,6 +25,7 @@ Options:
   --threads <n>              # CPU threads of a job (default: all cores)
   --dry <part>               # part of the input mixed in, 0 to 1 (default: as the configuration says)
   --gate <p>                 # leave recordings that are noisy with a lower probability as they are (default: none)
+  --archives true|false      # whether they go into archives (default: where there are more than $many_files)
   --draw <n>                 # another number draws another latent z"
 
 # shellcheck disable=SC1091
@@ -46,18 +50,27 @@ fi
 require_two_directories "$src" "$dest"
 
 mkdir -p "$dest/log" "$dest/wav"
+wav=$(cd "$dest/wav" && pwd)
+rm -f "$wav"/wav.*.{ark,scp}
+if [ -z "$archives" ] && [ "$(wc -l < "$src/wav.scp")" -gt "$many_files" ]; then archives=true; fi
+archive=()
+if [ "$archives" = true ]; then archive=(--archive "$wav/wav.JOB.ark"); fi
 nj=$(jobs_of "$src" "$nj" "$recordings_per_job")
 scps=()
 for job in $(seq "$nj"); do scps+=("$dest/log/wav.$job.scp"); done
 utils/split_scp.pl "$src/wav.scp" "${scps[@]}"
 $cmd --num-threads $((threads > 1 ? threads : 1)) JOB=1:"$nj" "$dest/log/enhance.JOB.log" \
   python3 -m nnet.segan.enhance --strict --use-gpu "$use_gpu" --threads "$threads" --draw "$draw" ${dry:+--dry "$dry"} ${gate:+--gate "$gate"} \
-  "$model" "$dest/log/wav.JOB.scp" "$dest/wav"
+  ${archive[@]+"${archive[@]}"} "$model" "$dest/log/wav.JOB.scp" "$wav"
 
 remove_tables "$dest"
 for table in $descriptions spk2utt utt2snr utt2room utt2dur reco2dur segments reco2file_and_channel; do
   if [ -f "$src/$table" ]; then cp "$src/$table" "$dest/$table"; fi
 done
-awk -v wav="$(cd "$dest" && pwd)/wav" '{ print $1, wav "/" $1 ".wav" }' "$src/wav.scp" >"$dest/wav.scp.tmp"
+if [ "$archives" = true ]; then
+  sort "$wav"/wav.*.scp
+else
+  awk -v wav="$wav" '{ print $1, wav "/" $1 ".wav" }' "$src/wav.scp"
+fi >"$dest/wav.scp.tmp"
 mv "$dest/wav.scp.tmp" "$dest/wav.scp"
 utils/validate_data_dir.sh --no-feats "$dest"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from local.audio import AudioError, Resampler, WavWriter, open_audio, read_blocks, read_scp, resample
+from local.audio import AudioError, Resampler, WavArchive, WavWriter, open_audio, read_blocks, read_scp, resample
+from local.whole_file import write_file
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
 from nnet.segan.recordings import find_recordings, is_data_dir
@@ -39,6 +40,12 @@ def parse_arguments() -> argparse.Namespace:
         help="leave recordings as they are that classify holds for noisy with a lower probability than this, 0 to 1",
     )
     parser.add_argument("--draw", type=int, default=0, help="another number draws another z (default 0)")
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        metavar="FILE.ark",
+        help="gather the enhanced recordings of a data directory there, and where each lies in FILE.scp",
+    )
     parser.add_argument("--strict", action="store_true", help="status 1 if a recording cannot be read, not only if all")
     parser.add_argument("--use-gpu", choices=("auto", "true", "false"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
@@ -46,6 +53,8 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("dry", "gate"):
         if getattr(arguments, name) is not None and not 0 <= getattr(arguments, name) <= 1:
             parser.error(f"--{name}: between 0 and 1")
+    if arguments.archive and arguments.archive.suffix != ".ark":
+        parser.error(f"--archive: {arguments.archive} does not end in .ark")
     return arguments
 
 
@@ -57,7 +66,7 @@ class Recording:
     """
 
     def __init__(self, name: str, source: str | Path, target: Path, rate: int, dry: float, as_given: bool) -> None:
-        self.name, self._source, self._target, self._rate, self._dry = name, source, target, rate, dry
+        self.name, self.target, self._source, self._rate, self._dry = name, target, source, rate, dry
         self._as_given = as_given
         self.names: list[str] = [name]
         self._given: deque[np.ndarray] = deque()  # samples that were read and whose enhanced ones are to come
@@ -79,7 +88,7 @@ class Recording:
             self._back = Resampler(self._rate, self._out_rate, len(self.names))
             frames = math.ceil(self._file.frames * self._out_rate / own)
             subtype = self._file.subtype if self._as_given else "PCM_16"
-            self._writer = WavWriter(self._target, self._out_rate, len(self.names), frames, subtype)
+            self._writer = WavWriter(self.target, self._out_rate, len(self.names), frames, subtype)
             self._stack.callback(self._writer.abandon)
         return self
 
@@ -201,13 +210,16 @@ def enhance(
     strict: bool = False,
     classifier: Classifier | None = None,
     gate: float = 0.0,
+    archive: Path | None = None,
 ) -> None:
     """Enhance and write all recordings (but for clean ones, if there is a classifier), and log the real-time factor.
 
-    One that cannot be read is named and left out; AudioError at the end if all are such, or one where that is too many.
+    archive: where the finished files are gathered. One that cannot be read is named and left out; AudioError at the
+    end if all are such, or one where that is too many.
     """
-    began, bad = time.monotonic(), []
+    began, bad, places = time.monotonic(), [], []
     with contextlib.ExitStack() as stack:
+        gathered = stack.enter_context(WavArchive(archive)) if archive else None
         for recording in recordings:
             stack.callback(recording.close)
         opened: Iterator[Recording] = (recording.open() for recording in recordings)
@@ -219,6 +231,12 @@ def enhance(
             except AudioError as error:
                 bad.append(str(error))
                 log.warning("left out: %s", error)
+            else:
+                if gathered and last:
+                    places.append(f"{recording.name} {gathered.add(recording.name, recording.target.read_bytes())}\n")
+                    recording.target.unlink()
+    if archive:
+        write_file(archive.with_suffix(".scp"), "".join(places))
     if bad and (strict or len(bad) == len(recordings)):
         raise AudioError(f"{len(bad)} of {len(recordings)} recordings cannot be enhanced: {'; '.join(bad[:3])}")
     spent, seconds = time.monotonic() - began, sum(recording.seconds for recording in recordings)
@@ -242,7 +260,7 @@ def main() -> None:
         from nnet.segan.classifier import load_classifier
 
         classifier = load_classifier(arguments.model)
-    enhance(enhancer, recordings, arguments.draw, arguments.strict, classifier, gate)
+    enhance(enhancer, recordings, arguments.draw, arguments.strict, classifier, gate, arguments.archive)
 
 
 if __name__ == "__main__":

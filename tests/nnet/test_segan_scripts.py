@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from recipe_copy import link_recipe
 
+from local.audio import list_utterances
 from nnet.lock import locked
 
 pytest.importorskip("tensorflow")
@@ -88,6 +89,21 @@ def test_copies_of_segments_have_recordings_of_their_own(model: Path) -> None:
     wavs = dict(line.split() for line in (model / "segments/wav.scp").read_text().splitlines())
     assert list(wavs) == ["gan1-rec", "gan2-rec"] and len(set(wavs.values())) == 2
     assert (model / "segments/segments").read_text().splitlines()[2] == "gan2-s-u1 gan2-rec 0 0.2"
+
+
+def test_enhanced_recordings_in_archives(model: Path) -> None:
+    """One for each job, with the recordings that are files otherwise."""
+    options = ("--threads", 1, "--nj", 2, "--recordings-per-job", 1, "--use-gpu", "false")
+    for name in ("false", "true"):
+        target = model / f"archives-{name}"
+        done = run("local/enhance_data_dir.sh", *options, "--archives", name, model / "model", model / "noisy", target)
+        assert done.returncode == 0, done.stderr
+    stored = sorted(path.name for path in (target / "wav").iterdir())
+    assert stored == [f"wav.{job}.{kind}" for job in (1, 2) for kind in ("ark", "scp")]
+    found, wanted = (list_utterances(model / f"archives-{name}") for name in ("true", "false"))
+    assert list(found) == list(wanted) == ["s-u1", "s-u2"]
+    for utterance, segment in found.items():
+        np.testing.assert_array_equal(segment.read(), wanted[utterance].read())
 
 
 def test_training_again_goes_on(model: Path) -> None:

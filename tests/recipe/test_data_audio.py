@@ -11,7 +11,18 @@ import pytest
 import soundfile
 from data_dirs import ROOT, assert_fails_in_one_line, run, speech_like, write_data_dir
 
-from local.audio import AudioError, Resampler, Segment, WavWriter, list_utterances, read_audio, resample, write_audio
+from local.audio import (
+    AudioError,
+    Resampler,
+    Segment,
+    WavArchive,
+    WavWriter,
+    list_utterances,
+    read_audio,
+    resample,
+    wav_bytes,
+    write_audio,
+)
 
 
 @pytest.mark.parametrize(("suffix", "rate", "channels"), [("wav", 16000, 1), ("flac", 44100, 2), ("wav", 8000, 3)])
@@ -24,6 +35,34 @@ def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, suffix: str, r
     assert samples.shape == (16000,)
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert np.abs(samples - expected)[500:-500].max() < 2e-3
+
+
+def test_archives_of_recordings(tmp_path: Path) -> None:
+    """Kaldi's form: programs of Kaldi read them too, and so do we those of wav-copy."""
+    written = [speech_like(1), 0.5 * speech_like(2)[:9000]]
+    with WavArchive(tmp_path / "a:1.ark") as archive:
+        places = [archive.add(f"u{number}", wav_bytes(samples)) for number, samples in enumerate(written)]
+        assert not (tmp_path / "a:1.ark").exists()
+    (tmp_path / "wav.scp").write_text(f"u1 {places[1]}\nu0 {places[0]}\n")
+    copy = f'. ./path.sh; wav-copy "scp:{tmp_path}/wav.scp" "ark,scp:{tmp_path}/b.ark,{tmp_path}/b.scp"'
+    assert run("bash", "-c", copy).returncode == 0
+    found = [*places, *(line.split()[1] for line in sorted((tmp_path / "b.scp").read_text().splitlines()))]
+    for place, samples in zip(found, 2 * written, strict=True):
+        np.testing.assert_allclose(read_audio(place), samples, atol=1e-4)
+    content = (tmp_path / "b.ark").read_bytes()
+    (tmp_path / "cut.ark").write_bytes(content[:-10])
+    for place, message in [
+        (f"{tmp_path}/cut.ark:{found[2].rpartition(':')[2]}", "truncated"),
+        (f"{tmp_path}/b.ark:1", "no WAV file"),
+        (f"{tmp_path}/b.ark:{len(content)}", "no WAV file"),
+        (f"{tmp_path}/none.ark:3", "archive cannot be read"),
+    ]:
+        with pytest.raises(AudioError, match=message):
+            read_audio(place)
+    with pytest.raises(RuntimeError), WavArchive(tmp_path / "broken.ark") as archive:
+        archive.add("u0", wav_bytes(written[0]))
+        raise RuntimeError
+    assert not list(tmp_path.glob("broken*"))
 
 
 @pytest.mark.parametrize(("rate", "wanted"), [(44100, 16000), (16000, 44100), (8000, 16000), (16000, 16000)])

@@ -9,7 +9,7 @@ from data_dirs import assert_fails_in_one_line, run, speech_like, write_data_dir
 
 from local import split_noise
 from local.add_noise import active_power, add_noise
-from local.audio import AudioError
+from local.audio import AudioError, list_utterances
 from local.mixture import add_talkers, reverberate
 
 
@@ -131,6 +131,23 @@ def test_noisy_copy(data: Path, noises: Path, tmp_path: Path) -> None:
         assert soundfile.info(noisy / "wav" / f"{utterance}.wav").frames == 16000
         assert (noisy / f"wav/{utterance}.wav").read_bytes() == (tmp_path / f"again/wav/{utterance}.wav").read_bytes()
     assert run("utils/validate_data_dir.sh", "--no-feats", noisy).returncode == 0
+
+
+def test_noisy_copy_in_archives(data: Path, noises: Path, tmp_path: Path) -> None:
+    """One for each job, with the recordings that are files otherwise."""
+    command = ["local/add_noise.py", data, noises / "test.list"]
+    assert run(*command, tmp_path / "files").returncode == 0
+    for nj in (3, 2):
+        done = run(*command, tmp_path / "n", "--archives", "true", "--nj", str(nj))
+        assert done.returncode == 0, done.stderr
+        wav = tmp_path / "n/wav"
+        assert sorted(path.name for path in wav.iterdir()) == [f"wav.{job}.ark" for job in range(1, nj + 1)]
+    assert (tmp_path / "n/utt2snr").read_text() == (tmp_path / "files/utt2snr").read_text()
+    found, wanted = (list_utterances(tmp_path / name) for name in ("n", "files"))
+    assert list(found) == list(wanted)
+    for utterance, segment in found.items():
+        np.testing.assert_array_equal(segment.read(), wanted[utterance].read())
+    assert run("utils/validate_data_dir.sh", "--no-feats", tmp_path / "n").returncode == 0
 
 
 def test_one_ratio(data: Path, noises: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Copies of data directories at other speeds."""
 
 import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from encoder_task import tiny_encoder
 from recipe_copy import ROOT, link_recipe
 from text_files import write_files
 
+from local import change_speed as speed_program
+from local.audio import read_audio
 from local.change_speed import change_speed
 
 
@@ -41,6 +44,20 @@ def test_three_ways(data: Path, tmp_path: Path) -> None:
     assert table["spk2gender"] == ["s1 f", "sp0.9-s1 f", "sp1.1-s1 f"]
     lengths = [soundfile.info(line.split()[1]).frames for line in table["wav.scp"]]
     assert lengths == [16000, 16000, 17778, 17778, 14546, 14546]
+
+
+def test_many_recordings_lie_in_one_archive(data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["change_speed.py", "1.1", str(data), str(tmp_path / "files")])
+    speed_program.main()
+    wanted = capsys.readouterr().out
+    monkeypatch.setattr(speed_program, "MANY_FILES", 1)
+    monkeypatch.setattr(sys, "argv", ["change_speed.py", "1.1", str(data), str(tmp_path / "wav")])
+    speed_program.main()
+    found = capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "wav").iterdir()] == ["wav.ark"]
+    for line, other in zip(found.splitlines(), wanted.splitlines(), strict=True):
+        assert line.split()[0] == other.split()[0]
+        np.testing.assert_array_equal(*(read_audio(one.split()[1]) for one in (line, other)))
 
 
 def test_segments_become_recordings(data: Path, tmp_path: Path) -> None:

@@ -85,6 +85,10 @@ def test_no_such_number_of_utterances(recipe: Path) -> None:
     assert "--mono-utts takes a number of utterances, not 'some'" in one_line_error(run(recipe, "--mono-utts", "some"))
 
 
+def test_archives_or_files(recipe: Path) -> None:
+    assert "--audio-archives takes true or false, not 'yes'" in one_line_error(run(recipe, "--audio-archives", "yes"))
+
+
 def test_kaldi_root_without_compiled_kaldi(recipe: Path, tmp_path: Path) -> None:
     assert "no compiled Kaldi" in one_line_error(run(recipe, KALDI_ROOT=str(tmp_path)))
 
