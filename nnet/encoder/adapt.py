@@ -31,7 +31,7 @@ from nnet.encoder.models import find_encoder
 from nnet.encoder.tokens import Tokens
 from nnet.ligru import checkpoint
 from nnet.ligru.checkpoint import BEST, LAST
-from nnet.ligru.device import choose_device
+from nnet.ligru.device import choose_device, multiplies_bfloat16
 from nnet.lock import locked
 
 DESCRIPTION = """Train the last layers of a Whisper model's encoder, and its decoder, on recordings (the model in
@@ -79,7 +79,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch, device: torch.device) -> tuple[Guesses, Guesses]:
         """Of frames and of tokens."""
         mel, lengths, pdfs, tokens, next_tokens = (torch.from_numpy(array).to(device) for array in batch)
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device)):
             heard, valid = self.encoder(mel, lengths)
             frames, pdfs = wanted(heard, pdfs)
             states, next_tokens = wanted(self.decoder(tokens, heard, valid), next_tokens)

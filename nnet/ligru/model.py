@@ -5,31 +5,17 @@ All of them take and give packed frames (see packing.py): [frames, dim] with the
 
 from __future__ import annotations
 
-import functools
-import logging
-import re
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from nnet.ligru.config import Config
+from nnet.ligru.device import multiplies_bfloat16
 from nnet.ligru.norm import FrameBatchNorm
 from nnet.ligru.packing import subsample
 from nnet.ligru.products import Linear
 from nnet.ligru.recurrence import light_recurrence
-
-
-@functools.cache
-def _multiplies_bfloat16() -> bool:
-    """Whether this processor does: one that does not would take ten times as long as for float32."""
-    features = Path("/proc/cpuinfo")  # of Linux; elsewhere it is not known
-    able = features.is_file() and re.search(r"bf16\b", features.read_text()) is not None
-    if not able:
-        logging.info("this processor has no products of bfloat16: those of float32 are taken")
-    return able
 
 
 class Product(nn.Linear):
@@ -42,7 +28,7 @@ class Product(nn.Linear):
     @property
     def product_type(self) -> torch.dtype:
         """What is multiplied on the device that the weights are on."""
-        if self.precision == torch.bfloat16 and self.weight.device.type == "cpu" and not _multiplies_bfloat16():
+        if self.precision == torch.bfloat16 and not multiplies_bfloat16(self.weight.device):
             return torch.float32
         return self.precision
 

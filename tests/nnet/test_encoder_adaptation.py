@@ -172,6 +172,20 @@ def test_masks_hide_bands_and_frames():
     assert changed.all(axis=1).sum() <= 26 and changed.all(axis=0).sum() <= 60
 
 
+def test_no_bfloat16_where_the_processor_has_none(task: Path, tiny: Path, model: ModelFile, monkeypatch) -> None:
+    """Where PyTorch would take many times as long for it."""
+    network = adapt.Network(EncoderNetwork(model, 0.0), DecoderNetwork(model, 0.0), PDFS).eval()
+    examples = read_examples([task], str(task.parent / "pdfs.scp"), Tokens(tiny), "en")
+    batch = load(examples[:2], network.encoder.bands, None)
+    types = []
+    network.output.register_forward_hook(lambda layer, given, scores: types.append(scores.dtype))
+    for able in (True, False):
+        monkeypatch.setattr("nnet.ligru.device._processor_multiplies_bfloat16", lambda able=able: able)
+        frames, _ = network(batch, torch.device("cpu"))
+        assert frames.scores.dtype == torch.float32
+    assert types == [torch.bfloat16, torch.float32]
+
+
 @pytest.mark.slow
 def test_training_learns_and_a_stopped_one_goes_on_as_if_nothing_had_happened(
     tmp_path, task, tiny, model, monkeypatch, capfd

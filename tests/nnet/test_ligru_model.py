@@ -146,7 +146,7 @@ def test_bad_batch_leaves_the_statistics_alone(bad):
 
 @pytest.mark.parametrize("network", ["ligru", "sligru", "mlp"])
 def test_bfloat16_is_close(network, monkeypatch):
-    monkeypatch.setattr("nnet.ligru.model._multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr("nnet.ligru.device._processor_multiplies_bfloat16", lambda: True)
     sequences = [torch.randn(length, 5) for length in (30, 20)]
     outputs, grads = [], []
     for precision in ("float32", "bfloat16"):
@@ -161,7 +161,7 @@ def test_bfloat16_is_close(network, monkeypatch):
 
 
 def test_no_bfloat16_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr("nnet.ligru.model._multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr("nnet.ligru.device._processor_multiplies_bfloat16", lambda: False)
     sequences, outputs = [torch.randn(length, 5) for length in (30, 20)], []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(7)
