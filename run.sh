@@ -470,7 +470,7 @@ if begin 10 "fMLLR features"; then
         steps/nnet/adapt_encoder.sh --cmd "$cuda_cmd" --use-gpu "$use_gpu" --layers "$encoder_layers" --epochs "$encoder_epochs" \
         "$pretrained" "$copies" data/dev,data/dev_noisy exp/tri3b_ali_train exp/tri3b_ali_dev "$encoder"
     fi
-    for set in "${conditions[@]/#/train}" $(evaluated "${conditions[@]}"); do
+    for set in train train_noisy $(evaluated "${conditions[@]}"); do
       steps/make_encoder_feats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" \
         "$encoder" "data/$set" "data-encoder/$set" exp/make_encoder
       steps/compute_cmvn_stats.sh "data-encoder/$set" exp/make_encoder data-encoder/ark
