@@ -199,6 +199,9 @@ def test_a_network_on_an_encoder_alone_needs_no_fmllr_features(recipe: Path) -> 
     aligned = [call.split()[-1] for call in calls if call.startswith("align_fmllr")]
     assert aligned == ["exp/tri3b_ali_train", "exp/tri3b_ali_dev"]
     assert not [call for call in calls if "data-fmllr" in call or "train_sp" in call]
+    encoded = [call.split()[-2] for call in calls if call.startswith("make_encoder_feats.sh")]
+    tested = [f"{name}{condition}" for name in ("dev", "test") for condition in ("", "_noisy", "_enhanced")]
+    assert encoded == [f"data-encoder/{name}" for name in ("train", "train_noisy", *tested)]
     joined = [call.split()[1:] for call in calls if call.startswith("combine_conditions.sh")]
     assert joined == [
         f"data-encoder/{name} data-encoder/{name}_noisy exp/tri3b_ali_{name}"
