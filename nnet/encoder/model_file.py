@@ -63,7 +63,7 @@ class ModelFile:
 
     def write(self, path: Path) -> None:
         """Raises OSError."""
-        parts = [self.head, struct.pack("<I", len(self.variables))]
+        parts: list[bytes | memoryview] = [self.head, struct.pack("<I", len(self.variables))]
         for name, variable in self.variables.items():
             parts += [_text(name), struct.pack("B", len(variable.dims))]
             parts += [struct.pack(f"<{len(variable.dims)}I", *variable.dims)]
