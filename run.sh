@@ -129,12 +129,9 @@ chain_networks=(${chain_model:+ligru_chain ${encoder:+ligru_chain_encoder}})
 training_set() {
   if $speed_perturb && [[ $1 != *_encoder ]]; then echo train_sp; else echo train; fi
 }
-train_sets=() # of all networks
-fmllr_train=  # of those on fMLLR features, if there are any
+fmllr_train= # of the networks on fMLLR features, if there are any
 for network in "${networks[@]}" ${chain_networks[@]+"${chain_networks[@]}"}; do
-  set=$(training_set "$network")
-  [[ " ${train_sets[*]-} " == *" $set "* ]] || train_sets+=("$set")
-  [[ $network == *_encoder ]] || fmllr_train=$set
+  [[ $network == *_encoder ]] || fmllr_train=$(training_set "$network")
 done
 
 # The corpus's dictionary, or one with more words. From tri3b on, the lexicon may know how likely pronunciations are, and silence around each word.
@@ -438,16 +435,23 @@ if begin 10 "fMLLR features"; then
   fi
   # Lattice-free MMI takes lattices of all pronunciations of the transcripts, and a topology of its own.
   if [ -n "$chain_model" ]; then
-    for set in "${train_sets[@]}" dev; do
+    for set in $(for network in "${chain_networks[@]}"; do training_set "$network"; done | sort -u) dev; do
       steps/align_fmllr_lats.sh --nj "$(jobs "data/$set")" --cmd "$train_cmd" "data/$set" "$sat_lang" exp/tri3b "exp/tri3b_lats_$set"
     done
     rm -rf data/lang_chain
     cp -r "$sat_lang" data/lang_chain
     steps/nnet3/chain/gen_topo.py "$(<"$sat_lang/phones/nonsilence.csl")" "$(<"$sat_lang/phones/silence.csl")" > data/lang_chain/topo
   fi
-  # join FEATURES SET CONDITION: the set's clean speech and that condition, with alignments, and with lattices where they are needed.
+  # join FEATURES SET CONDITION: the set's clean speech and that condition, and once for all features the alignments, and lattices where
+  # they are needed.
+  joined=()
   join() {
     local lattices=()
+    if [[ " ${joined[*]-} " == *" $2_$3 "* ]]; then
+      local/combine_conditions.sh "$1/$2" "$1/$2_$3" "$1/$2_clean_$3"
+      return
+    fi
+    joined+=("$2_$3")
     if [ -n "$chain_model" ] && [ "$3" = noisy ]; then lattices=("exp/tri3b_lats_$2" "exp/tri3b_lats_$2_clean_noisy"); fi
     local/combine_conditions.sh "$1/$2" "$1/$2_$3" "exp/tri3b_ali_$2" "$1/$2_clean_$3" "exp/tri3b_ali_$2_clean_$3" \
       ${lattices[@]+"${lattices[@]}"}

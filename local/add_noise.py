@@ -29,6 +29,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kaldi.base.log import KaldiError
 from local.audio import (
     MANY_FILES,
     AudioError,
@@ -277,5 +278,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (AudioError, JobError, OSError, RuntimeError, ValueError) as failure:
+    except (AudioError, JobError, KaldiError, OSError, RuntimeError, ValueError) as failure:
         sys.exit(f"add_noise.py: {failure}")

@@ -18,12 +18,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 
 from kaldi.base.whole_file import WholeFile
+from kaldi.util.io import Output
 from local.whole_file import read_lines, write_file
 
 log = logging.getLogger("audio.py")
@@ -186,7 +187,11 @@ def write_audio(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
 
     Raises OSError (a full disk, for one). Samples outside [-1, 1] are a fault of the caller, which scales.
     """
-    write_file(path, wav_bytes(samples, rate))
+    try:
+        content = wav_bytes(samples, rate)
+    except ValueError as error:
+        raise ValueError(f"{error} for {path}") from None
+    write_file(path, content)
 
 
 def wav_bytes(samples: np.ndarray, rate: int = RATE) -> bytes:
@@ -198,45 +203,33 @@ def wav_bytes(samples: np.ndarray, rate: int = RATE) -> bytes:
     return content.getvalue()
 
 
-class WavArchive:
-    """A Kaldi archive of WAV files, as wav-copy writes it; complete at the end of the `with` block, or not there.
+@contextlib.contextmanager
+def archive_of_wavs(path: Path) -> Iterator[Callable[[str, bytes], str]]:
+    """What appends an utterance's WAV file to a Kaldi archive, as wav-copy does, and returns its place for wav.scp.
 
-    One file takes the place of thousands, which file systems and their servers are slow with.
+    One file takes the place of thousands, which file systems and their servers are slow with. It is complete at the end
+    of the `with` block, or not there. Raises OSError, KaldiError.
     """
+    with Output(str(path)) as archive:
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError."""
-        self._path, self._whole = path, WholeFile(path)
-        self._file = self._whole.path.open("wb")
+        def append(utterance: str, content: bytes) -> str:
+            archive.text(f"{utterance} ")
+            place = f"{path}:{archive.written}"
+            archive.write(content)
+            return place
 
-    def add(self, utterance: str, content: bytes) -> str:
-        """Append a WAV file; returns its place for wav.scp, "<path>:<bytes before it>". Raises OSError."""
-        self._file.write(f"{utterance} ".encode())
-        place = f"{self._path}:{self._file.tell()}"
-        self._file.write(content)
-        return place
-
-    def __enter__(self) -> WavArchive:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        try:
-            self._file.close()
-        except OSError as failure:
-            self._whole.__exit__(OSError, failure, None)
-            raise
-        self._whole.__exit__(*error)
+        yield append
 
 
 @contextlib.contextmanager
 def storing(folder: Path, archive: str | None) -> Iterator[Callable[[str, bytes], str]]:
     """What stores an utterance's WAV file in a folder and returns its place for wav.scp.
 
-    archive: the name of the one that takes them all; without it each is a file of its own. Raises OSError.
+    archive: the name of the one that takes them all; without it each is a file of its own. Raises OSError, KaldiError.
     """
     if archive:
-        with WavArchive(folder / archive) as gathered:
-            yield gathered.add
+        with archive_of_wavs(folder / archive) as append:
+            yield append
         return
 
     def store(utterance: str, content: bytes) -> str:

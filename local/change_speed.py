@@ -19,6 +19,7 @@ from scipy.signal import resample_poly
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kaldi.base.log import KaldiError
 from local.audio import MANY_FILES, AudioError, Segment, list_utterances, storing, wav_bytes
 
 
@@ -64,5 +65,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (AudioError, OSError, ValueError) as failure:
+    except (AudioError, KaldiError, OSError, ValueError) as failure:
         sys.exit(f"change_speed.py: {failure}")

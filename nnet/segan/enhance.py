@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from local.audio import AudioError, Resampler, WavArchive, WavWriter, open_audio, read_blocks, read_scp, resample
+from kaldi.base.log import KaldiError
+from local.audio import AudioError, Resampler, WavWriter, archive_of_wavs, open_audio, read_blocks, read_scp, resample
 from local.whole_file import write_file
 from nnet.segan.config import load_config
 from nnet.segan.log import log, stop_on_errors
@@ -219,7 +220,7 @@ def enhance(
     """
     began, bad, places = time.monotonic(), [], []
     with contextlib.ExitStack() as stack:
-        gathered = stack.enter_context(WavArchive(archive)) if archive else None
+        append = stack.enter_context(archive_of_wavs(archive)) if archive else None
         for recording in recordings:
             stack.callback(recording.close)
         opened: Iterator[Recording] = (recording.open() for recording in recordings)
@@ -232,8 +233,8 @@ def enhance(
                 bad.append(str(error))
                 log.warning("left out: %s", error)
             else:
-                if gathered and last:
-                    places.append(f"{recording.name} {gathered.add(recording.name, recording.target.read_bytes())}\n")
+                if append and last:
+                    places.append(f"{recording.name} {append(recording.name, recording.target.read_bytes())}\n")
                     recording.target.unlink()
     if archive:
         write_file(archive.with_suffix(".scp"), "".join(places))
@@ -243,7 +244,7 @@ def enhance(
     log.info("%.1f s of audio in %.1f s, real-time factor %.4f", seconds, spent, spent / max(seconds, 1e-9))
 
 
-@stop_on_errors(ValueError, AudioError, OSError)
+@stop_on_errors(ValueError, AudioError, KaldiError, OSError)
 def main() -> None:
     arguments = parse_arguments()
     config = load_config(arguments.model)

@@ -15,8 +15,8 @@ from local.audio import (
     AudioError,
     Resampler,
     Segment,
-    WavArchive,
     WavWriter,
+    archive_of_wavs,
     list_utterances,
     read_audio,
     resample,
@@ -40,8 +40,8 @@ def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, suffix: str, r
 def test_archives_of_recordings(tmp_path: Path) -> None:
     """Kaldi's form: programs of Kaldi read them too, and so do we those of wav-copy."""
     written = [speech_like(1), 0.5 * speech_like(2)[:9000]]
-    with WavArchive(tmp_path / "a:1.ark") as archive:
-        places = [archive.add(f"u{number}", wav_bytes(samples)) for number, samples in enumerate(written)]
+    with archive_of_wavs(tmp_path / "a:1.ark") as append:
+        places = [append(f"u{number}", wav_bytes(samples)) for number, samples in enumerate(written)]
         assert not (tmp_path / "a:1.ark").exists()
     (tmp_path / "wav.scp").write_text(f"u1 {places[1]}\nu0 {places[0]}\n")
     copy = f'. ./path.sh; wav-copy "scp:{tmp_path}/wav.scp" "ark,scp:{tmp_path}/b.ark,{tmp_path}/b.scp"'
@@ -59,8 +59,8 @@ def test_archives_of_recordings(tmp_path: Path) -> None:
     ]:
         with pytest.raises(AudioError, match=message):
             read_audio(place)
-    with pytest.raises(RuntimeError), WavArchive(tmp_path / "broken.ark") as archive:
-        archive.add("u0", wav_bytes(written[0]))
+    with pytest.raises(RuntimeError), archive_of_wavs(tmp_path / "broken.ark") as append:
+        append("u0", wav_bytes(written[0]))
         raise RuntimeError
     assert not list(tmp_path.glob("broken*"))
 

@@ -213,3 +213,15 @@ def test_a_network_on_an_encoder_alone_needs_no_fmllr_features(recipe: Path) -> 
         " exp/tri3b_ali_train_clean_noisy exp/tri3b_ali_dev_clean_noisy exp/ligru_encoder"
     )
     assert [call for call in calls if call.startswith("train_ligru.sh") and call.endswith(f" {training}")]
+
+
+@pytest.mark.slow
+def test_alignments_are_joined_once(recipe: Path) -> None:
+    """Those of clean and noisy speech serve fMLLR features and an encoder's."""
+    pytest.importorskip("ctranslate2")
+    encoder = str(tiny_encoder(recipe / "tiny"))
+    calls = calls_of_run_sh(recipe, *"--stage 10 --stop-stage 10 --nj 1 --encoder".split(), encoder)
+    joined = [call.split()[1:] for call in calls if call.startswith("combine_conditions.sh")]
+    sets = [f"{name}_clean_{condition}" for condition in ("noisy", "enhanced") for name in ("train", "dev")]
+    assert [call[-1] for call in joined if len(call) == 5] == [f"exp/tri3b_ali_{name}" for name in sets]
+    assert [call[-1] for call in joined if len(call) == 3] == [f"data-encoder/{name}" for name in sets[:2]]
