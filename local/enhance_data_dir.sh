@@ -11,7 +11,6 @@ draw=0          # another number draws another latent z
 gate=
 dry=            # part of the input mixed in; default: as the model's configuration says
 archives=
-many_files=50000 # as MANY_FILES of local/audio.py
 
 help_message="Usage: local/enhance_data_dir.sh [options] [<segan-dir>] <src-data-dir> <dest-data-dir>
  e.g.: local/enhance_data_dir.sh exp/segan data/test_noisy data/test_enhanced
@@ -25,7 +24,7 @@ Options:
   --threads <n>              # CPU threads of a job (default: all cores)
   --dry <part>               # part of the input mixed in, 0 to 1 (default: as the configuration says)
   --gate <p>                 # leave recordings that are noisy with a lower probability as they are (default: none)
-  --archives true|false      # whether they go into archives (default: where there are more than $many_files)
+  --archives true|false      # whether they go into archives (default: where there are more than 50,000)
   --draw <n>                 # another number draws another latent z"
 
 # shellcheck disable=SC1091
@@ -52,7 +51,10 @@ require_two_directories "$src" "$dest"
 mkdir -p "$dest/log" "$dest/wav"
 wav=$(cd "$dest/wav" && pwd)
 rm -f "$wav"/wav.*.{ark,scp}
-if [ -z "$archives" ] && [ "$(wc -l < "$src/wav.scp")" -gt "$many_files" ]; then archives=true; fi
+if [ -z "$archives" ]; then
+  many=$(python3 -c "from local.audio import MANY_FILES; print(MANY_FILES)")
+  if [ "$(wc -l < "$src/wav.scp")" -gt "$many" ]; then archives=true; fi
+fi
 archive=()
 if [ "$archives" = true ]; then archive=(--archive "$wav/wav.JOB.ark"); fi
 nj=$(jobs_of "$src" "$nj" "$recordings_per_job")

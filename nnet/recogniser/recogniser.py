@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from nnet.recogniser.reading import Reader
 from nnet.recogniser.rescoring import Rescoring
 from nnet.recogniser.result import Piece, Transcription
 from nnet.recogniser.streams import Kept, Streams
+
+if TYPE_CHECKING:
+    from nnet.recogniser.whisper import Heard
 
 # Of a network and of a chain model, as steps/nnet/decode.sh and run.sh's mkgraph.sh have them.
 ACOUSTIC_SCALES = {False: 0.1, True: 1.0}
@@ -118,7 +121,7 @@ class Recogniser:
     def _enhanced(self, samples: np.ndarray) -> np.ndarray:
         return self._enhance(samples) if self._enhance and len(samples) else samples
 
-    def _decode(self, features: np.ndarray, heard: Callable[[], np.ndarray] | None) -> Lattice | None:
+    def _decode(self, features: np.ndarray, heard: Heard | None) -> Lattice | None:
         scale = ACOUSTIC_SCALES[self._is_chain]
         lattice = self._graph.decode(self._network(features), self._transitions, scale, self._search)
         if lattice is None:
@@ -196,7 +199,7 @@ class Given(NamedTuple):
     start: float
     end: float
     kept: Kept | None
-    heard: Callable[[], np.ndarray] | None
+    heard: Heard | None
 
 
 class Speaker:
@@ -223,7 +226,7 @@ class Speaker:
             raise AudioError(f"recording is shorter than {1000 * SHORTEST_RECORDING:.0f} ms: {name}")
         self._recordings.append(pieces)
 
-    def _keep(self, samples: np.ndarray) -> tuple[Kept | None, Callable[[], np.ndarray] | None]:
+    def _keep(self, samples: np.ndarray) -> tuple[Kept | None, Heard | None]:
         samples = self._recogniser._enhanced(samples)
         return self._kept(samples), self._hear(samples) if self._hear else None
 
