@@ -32,4 +32,3 @@ export PYTHONPATH
 unset PYTHONDONTWRITEBYTECODE # programs start by the thousand, their modules are to be compiled once
 export LC_ALL=C            # Kaldi's tables are sorted bytewise
 export PYTHONHASHSEED=0    # one seed makes a run repeatable
-export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}

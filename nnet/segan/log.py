@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable
 
 from nnet.signals import Stopped
-
-# TensorFlow greets with a dozen lines otherwise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 log = logging.getLogger("segan")
 

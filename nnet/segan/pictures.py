@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from nnet.segan.log import stop_on_errors
 
@@ -24,19 +25,9 @@ def smooth(values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
     return smoothed
 
 
-def _pyplot():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     partial = path.with_suffix(".tmp.png")
     figure.savefig(partial, dpi=100)
-    _pyplot().close(figure)
     partial.replace(path)
 
 
@@ -49,7 +40,8 @@ def draw_losses(directory: Path) -> None:
     names = lines[0].split("\t")
     values = np.array([[float(field) for field in line.split("\t")] for line in lines[1:]]).reshape(-1, len(names))
     for name, label in AXES.items():
-        figure, axes = _pyplot().subplots(figsize=(7, 4), layout="constrained")
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
         column = values[:, names.index(name)]
         axes.plot(values[:, 0], column, color="tab:orange", alpha=0.25, linewidth=0.8)
         axes.plot(values[:, 0], smooth(column), color="tab:orange")
@@ -61,9 +53,8 @@ def draw_losses(directory: Path) -> None:
 def draw_spectrograms(signals: dict[str, np.ndarray], rate: int, path: Path) -> None:
     """Spectrograms in dB of named signals of one rate, one above the other."""
     count = len(signals)
-    figure, grid = _pyplot().subplots(
-        count, 1, figsize=(8, 2.5 * count), sharex=True, squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(8, 2.5 * count), layout="constrained")
+    grid = figure.subplots(count, 1, sharex=True, squeeze=False)
     for axes, (name, samples) in zip(grid[:, 0], signals.items(), strict=True):
         axes.specgram(samples + 1e-6, NFFT=512, Fs=rate, noverlap=384, vmin=-140, vmax=-30)
         axes.set(ylabel=f"{name}\nHz")

@@ -80,6 +80,7 @@ def test_a_kept_core_does_the_same_without_numba(kept: Path) -> None:
     assert python(kept, "import numba\n" + USE) == "numba" + RESULT
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for an instruction of x86-64")
 def test_references_are_counted_without_atomic_instructions(kept: Path) -> None:
     lock_inc, lock_dec = b"\xf0\x48\xff\x07", b"\xf0\x48\xff\x0f"

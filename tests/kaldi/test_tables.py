@@ -122,6 +122,7 @@ def test_options_p_of_pipes_and_scripts(folder: Path) -> None:
     assert [key for key, _ in read_table("ark:o", FLOAT_MATRIX)] == ["a", "c"]
 
 
+@pytest.mark.slow
 def test_a_pipe_in_the_process_does_what_a_real_one_does(folder: Path, kaldi: Run) -> None:
     """Text, compression, standard input as a script: as through the shell, where `;` forbids a pipe in the process."""
     for command in (

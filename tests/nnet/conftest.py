@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from segan_task import TINY, run
 
+import nnet.segan  # noqa: F401 (says how TensorFlow is to be imported, before a test does)
+
 if TYPE_CHECKING:
     from nnet.recogniser import Recogniser
 

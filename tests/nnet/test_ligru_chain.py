@@ -114,6 +114,7 @@ def test_subsample(lengths, factor):
     assert stacked.tolist() == wanted and low.sizes == packing.sizes[::factor]
 
 
+@pytest.mark.slow
 def test_learns_and_gives_a_frame_for_three(task, tmp_path):
     rows = run(task, tmp_path / "nnet", small(epochs=3, units=32, batch_frames=200, learning_rate=1e-2, dropout=0.0))
     best = min(row["dev_loss"] for row in rows)
@@ -134,6 +135,7 @@ def test_learns_and_gives_a_frame_for_three(task, tmp_path):
     assert right > 0.4 * frames  # one in twelve by chance
 
 
+@pytest.mark.slow
 def test_goes_on_with_the_same_numbers(task, tmp_path):
     config = small(epochs=2, weight_average=0.5, feature_shift=0.1, time_masks=1)
     whole = run(task, tmp_path / "whole", config)

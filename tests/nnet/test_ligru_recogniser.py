@@ -131,6 +131,7 @@ def test_a_long_recording_is_cut_at_a_pause(recogniser: Recogniser, recordings: 
     assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_a_long_pause_has_no_words(recogniser: Recogniser, recordings: list[Path], monkeypatch) -> None:
     """Of a recording that is cut it is a piece of its own; of others it is decoded."""
     samples = [soundfile.read(recording, dtype="int16")[0] for recording in recordings]
@@ -290,6 +291,7 @@ def test_texts_that_cannot_be_aligned(
         Recogniser(other).align(recordings[0], "TWO")
 
 
+@pytest.mark.slow
 def test_program_aligns(packed: Path, recordings: list[Path], tmp_path: Path, capsys) -> None:
     (tmp_path / "texts").write_text("s1-00 TWO SIX OH ZERO\ns1-01 FIVE 9\n")
     given = [str(recording) for recording in recordings]

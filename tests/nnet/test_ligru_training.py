@@ -104,12 +104,14 @@ def test_learns(task, tmp_path, changes):
     assert (tmp_path / "learning_curves.png").stat().st_size > 0 and list((tmp_path / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_learning_rate_is_halved_without_improvement(task, tmp_path):
     run = training(task, tmp_path, small(epochs=4, min_improvement=0.99, stop_after=9))
     run.run()
     assert run.progress.learning_rate == pytest.approx(3e-3 / 2**3)
 
 
+@pytest.mark.slow
 def test_stops_when_nothing_is_gained(task, tmp_path):
     run = training(task, tmp_path, small(epochs=9, learning_rate=0.0, stop_after=2))
     run.run()

@@ -125,6 +125,7 @@ def test_silence_stays_silence() -> None:
     assert not unit(tf.zeros([10])).numpy().any()
 
 
+@pytest.mark.slow
 def test_records_of_clean_speech_noise_and_rooms(mixed_records: Path, conf: Path) -> None:
     config = read_config(conf, "tiny")
     assert beside(mixed_records, "noise").is_file() and beside(mixed_records, "rooms").is_file()

@@ -465,7 +465,7 @@ for optimizer in ("rmsprop", "adam"):
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path.cwd()), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return os.environ | {"PYTHONPATH": str(Path.cwd())}
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, conf: Path, records: Path) -> None:

@@ -91,21 +91,6 @@ def test_copies_of_segments_have_recordings_of_their_own(model: Path) -> None:
     assert (model / "segments/segments").read_text().splitlines()[2] == "gan2-s-u1 gan2-rec 0 0.2"
 
 
-def test_enhanced_recordings_in_archives(model: Path) -> None:
-    """One for each job, with the recordings that are files otherwise."""
-    options = ("--threads", 1, "--nj", 2, "--recordings-per-job", 1, "--use-gpu", "false")
-    for name in ("false", "true"):
-        target = model / f"archives-{name}"
-        done = run("local/enhance_data_dir.sh", *options, "--archives", name, model / "model", model / "noisy", target)
-        assert done.returncode == 0, done.stderr
-    stored = sorted(path.name for path in (target / "wav").iterdir())
-    assert stored == [f"wav.{job}.{kind}" for job in (1, 2) for kind in ("ark", "scp")]
-    found, wanted = (list_utterances(model / f"archives-{name}") for name in ("true", "false"))
-    assert list(found) == list(wanted) == ["s-u1", "s-u2"]
-    for utterance, segment in found.items():
-        np.testing.assert_array_equal(segment.read(), wanted[utterance].read())
-
-
 def test_training_again_goes_on(model: Path) -> None:
     """Without --stage 0 the same command keeps what is trained, and a mistaken one harms nothing."""
     options = ("--conf", model / "segan.toml", "--model", "tiny", "--direction", "add-noise", "--threads", 1)
@@ -180,16 +165,22 @@ def test_one_recording(model: Path) -> None:
 
 
 def test_jobs_enhance_as_one_does(model: Path) -> None:
-    for jobs in (1, 2):
-        options = ("--threads", 1, "--nj", jobs, "--recordings-per-job", 1)
-        done = run("local/enhance_data_dir.sh", *options, model / "model", model / "noisy", model / f"enhanced{jobs}")
+    """A few recordings are one job's; in archives, one for each job, are the recordings that are files otherwise."""
+    enhance = ("local/enhance_data_dir.sh", "--threads", 1, "--nj", 2)
+    jobs = ("--recordings-per-job", 1)
+    made = {"one": (), "two": jobs, "archives": (*jobs, "--archives", "true")}
+    for name, options in made.items():
+        done = run(*enhance, *options, model / "model", model / "noisy", model / name)
         assert done.returncode == 0, done.stderr
-        assert len(list((model / f"enhanced{jobs}/log").glob("enhance.*.log"))) == jobs
-    for name in ("s-u1", "s-u2"):
-        one, two = ((model / f"enhanced{jobs}/wav/{name}.wav").read_bytes() for jobs in (1, 2))
-        assert one == two
-    few = run("local/enhance_data_dir.sh", "--threads", 1, "--nj", 2, model / "model", model / "noisy", model / "few")
-    assert few.returncode == 0 and len(list((model / "few/log").glob("enhance.*.log"))) == 1
+        assert len(list((model / name / "log").glob("enhance.*.log"))) == (1 if name == "one" else 2)
+    stored = sorted(path.name for path in (model / "archives/wav").iterdir())
+    assert stored == [f"wav.{job}.{kind}" for job in (1, 2) for kind in ("ark", "scp")]
+    one, two, archives = (list_utterances(model / name) for name in made)
+    assert list(one) == list(two) == list(archives) == ["s-u1", "s-u2"]
+    for name, segment in archives.items():
+        np.testing.assert_array_equal(segment.read(), two[name].read())
+        files = [(model / folder / "wav" / f"{name}.wav").read_bytes() for folder in ("one", "two")]
+        assert files[0] == files[1]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_another_seed_other_bytes(data: Path, tmp_path: Path) -> None:
     assert not set(digests(tmp_path).values()) & set(digests(data).values())
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_and_finished_corpus_is_kept(data: Path) -> None:
     whole = digests(data)
     speakers = sorted((data / "local/mini/wav").iterdir())

@@ -133,6 +133,7 @@ def test_noisy_copy(data: Path, noises: Path, tmp_path: Path) -> None:
     assert run("utils/validate_data_dir.sh", "--no-feats", noisy).returncode == 0
 
 
+@pytest.mark.slow
 def test_noisy_copy_in_archives(data: Path, noises: Path, tmp_path: Path) -> None:
     """One for each job, with the recordings that are files otherwise."""
     command = ["local/add_noise.py", data, noises / "test.list"]
@@ -178,6 +179,7 @@ def test_bad_recording_stops_or_is_skipped(data: Path, noises: Path, tmp_path: P
     assert run("utils/validate_data_dir.sh", "--no-feats", tmp_path / "n").returncode == 0
 
 
+@pytest.mark.slow
 def test_bad_recording_in_a_job_is_named_as_well(data: Path, noises: Path, tmp_path: Path) -> None:
     (data / "s1-b.wav").write_bytes(b"")
     command = ["local/add_noise.py", "--nj", "2", data, noises / "test.list", tmp_path / "n"]
@@ -284,6 +286,7 @@ def test_rooms_others_and_levels(data: Path, noises: Path, tmp_path: Path) -> No
     assert (tmp_path / "n/utt2room").read_text() == "s1-a none\ns1-b none\ns1-c none\n"
 
 
+@pytest.mark.slow
 def test_noise_is_the_same_without_what_is_not_asked_for(data: Path, noises: Path, tmp_path: Path) -> None:
     plain = ["local/add_noise.py", data, noises / "test.list"]
     more = ["--babble-data", write_talkers(tmp_path / "talkers"), "--babble-chance", "0"]

@@ -34,6 +34,7 @@ def test_length_and_pitch(factor: str) -> None:
     assert spectrum.argmax() * 16000 / len(changed) == pytest.approx(500 * float(factor), abs=1)
 
 
+@pytest.mark.slow
 def test_three_ways(data: Path, tmp_path: Path) -> None:
     wanted = tmp_path / "three"
     assert run("utils/data/perturb_data_dir_speed_3way.sh", data, wanted).returncode == 0

@@ -47,6 +47,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same(program: Path) -> None:
     """Also more than there are tasks; arguments arrive as they are."""
     word = 'it\'s a "word" | $HOME *; with (all)'

@@ -78,6 +78,7 @@ class TestLang:
         assert (tmp_path / "lang/phones/roots.txt").read_text().splitlines()[0] == "not-shared not-split SIL SPN"
         assert first_fields(tmp_path / "lang/phones.txt")[:3] == ["<eps>", "SIL", "SPN"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("case", "options"),
         [

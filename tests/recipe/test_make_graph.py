@@ -118,6 +118,7 @@ def test_a_grammar_in_place_of_the_language_model(recipe: Path) -> None:
     assert not (recipe / "exp/mono/graph_paris/HCLG.fst").exists()
 
 
+@pytest.mark.slow
 def test_more_words(recipe: Path, packages: Path) -> None:  # noqa: F811
     write(recipe / "names.txt", "A", "ZOE Z OW IY")
     done = make_graph(recipe, "--words", "names.txt", "--lm-order", "2", "exp/mono", "exp/mono/graph_names")

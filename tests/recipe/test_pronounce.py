@@ -120,6 +120,7 @@ def test_guesses(packages: Path, words: str, pronunciations: list[str]) -> None:
     assert lines(packages / "lexicon.txt") == pronunciations
 
 
+@pytest.mark.slow
 def test_guesses_do_not_depend_on_one_another() -> None:
     words = "zug blorks the read adsl qu'il x hearing".split()
     alone = {word: phones for one in words for word, phones in guesses_of_espeak([one]).items()}

@@ -108,6 +108,7 @@ def test_filter_that_fails(recipe: Path) -> None:
     assert done.returncode != 0 and not (recipe / "decode/scoring_kaldi/best_wer").exists()
 
 
+@pytest.mark.slow
 def test_two_decodings_together(recipe: Path) -> None:
     """Of lattices with one path each, the weightier one is heard; an utterance that one lacks is the other's."""
     write_decoding(recipe / "other", {"u1": ["uh", "one", "two"]})

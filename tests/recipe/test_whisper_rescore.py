@@ -32,6 +32,7 @@ def costs(folder: Path) -> dict[str, float]:
     return {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
 
 
+@pytest.mark.slow
 def test_the_words_of_n_best_lists_get_whispers_costs(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     whisper = tiny_encoder(tmp_path / "tiny")
