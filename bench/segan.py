@@ -8,18 +8,23 @@ its validation, with the same depths and stride; it has batch normalisation wher
 Arithmetic: 2 operations for each multiplication and addition of the convolutions; the generator runs once a step and
 back, the discriminator on real and generated pairs and back, and on generated pairs once more and back to its input,
 each time with the reference batch. A quiet machine gives figures worth keeping.
+The table `parts` says what a training step of a generator on spectra spends its time on, each part computed alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
+import math
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +147,98 @@ def measure_training(config: Config, budget: float) -> dict[str, float]:
     return {"windows_per_second": config.batch_size / seconds}
 
 
+def calls_of(config: Config, generator: Callable, given: np.ndarray) -> dict[str, list[tuple[Callable, tuple]]]:
+    """What a generator on spectra computes for a batch of windows: functions and their arguments, by kind."""
+    import tensorflow as tf
+
+    from nnet.segan import spectral
+
+    kinds = {
+        "convolutions": [(tf.nn, "conv2d")],
+        "biases, PReLUs, residuals": [(spectral, "biased_prelu"), (spectral, "residual")],
+        "paddings and joints": [(tf, "pad"), (tf, "concat")],
+        "compression and mask": [(spectral, "compress"), (spectral, "bounded")],
+        "spectra to windows": [(tf.signal, "irfft"), (tf.signal, "overlap_and_add")],
+    }
+    calls: dict[str, list[tuple[Callable, tuple]]] = {kind: [] for kind in kinds}
+
+    def recorder(kind: str, function: Callable) -> Callable:
+        def record(*arguments: object, **options: object) -> tf.Tensor:
+            calls[kind].append((functools.partial(function, **options), arguments))
+            return function(*arguments, **options)
+
+        return record
+
+    with contextlib.ExitStack() as patches:
+        for kind, functions in kinds.items():
+            for module, name in functions:
+                record = recorder(kind, getattr(module, name))
+                patches.enter_context(unittest.mock.patch.object(module, name, record))
+        generator(given)
+    wide = config.frame // 2 // math.prod(config.g_strides) * config.g_depths[-1]
+    rows = calls["convolutions"][-1][1][0].shape[1] * config.batch_size  # the last convolution is over one frame
+    shapes = [(rows, wide), (wide, config.units), (rows, config.units), (config.units, wide)]
+    x, down, y, up = map(tf.zeros, shapes)
+    calls["products across frequencies"] = len(config.dilations) * [(tf.matmul, (x, down)), (tf.matmul, (y, up))]
+    return calls
+
+
+def measure_parts(config: Config, budget: float) -> dict[str, float]:
+    """Seconds of a step of training without a discriminator, and of its parts, each forward and back."""
+    import tensorflow as tf
+
+    from nnet.segan import losses
+    from nnet.segan.game import Game
+    from nnet.segan.training import choose_settings
+
+    game = Game(config)
+    settings, variables = choose_settings(config, 0, 0.0), list(game.generator.named.values())
+    windows = 0.1 * np.random.default_rng(0).normal(size=(3, config.batch_size, config.window)).astype(np.float32)
+    fake, target, given = map(tf.constant, windows)
+
+    def seconds(function: Callable[[], tf.Tensor], share: float = 1.0) -> float:
+        compiled = tf.function(function)
+        return seconds_each(lambda: compiled().numpy(), share * budget)
+
+    def random_like(x: tf.Tensor) -> tf.Variable:
+        return tf.Variable(tf.cast(0.1 * tf.random.stateless_normal(x.shape, (0, 1)), x.dtype))
+
+    def back(function: Callable[[], tf.Tensor], sources: list, share: float = 1.0) -> float:
+        pulls = random_like(function())  # and no constant, whose products TensorFlow leaves out
+
+        def forward_and_back() -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                output = function()
+            made = [output, *tape.gradient(output, sources, pulls)]
+            return tf.add_n([tf.math.real(tf.reduce_sum(part)) for part in made if part is not None])
+
+        return seconds(forward_and_back, share)
+
+    def alone(function: Callable, arguments: tuple) -> float:
+        flat = tf.nest.flatten(arguments)
+        for number, value in enumerate(flat):
+            if tf.is_tensor(value) and (value.dtype.is_floating or value.dtype.is_complex):
+                flat[number] = random_like(value)
+        again = tf.nest.pack_sequence_as(arguments, flat)
+        return back(lambda: function(*again), [x for x in flat if isinstance(x, tf.Variable)], 0.1)
+
+    def update() -> tf.Tensor:
+        game.g_optimizer.apply([tf.ones_like(variable) for variable in variables], settings.g_rate)
+        return variables[0]
+
+    parts = {"step": seconds(lambda: game.train_step(target, given, tf.constant(0, tf.int64), settings))}
+    parts["generator"] = back(lambda: game.generator(given), variables)
+    for kind, calls in calls_of(config, game.generator, given).items():
+        parts[f"… {kind}"] = sum(alone(*call) for call in calls)
+    for name in ("complex", "si_sdr", "perceptual", "envelope"):
+        loss = getattr(losses, f"{name}_loss")
+        options = {"rate": config.rate} if name in ("perceptual", "envelope") else {}
+        parts[f"loss {name}"] = back(lambda f=loss, o=options: f(fake, target, **o), [fake])
+    parts["update of the weights"] = seconds(update)
+    return parts
+
+
 def measure_enhancement(config: Config, budget: float, seconds_of_audio: float = 30.0) -> dict[str, float]:
     from nnet.segan.enhancer import Enhancer
     from nnet.segan.generators import make_generator
@@ -218,6 +315,7 @@ def measure_pytorch_enhancement(config: Config, budget: float, seconds_of_audio:
 CASES = {
     "matrix": measure_matrix_product,
     "training": measure_training,
+    "parts": measure_parts,
     "enhancement": measure_enhancement,
     "pytorch_training": measure_pytorch_training,
     "pytorch_enhancement": measure_pytorch_enhancement,
@@ -304,6 +402,20 @@ def compare_enhancement(arguments: argparse.Namespace, threads: int) -> None:
         print(line, flush=True)
 
 
+def show_parts(arguments: argparse.Namespace, threads: int) -> None:
+    rate = measure(arguments, "matrix", "small", threads)["gflops"]
+    for model in arguments.models:
+        config = read_config(ROOT / "conf/segan.toml", model)
+        if config.generator != "spectral":
+            continue
+        found = measure(arguments, "parts", model, threads)
+        found.pop("peak_mib")
+        bound = config.batch_size * training_operations(config) / GIGA / rate
+        print(f"\nA step of {model}, {config.batch_size} windows, {threads} thread(s); bound: {1000 * bound:.0f} ms")
+        for part, seconds in found.items():
+            print(f"{part:32} {1000 * seconds:8.1f} ms {seconds / found['step']:6.0%}")
+
+
 def show_growth(arguments: argparse.Namespace, threads: int) -> None:
     print(f"\nGrowth of the small model, {threads} threads: batch, window (samples), file (seconds)")
     for label, sizes in (("batch", (4, 16, 64)), ("window", (8192, 16384, 65536))):
@@ -324,13 +436,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="of all models (default: as configured)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for each figure (default: %(default)s)")
-    parser.add_argument("--tables", nargs="+", choices=("training", "enhancement", "growth"), help="default: all")
+    tables = ("training", "enhancement", "growth", "parts")
+    parser.add_argument("--tables", nargs="+", choices=tables, default=tables[:3], help="default: all but parts")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         measure_here(arguments)
         return
-    tables = arguments.tables or ("training", "enhancement", "growth")
+    tables = arguments.tables
     if "training" in tables:
         compare_training(arguments, arguments.threads)
     if "enhancement" in tables:
@@ -338,6 +451,8 @@ def main() -> None:
             compare_enhancement(arguments, threads)
     if "growth" in tables:
         show_growth(arguments, arguments.threads)
+    if "parts" in tables:
+        show_parts(arguments, arguments.threads)
 
 
 if __name__ == "__main__":
