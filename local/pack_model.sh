@@ -122,7 +122,8 @@ if $uses_gmm; then
   fi
 fi
 if [ -n "$segan_dir" ]; then
-  take "$segan_dir" segan config.json generator.index generator.data-00000-of-00001
+  weights=("$segan_dir"/generator.data-*) # one file or several
+  take "$segan_dir" segan config.json generator.index "${weights[@]##*/}"
 fi
 missing=()
 for ((i = 0; i < ${#files[@]}; i += 2)); do
