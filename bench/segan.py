@@ -443,15 +443,14 @@ def main() -> None:
     if arguments.case:
         measure_here(arguments)
         return
-    tables = arguments.tables
-    if "training" in tables:
+    if "training" in arguments.tables:
         compare_training(arguments, arguments.threads)
-    if "enhancement" in tables:
+    if "enhancement" in arguments.tables:
         for threads in sorted({1, arguments.threads}):
             compare_enhancement(arguments, threads)
-    if "growth" in tables:
+    if "growth" in arguments.tables:
         show_growth(arguments, arguments.threads)
-    if "parts" in tables:
+    if "parts" in arguments.tables:
         show_parts(arguments, arguments.threads)
 
 

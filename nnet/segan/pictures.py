@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from kaldi.base.whole_file import WholeFile
 from nnet.segan.log import stop_on_errors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SMOOTHING = 0.5
 AXES = {"g_l1": "L1 loss of the generator", "g_adv": "adversarial loss of the generator"}
@@ -25,10 +29,15 @@ def smooth(values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
     return smoothed
 
 
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # which takes most of a second, and not every program draws
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def _save(figure: Figure, path: Path) -> None:
-    partial = path.with_suffix(".tmp.png")
-    figure.savefig(partial, dpi=100)
-    partial.replace(path)
+    with WholeFile(path) as partial:
+        figure.savefig(partial, dpi=100, format="png")
 
 
 def draw_losses(directory: Path) -> None:
@@ -40,7 +49,7 @@ def draw_losses(directory: Path) -> None:
     names = lines[0].split("\t")
     values = np.array([[float(field) for field in line.split("\t")] for line in lines[1:]]).reshape(-1, len(names))
     for name, label in AXES.items():
-        figure = Figure(figsize=(7, 4), layout="constrained")
+        figure = _figure(7, 4)
         axes = figure.subplots()
         column = values[:, names.index(name)]
         axes.plot(values[:, 0], column, color="tab:orange", alpha=0.25, linewidth=0.8)
@@ -53,7 +62,7 @@ def draw_losses(directory: Path) -> None:
 def draw_spectrograms(signals: dict[str, np.ndarray], rate: int, path: Path) -> None:
     """Spectrograms in dB of named signals of one rate, one above the other."""
     count = len(signals)
-    figure = Figure(figsize=(8, 2.5 * count), layout="constrained")
+    figure = _figure(8, 2.5 * count)
     grid = figure.subplots(count, 1, sharex=True, squeeze=False)
     for axes, (name, samples) in zip(grid[:, 0], signals.items(), strict=True):
         axes.specgram(samples + 1e-6, NFFT=512, Fs=rate, noverlap=384, vmin=-140, vmax=-30)

@@ -107,7 +107,7 @@ def make_smaller(recipe: Path) -> None:
     """Less of what makes no difference to how the stages hang together: passes over the data, units, search."""
     for folder in ("conf", "steps"):
         (recipe / folder).unlink()
-        shutil.copytree(ROOT / folder, recipe / folder, symlinks=True)
+        shutil.copytree(ROOT / folder, recipe / folder)
 
     def change(file: str, pattern: str, new: str) -> None:
         path = recipe / file
