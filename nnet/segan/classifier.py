@@ -25,6 +25,7 @@ class Classifier:
         self._judge = tf.function(
             lambda windows: discriminator(in_pairs(windows, windows), reference),
             input_signature=[tf.TensorSpec((None, self._config.window))],
+            autograph=False,
         )
 
     def noisy_probabilities(self, samples: np.ndarray) -> np.ndarray:

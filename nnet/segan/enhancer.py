@@ -55,7 +55,9 @@ class Enhancer:
         self._batch = batch
         shapes = [(None, self.config.window)] + ([(None, *self.config.z_shape)] if self.config.z else [])
         self._generate = tf.function(
-            lambda windows, z=None: generator(windows, z), input_signature=[tf.TensorSpec(shape) for shape in shapes]
+            lambda windows, z=None: generator(windows, z),
+            input_signature=[tf.TensorSpec(shape) for shape in shapes],
+            autograph=False,
         )
 
     def __call__(self, recordings: Iterable[tuple[str, np.ndarray]], draw: int = 0) -> Iterator[tuple[str, np.ndarray]]:

@@ -9,8 +9,12 @@ import tensorflow as tf
 
 
 def compiled(function: Callable) -> Callable:
-    """`function` of tensors, which XLA compiles where there is no GPU, once for each shape of them."""
-    return tf.function(function, jit_compile=not tf.config.list_physical_devices("GPU"))
+    """`function` of tensors, which XLA compiles where there is no GPU, once for each shape of them.
+
+    As elsewhere here no condition of Python depends on a tensor: AutoGraph has nothing to do, and takes seconds to see it.
+    """
+    jit = not tf.config.list_physical_devices("GPU")
+    return tf.function(function, autograph=False, jit_compile=jit)
 
 
 def compiled_gradient(function: Callable) -> Callable:

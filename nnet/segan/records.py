@@ -63,6 +63,7 @@ def read_contents(records: Path, window: int) -> Contents:
     return contents
 
 
+@tf.autograph.experimental.do_not_convert
 def count_records(path: Path, window: int) -> Contents:
     """Count and hash the records of one file; ValueError as for read_contents."""
     dataset = _dataset([path])
@@ -91,6 +92,7 @@ def _preemphasise(x: tf.Tensor, config: Config) -> tf.Tensor:
     return tf.concat([x[:, :1], x[:, 1:] - config.preemphasis * x[:, :-1]], 1)
 
 
+@tf.autograph.experimental.do_not_convert
 def training_batches(records: Path, config: Config, epoch: int, batch: int, done: int = 0) -> tf.data.Dataset:
     """Shuffled batches (clean, noisy) of an epoch after its first `done` pairs, pre-emphasised float32 (batch, window).
 

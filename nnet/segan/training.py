@@ -96,8 +96,8 @@ class Training:
         self._signals = StopSignals()
         self._unsaved, self._saved = 0, time.monotonic()
         self._enhancer = Enhancer(self.game.generator)
-        self._train_step = tf.function(self._replicated_train_step)
-        self._classifier_step = tf.function(self._replicated_classifier_step)
+        self._train_step = tf.function(self._replicated_train_step, autograph=False)
+        self._classifier_step = tf.function(self._replicated_classifier_step, autograph=False)
 
     def _start(self) -> None:
         """Go on from the newest checkpoint, or begin: choose the reference batch and write the configuration."""

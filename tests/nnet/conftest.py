@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ import nnet.segan  # noqa: F401 (says how TensorFlow is to be imported, before a
 
 if TYPE_CHECKING:
     from nnet.recogniser import Recogniser
+
+# Networks of a few units are compiled for longer than they run.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
