@@ -11,7 +11,8 @@ import tensorflow as tf
 def compiled(function: Callable) -> Callable:
     """`function` of tensors, which XLA compiles where there is no GPU, once for each shape of them.
 
-    As elsewhere here no condition of Python depends on a tensor: AutoGraph has nothing to do, and takes seconds to see it.
+    No condition of Python depends on a tensor, here as elsewhere: AutoGraph has nothing to do, and takes seconds to do
+    it.
     """
     jit = not tf.config.list_physical_devices("GPU")
     return tf.function(function, autograph=False, jit_compile=jit)
