@@ -13,7 +13,7 @@ corpus=mini       # a folder of egs/
 corpus_dir=       # where the corpus lies, for those that are not made or downloaded
 noise_dir=        # folders of noise recordings, with commas between them (default: the recipe's synthetic noises)
 rir_dir=          # folders of impulse responses of rooms, likewise (default: no reverberation)
-nj=$(nproc)       # parallel jobs
+nj=$(env -u OMP_NUM_THREADS nproc) # parallel jobs, however many threads each may have
 use_gpu=auto      # auto, true or false
 train_threads=    # CPU threads of each training, which its job asks for (default: what this machine has)
 

@@ -132,7 +132,7 @@ def measure_training(config: Config, budget: float) -> dict[str, float]:
     from nnet.segan.training import choose_settings
 
     game = Game(config)
-    step = tf.function(game.train_step)
+    step = tf.function(game.train_step, autograph=False)
     settings = choose_settings(config, 0, 0.0)
     with tempfile.TemporaryDirectory() as directory:
         records = write_random_records(config, Path(directory), max(2 * config.batch_size, config.reference_batch))

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cmd=utils/run.pl
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc) # however many threads each job may have
 use_gpu=auto
 gmm_dir=
 graph_dir=
