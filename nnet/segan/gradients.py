@@ -11,8 +11,7 @@ import tensorflow as tf
 def compiled(function: Callable) -> Callable:
     """`function` of tensors, which XLA compiles where there is no GPU, once for each shape of them.
 
-    No condition of Python depends on a tensor, here as elsewhere: AutoGraph has nothing to do, and takes seconds to do
-    it.
+    Without AutoGraph, here as elsewhere: no condition of Python depends on a tensor, and to see that takes it seconds.
     """
     jit = not tf.config.list_physical_devices("GPU")
     return tf.function(function, autograph=False, jit_compile=jit)
