@@ -2,7 +2,7 @@
 # The networks of conf/ligru.toml beside each other: word error rates on clean speech after the same training.
 set -euo pipefail
 
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc)
 models="small small_sligru small_gru small_lstm small_mlp"
 train=train
 dev=dev

@@ -197,7 +197,7 @@ def measure_parts(config: Config, budget: float) -> dict[str, float]:
     fake, target, given = map(tf.constant, windows)
 
     def seconds(function: Callable[[], tf.Tensor], share: float = 1.0) -> float:
-        compiled = tf.function(function)
+        compiled = tf.function(function, autograph=False)
         return seconds_each(lambda: compiled().numpy(), share * budget)
 
     def random_like(x: tf.Tensor) -> tf.Variable:
